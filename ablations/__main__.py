@@ -1,0 +1,138 @@
+"""The command line: list | run | sweep | report | publish | cost | data. `python -m ablations VERB --help` shows an example of each."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ablations import catalogue
+from nlrepro import profile as profiles
+from nlrepro.errors import BadInput
+from nlrepro.profile import Profile
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """ "0,1,2" -> (0, 1, 2)."""
+    try:
+        return tuple(sorted({int(part) for part in text.split(",")}))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"seeds are whole numbers with commas between them, such as 0,1,2; got {text!r}") from None
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def do_list(arguments: argparse.Namespace, profile: Profile) -> None:
+    for line in catalogue.listing(catalogue.chosen(arguments.tables), profile, arguments.results):
+        print(line)
+
+
+def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
+    from nlrepro.runs.runner import run
+    from tqdm import tqdm
+
+    job = catalogue.job(arguments.key, arguments.seed)
+    with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps") as bar:
+        record = run(
+            job.module,
+            job.spec,
+            job.seed,
+            profile,
+            tables=job.tables,
+            place=catalogue.place(arguments),
+            report=lambda step: bar.update(step - bar.n) and None,
+        )
+    print(f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos")
+
+
+def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
+    from nlrepro.runs.sweep import sweep
+
+    sweep(catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds), profile, catalogue.place(arguments), arguments.jobs)
+
+
+def do_report(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations.reporting import report
+
+    report(catalogue.chosen(arguments.tables), profile, arguments.results)
+
+
+def do_publish(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations.reporting import publish
+
+    publish(catalogue.chosen(arguments.tables), profile, arguments.results, arguments.seeds)
+
+
+def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
+    print(catalogue.costs(catalogue.chosen(arguments.tables), profile))
+
+
+def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
+    root = arguments.data / profile.data.root
+    if arguments.action == "make":
+        from nlrepro.data.synthetic import make
+
+        if profile.generator is None:
+            raise BadInput(f"the profile {profile.name!r} reads videos of your own from {root}; `data make` is for mini and smoke")
+        make(profile.generator, root, arguments.jobs)
+    else:
+        from nlrepro.data.check import check
+
+        check(profile, root, arguments.jobs)
+
+
+def parser() -> argparse.ArgumentParser:
+    """One subcommand a verb, each with an example."""
+    main = argparse.ArgumentParser(prog="nlrepro", description="Reproduce Table 2 of 'Non-local Neural Networks' (CVPR 2018).")
+    verbs = main.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, do: Callable[[argparse.Namespace, Profile], None], text: str, example: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text, epilog=f"example: python -m ablations {name} {example}")
+        sub.set_defaults(do=do)
+        sub.add_argument("--profile", default="mini", help=f"{', '.join(profiles.names())}, or a TOML file (default: mini)")
+        sub.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the videos (default: data)")
+        sub.add_argument("--results", type=Path, default=Path("results/local"), help="default: results/local")
+        return sub
+
+    def tables(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("tables", nargs="*", default=["all"], metavar="TABLE", help="2a ..., or all (default: all)")
+
+    tables(verb("list", do_list, "every run key: the tables that use it, its parent, the seeds recorded", "2a"))
+    one = verb("run", do_run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
+    one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
+    one.add_argument("--seed", type=int, default=0)
+    many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
+    tables(many)
+    many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
+    tables(verb("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
+    public = verb("publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2")
+    tables(public)
+    public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
+    tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2a --profile paper"))
+    data = verb("data", do_data, "make the generated videos, or check a tree of videos", "make --jobs 2")
+    data.add_argument("action", choices=("make", "check"))
+    for sub in (many, data):
+        sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
+    return main
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one verb; what a user can mend is told in one line, with exit status 2."""
+    arguments = parser().parse_args(words)
+    try:
+        arguments.do(arguments, profiles.load(arguments.profile))
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

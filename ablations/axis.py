@@ -1,0 +1,29 @@
+"""What the seven axes share: rows as data. An axis is a Lightning module; its rows map axis values to run specs."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.spec import Depth, RunSpec
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: the paper's label, its backbone's depth, and the value on the axis (None: the baseline)."""
+
+    label: str
+    value: Any
+    depth: Depth = 50
+
+
+class Ablation(VideoClassifier):
+    """One axis of Table 2. The first row of each depth is the baseline that the table's differences are taken against."""
+
+    table: ClassVar[str]
+    title: ClassVar[str]
+    rows: ClassVar[tuple[Row, ...]]
+
+    @classmethod
+    def spec(cls, row: Row) -> RunSpec:
+        """The run that gives this row."""
+        raise NotImplementedError

@@ -1,0 +1,100 @@
+"""All runs of the chosen tables: who shares them, what they cost, what is recorded."""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from ablations import TABLES, Ablation
+from nlrepro import record as records
+from nlrepro.errors import BadInput
+from nlrepro.nets.cost import cost
+from nlrepro.profile import Profile
+from nlrepro.runs.runner import Place
+from nlrepro.runs.sweep import Job, with_parents
+from nlrepro.spec import RunSpec
+
+
+def chosen(names: Iterable[str]) -> list[type[Ablation]]:
+    """The axes by table name.
+
+    Raises:
+        BadInput: an unknown table.
+    """
+    names = list(names) or ["all"]
+    for name in names:
+        if name not in (*TABLES, "all"):
+            raise BadInput(f"unknown table {name!r}; use one of {', '.join(TABLES)}, or all")
+    return list(TABLES.values()) if "all" in names else [TABLES[name] for name in names]
+
+
+def place(arguments: argparse.Namespace) -> Place:
+    return Place(data=arguments.data, results=arguments.results)
+
+
+def tables_of(spec: RunSpec) -> tuple[str, ...]:
+    """The tables that show this run."""
+    return tuple(name for name, axis in TABLES.items() if any(axis.spec(row) == spec for row in axis.rows))
+
+
+def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int]) -> list[Job]:
+    """Every run of the tables' rows, each once, seed by seed so that a first seed is complete early."""
+    unique = {axis.spec(row): axis for axis in reversed(list(axes)) for row in reversed(axis.rows)}
+    specs = list(reversed(unique.items()))
+    return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in specs]
+
+
+def job(key: str, seed: int) -> Job:
+    """One run by its key, warm starts included.
+
+    Raises:
+        BadInput: no table has such a run.
+    """
+    known = {job.spec.key: job for job in with_parents(jobs(TABLES.values(), [seed]))}
+    if key not in known:
+        raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
+    return known[key]
+
+
+def listing(axes: Iterable[type[Ablation]], profile: Profile, results: Path) -> list[str]:
+    """A line a run: key, tables, parent, recorded seeds; stale records are told apart."""
+    found: dict[str, list[str]] = {}
+    specs = [job.spec for job in with_parents(jobs(axes, [0]))]
+    for spec in specs:
+        for path in sorted((results / "records" / profile.name / spec.key).glob("seed*.json")):
+            record = records.read(path)
+            stale = "" if records.is_fresh(record, spec, profile) else " (stale)"
+            found.setdefault(spec.key, []).append(f"{record.seed}{stale}")
+    frame = pd.DataFrame(
+        {
+            "key": [spec.key for spec in specs],
+            "tables": [" ".join(tables_of(spec)) or "warm start" for spec in specs],
+            "parent": [spec.parent.key if spec.parent else "--" for spec in specs],
+            "seeds": [", ".join(found.get(spec.key, [])) or "--" for spec in specs],
+        }
+    )
+    return str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
+
+
+def costs(axes: Iterable[type[Ablation]], profile: Profile) -> str:
+    """Parameters and multiply-adds of each row, and relative to the first row of the same table."""
+    lines = []
+    for axis in axes:
+        base = cost(axis.spec(axis.rows[0]), profile)
+        for row in axis.rows:
+            here = cost(axis.spec(row), profile)
+            lines.append(
+                {
+                    "table": axis.table,
+                    "row": row.label,
+                    "depth": f"R{row.depth}",
+                    "params": f"{here.params:,}",
+                    "multiply-adds": f"{here.macs:,}",
+                    "params ratio": f"{here.params / base.params:.3f}",
+                    "multiply-adds ratio": f"{here.macs / base.macs:.3f}",
+                }
+            )
+    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+
+

@@ -1,0 +1,1 @@
+"""The non-local operation, its block, and the video ResNets that it is put into."""

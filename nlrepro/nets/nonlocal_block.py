@@ -1,0 +1,93 @@
+"""The non-local block, z = W_z y + x (Eq. 6, section 3.3): y is the non-local operation over a clip's positions.
+
+Departures from the paper: none. Its released code differs (scaled scores, subsampling before phi and g, other initial weights).
+
+Legend: B clips, C channels, K = C / 2 inner channels, T frames, H x W places; S sets over which the sum runs, N query positions
+in each, M key positions.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlrepro.nets.pairwise import concatenation_mean, dot_mean, softmax_mean
+from nlrepro.spec import Domain, Form
+
+
+class NonLocalBlock(nn.Module):
+    """x (B, C, T, H, W) -> z of the same shape.
+
+        theta, phi, g: 1x1x1 convolutions C -> K with bias (the Gaussian form compares x itself: only g)
+        y_i = 1/C(x) sum_j f(x_i, x_j) g(x_j)
+        z = BN(W_z y) + x, W_z a 1x1x1 convolution K -> C
+
+    The BN scale starts at 0, so a new block is the identity and can be put into a trained net. `subsample` max-pools phi and g
+    2x2 in space, which quarters the pairs. `domain` limits j to i's frame ("space") or to i's place ("time", not subsampled).
+    """
+
+    def __init__(self, channels: int, form: Form = "embedded", domain: Domain = "spacetime", *, subsample: bool = True) -> None:
+        super().__init__()
+        if channels % 2:
+            raise ValueError(f"channels must be even, for the block works on half of them, got {channels}")
+        inner = channels // 2
+        self.form, self.domain = form, domain
+        self.subsample = subsample and domain != "time"
+        if form != "gaussian":
+            self.theta = nn.Conv3d(channels, inner, 1)
+            self.phi = nn.Conv3d(channels, inner, 1)
+        if form == "concatenation":
+            self.w_f = nn.Parameter(torch.empty(2 * inner))
+        self.g = nn.Conv3d(channels, inner, 1)
+        self.w_z = nn.Conv3d(inner, channels, 1)
+        self.bn = nn.BatchNorm3d(channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He initialisation, biases 0, BN scale 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight)
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every convolution here has a bias
+        if self.form == "concatenation":
+            nn.init.normal_(self.w_f, std=(2 / len(self.w_f)) ** 0.5)
+        nn.init.zeros_(self.bn.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim != 5 or x.shape[1] != self.g.in_channels:
+            raise ValueError(f"expected a clip (B, {self.g.in_channels}, T, H, W), got {tuple(x.shape)}")
+        theta, phi = (x, x) if self.form == "gaussian" else (self.theta(x), self.phi(x))  # (B, K, T, H, W)
+        g = self.g(x)  # (B, K, T, H, W)
+        if self.subsample:
+            phi, g = pool(phi), pool(g)  # (B, K, T, H/2, W/2)
+        y = self.respond(self.sets(theta), self.sets(phi), self.sets(g))  # (S, N, K)
+        return x + self.bn(self.w_z(self.clips(y, g.shape[1], x)))  # (B, C, T, H, W)
+
+    def respond(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+        """Eq. 1: (S, N, K), (S, M, K), (S, M, K) -> (S, N, K)."""
+        if self.form == "dot":
+            return dot_mean(theta, phi, g)
+        if self.form == "concatenation":
+            return concatenation_mean(theta, phi, g, self.w_f)
+        return softmax_mean(theta, phi, g)
+
+    def sets(self, x: Tensor) -> Tensor:
+        """Positions that are summed over together: (B, K, T, H, W) -> (S, N, K)."""
+        if self.domain == "space":
+            return x.permute(0, 2, 3, 4, 1).flatten(2, 3).flatten(0, 1)  # (B T, H W, K)
+        if self.domain == "time":
+            return x.permute(0, 3, 4, 2, 1).flatten(0, 2)  # (B H W, T, K)
+        return x.permute(0, 2, 3, 4, 1).flatten(1, 3)  # (B, T H W, K)
+
+    def clips(self, y: Tensor, channels: int, x: Tensor) -> Tensor:
+        """The inverse of `sets`: (S, N, K) -> (B, K, T, H, W), B, T, H, W those of x."""
+        batch, _, frames, height, width = x.shape
+        if self.domain == "time":
+            return y.view(batch, height, width, frames, channels).permute(0, 4, 3, 1, 2)  # (B, K, T, H, W)
+        return y.reshape(batch, frames, height, width, channels).permute(0, 4, 1, 2, 3)  # (B, K, T, H, W)
+
+
+def pool(x: Tensor) -> Tensor:
+    """2x2 max pooling in space, keeping at least one place: (B, K, T, H, W) -> (B, K, T, max(H/2, 1), max(W/2, 1))."""
+    frames = x.transpose(1, 2).flatten(0, 1)  # (B T, K, H, W)
+    pooled = F.max_pool2d(frames, [min(2, side) for side in frames.shape[2:]])  # (B T, K, H/2, W/2)
+    return pooled.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)  # (B, K, T, H/2, W/2)

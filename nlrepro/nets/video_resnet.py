@@ -1,0 +1,145 @@
+"""C2D and I3D ResNet-50/101 (section 4, Table 1) with non-local blocks where the spec puts them.
+
+A 2D convolution sees no time, so a clip's frames travel folded into the batch, (B T, C, H, W): C2D is then exactly an image
+ResNet, with its parameter names (torchvision's), and runs on the fast 2D kernels; only what looks across time (inflated
+convolutions, temporal pooling, non-local blocks) unfolds the frames. Both are views of one channels-last memory, no copies.
+
+Legend: B clips, T frames, H x W places, C channels of a residual stream, P = C / 4 channels inside a residual block.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlrepro.nets.nonlocal_block import NonLocalBlock
+from nlrepro.profile import Geometry
+from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec
+
+EXPANSION = 4
+
+
+def unfold(x: Tensor, frames: int) -> Tensor:
+    """(B T, C, H, W) -> (B, C, T, H, W)."""
+    return x.unflatten(0, (-1, frames)).transpose(1, 2)
+
+
+def fold(x: Tensor) -> Tensor:
+    """(B, C, T, H, W) -> (B T, C, H, W)."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+class TemporalConv(nn.Conv3d):
+    """A t x k x k convolution of folded frames, padded so that only a stride shrinks T, H, W."""
+
+    def __init__(self, channels: int, out: int, kernel: tuple[int, int], stride: int = 1, time_stride: int = 1) -> None:
+        t, k = kernel
+        super().__init__(channels, out, (t, k, k), (time_stride, stride, stride), (t // 2, k // 2, k // 2), bias=False)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
+        return fold(super().forward(unfold(x, frames)))  # (B T, C', H', W')
+
+
+class SpatialConv(nn.Conv2d):
+    """A k x k convolution of each frame: (B T, C, H, W) -> (B T, C', H', W')."""
+
+    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__(channels, out, kernel, stride, kernel // 2, bias=False)
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: not looked at
+        return super().forward(x)
+
+
+class Bottleneck(nn.Module):
+    """x + BN(1x1(ReLU BN(3x3(ReLU BN(1x1 x))))): (B T, C', H, W) -> (B T, C, H', W'); the stride sits in the 3x3.
+
+    Inflated, the first 1x1 becomes 3x1x1, or the 3x3 becomes 3x3x3.
+    """
+
+    def __init__(self, channels: int, planes: int, stride: int, conv: Conv) -> None:
+        super().__init__()
+        out = planes * EXPANSION
+        self.conv1 = TemporalConv(channels, planes, (3, 1)) if conv == "3x1x1" else SpatialConv(channels, planes, 1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = TemporalConv(planes, planes, (3, 3), stride) if conv == "3x3x3" else SpatialConv(planes, planes, 3, stride)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or channels != out:
+            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x, frames)), inplace=True)  # (B T, P, H, W)
+        y = F.relu(self.bn2(self.conv2(y, frames)), inplace=True)  # (B T, P, H', W')
+        y = self.bn3(self.conv3(y))  # (B T, C, H', W')
+        return F.relu(y.add_(self.downsample(x)), inplace=True)  # (B T, C, H', W')
+
+
+class VideoResNet(nn.Module):
+    """Clips (B, 3, T, H, W) -> class scores (B, classes).
+
+    conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans 5 frames and every
+    second residual block of a stage, from its first, is inflated.
+    """
+
+    def __init__(self, spec: NetSpec, geometry: Geometry, classes: int) -> None:
+        super().__init__()
+        self.spec, self.geometry = spec, geometry
+        width, kernel, (time_stride, stride, _) = geometry.width, geometry.stem_kernel, geometry.stem_stride
+        self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, kernel, stride)
+        if spec.conv != "2d":
+            self.conv1 = TemporalConv(3, width, (5, kernel), stride, time_stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        channels = width
+        for stage, planes in zip(range(2, 6), (width, 2 * width, 4 * width, 8 * width), strict=True):
+            blocks: list[nn.Module] = []
+            for i in range(STAGE_BLOCKS[spec.depth][stage]):
+                step = geometry.stage_strides[stage - 2] if i == 0 else 1
+                blocks.append(Bottleneck(channels, planes, step, spec.conv if i % 2 == 0 else "2d"))
+                channels = planes * EXPANSION
+            self.add_module(f"layer{stage - 1}", nn.ModuleList(blocks))  # torchvision counts stages from 1
+        self.nonlocal_blocks = nn.ModuleDict(
+            {f"res{stage}_{i}": NonLocalBlock(width * 2 ** (stage - 2) * EXPANSION, spec.form, spec.domain) for stage, i in spec.sites}
+        )
+        self.fc = nn.Linear(channels, classes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """He initialisation of the trunk; non-local blocks have done theirs."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d | nn.Conv3d) and not name.startswith("nonlocal_blocks"):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        nn.init.normal_(self.fc.weight, std=0.01)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        if clips.ndim != 5 or clips.shape[1] != 3:
+            raise ValueError(f"expected clips (B, 3, T, H, W), got {tuple(clips.shape)}")
+        x, frames = self.stem(clips)  # (B T, width, H, W)
+        for stage in range(2, 6):
+            for i, block in enumerate(self.get_submodule(f"layer{stage - 1}").children()):
+                x = block(x, frames)  # (B T, C, H, W)
+                if (stage, i) in self.spec.sites:
+                    x = fold(self.nonlocal_blocks[f"res{stage}_{i}"](unfold(x, frames)))  # (B T, C, H, W)
+            if stage == 2:
+                x, frames = self.pool2(x, frames)  # (B T/2, C, H, W)
+        x = x.unflatten(0, (-1, frames)).mean((1, 3, 4))  # (B, C)
+        return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
+
+    def stem(self, clips: Tensor) -> tuple[Tensor, int]:
+        """conv1 and pool1: (B, 3, T, H, W) -> (B T', width, H', W') and T'."""
+        if self.spec.conv == "2d":
+            clips = clips[:, :, :: self.geometry.stem_stride[0]]  # (B, 3, T', H, W): a 1 x k x k kernel's stride in time
+        x = fold(clips).contiguous(memory_format=torch.channels_last)  # (B T, 3, H, W)
+        x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
+        frames = len(x) // len(clips)  # T'
+        if self.geometry.pool1:
+            x = unfold(x, frames)  # (B, width, T, H', W')
+            x = F.max_pool3d(x, 3, self.geometry.pool1_stride, 1)  # (B, width, T', H'', W'')
+            return fold(x), x.shape[2]
+        return x, frames
+
+    def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
+        """3x1x1 max pool after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""
+        x = F.max_pool3d(unfold(x, frames), (3, 1, 1), (self.geometry.pool2_stride, 1, 1), (1, 0, 0))  # (B, C, T', H, W)
+        return fold(x), x.shape[2]

@@ -1,0 +1,136 @@
+"""With what to run: a `Profile` holds all data that differ between `smoke`, `mini` and `paper`, read from one TOML file.
+
+Nothing here is code: the three profiles take the same path through the program.
+"""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from nlrepro.errors import BadInput
+from nlrepro.spec import Clip
+
+strict = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+
+@strict
+class Clips:
+    """Which videos, and how a clip is cut from them: `frames` frames, every `stride`-th of the video."""
+
+    frames: int
+    stride: int = 1
+    classes: int
+    anywhere: bool  # training clips start anywhere in the video; else they are its middle
+    train: str = "train"  # names of the splits
+    val: str = "val"
+    test: str = "test"
+
+    @property
+    def span(self) -> int:
+        """Number of consecutive video frames that a clip covers."""
+        return (self.frames - 1) * self.stride + 1
+
+
+@strict
+class Generator:
+    """The generated video task (nlrepro/data/synthetic.py): sizes in pixels, times in frames, ranges inclusive."""
+
+    seed: int
+    videos: dict[str, int]  # split -> number of videos
+    size: int
+    frames: int
+    digits: tuple[int, ...]
+    directed: tuple[int, ...]  # digits of which the two directions of motion are two classes
+    sprite: int
+    speed: tuple[float, float]  # pixels a frame
+    visible: tuple[int, int]
+    card: int
+    card_visible: tuple[int, int]
+    noise: float  # standard deviation, of 255
+    upscale: int  # each generated pixel becomes upscale x upscale encoded ones
+    crf: int  # H.264 constant rate factor
+
+
+@strict
+class Data:
+    """Where videos come from and how a clip is cut from them."""
+
+    root: str  # folder below the data folder, or an absolute path
+    size: int  # height and width of a clip, pixels
+    cached: bool  # decode every video once into a memory-mapped array; else decode each clip when it is needed
+    views: int  # clips of a test video over which the softmax scores are averaged
+    mean: float = 114.75
+    std: float = 57.375
+
+
+@strict
+class Geometry:
+    """Widths and strides of the net; (time, height, width) triples. Table 1 of the paper is the `paper` profile."""
+
+    width: int
+    stem_kernel: int
+    stem_stride: tuple[int, int, int]
+    pool1: bool  # 3x3x3 max pool after the stem
+    pool1_stride: tuple[int, int, int]
+    pool2_stride: int  # of the 3x1x1 max pool after res2, in time
+    stage_strides: tuple[int, int, int, int]  # of res2..res5, in space
+    dropout: float
+
+
+@strict
+class Recipe:
+    """How one kind of clip is trained."""
+
+    steps: int
+    batch: int  # clips a step, over all devices
+    optimizer: Literal["adamw", "sgd"]
+    schedule: Literal["one-cycle", "steps"]
+    lr: float
+    weight_decay: float
+    momentum: float = 0.9
+    milestones: tuple[int, ...] = ()  # steps at which `steps` divides the learning rate by 10
+    clip_norm: float | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    validate_every: int
+
+
+@strict
+class Profile:
+    name: str
+    data: Data
+    clips: dict[Clip, Clips]
+    net: Geometry
+    recipes: dict[Clip, Recipe]
+    generator: Generator | None = None
+
+
+def names() -> list[str]:
+    """The profiles that come with the package."""
+    return sorted(p.name.removesuffix(".toml") for p in resources.files("nlrepro.profiles").iterdir() if p.name.endswith(".toml"))
+
+
+def load(name: str) -> Profile:
+    """Read a shipped profile by name, or any TOML file by path.
+
+    Raises:
+        BadInput: no such profile, or a field is missing, unknown or of the wrong type.
+    """
+    path = Path(name) if name.endswith(".toml") else Path(str(resources.files("nlrepro.profiles") / f"{name}.toml"))
+    if not path.is_file():
+        raise BadInput(f"unknown profile {name!r}; use one of {', '.join(names())}, or the path of a .toml file")
+    try:
+        data: dict[str, Any] = tomllib.loads(path.read_text())
+        return TypeAdapter(Profile).validate_python(data)
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise BadInput(f"{path}: {explain(error)}") from None
+
+
+def explain(error: Exception) -> str:
+    """A validation error in one line: each field, what was expected and what stood there."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors())

@@ -1,0 +1,119 @@
+"""What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share."""
+
+import json
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from nlrepro.errors import BadInput
+from nlrepro.files import write_whole
+from nlrepro.profile import Profile, explain
+from nlrepro.spec import RunSpec
+
+strict = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+
+@strict
+class Metrics:
+    """Test accuracy. `ranks` has one digit per test video, in the tree's order: how many classes scored above the true one
+    (9: nine or more), so that top-1 and top-5 can be compared video by video.
+    """
+
+    top1: float  # percent
+    top5: float  # percent
+    loss: float
+    videos: int
+    views: int
+    ranks: str
+
+
+@strict
+class Point:
+    """One point of the training curve."""
+
+    step: int
+    train_loss: float
+    val_top1: float  # percent
+
+
+@strict
+class Cost:
+    """Of one clip: trainable parameters, and multiply-adds of a forward pass."""
+
+    params: int
+    macs: int
+
+
+@strict
+class Made:
+    """When, where and with what."""
+
+    date: str
+    git: str
+    versions: dict[str, str]
+    device: str
+    seconds: float
+
+
+@strict
+class Record:
+    key: str
+    profile: str
+    seed: int
+    tables: tuple[str, ...]
+    spec: RunSpec
+    fingerprint: str
+    metrics: Metrics
+    curve: tuple[Point, ...]
+    cost: Cost
+    made: Made
+
+
+def fingerprint(spec: RunSpec, profile: Profile) -> str:
+    """Changes with anything that the result depends on: the spec, its part of the profile, and the same of its parents."""
+    parts: dict[str, Any] = {
+        "spec": asdict(spec),
+        "clips": asdict(profile.clips[spec.clip]),
+        "recipe": asdict(profile.recipes[spec.clip]),
+        "data": asdict(profile.data),
+        "net": asdict(profile.net),
+        "generator": asdict(profile.generator) if profile.generator else None,
+        "parent": fingerprint(spec.parent, profile) if spec.parent else None,
+    }
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def record_path(results: Path, profile: str, key: str, seed: int) -> Path:
+    return results / "records" / profile / key / f"seed{seed}.json"
+
+
+def write(record: Record, results: Path) -> Path:
+    path = record_path(results, record.profile, record.key, record.seed)
+    write_whole(path, json.dumps(asdict(record), indent=1) + "\n")
+    return path
+
+
+def read(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
+    """
+    try:
+        return TypeAdapter(Record).validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise BadInput(f"the record {path} is damaged: {explain(error)}; remove it and run the sweep again") from None
+
+
+def read_all(results: Path, profile: str) -> list[Record]:
+    """All records of a profile below `results/records`, by key and seed."""
+    return [read(path) for path in sorted((results / "records" / profile).glob("*/seed*.json"))]
+
+
+def is_fresh(record: Record, spec: RunSpec, profile: Profile) -> bool:
+    """Whether the record is what `spec` would give with `profile` as they are now."""
+    return record.fingerprint == fingerprint(spec, profile)

@@ -1,0 +1,177 @@
+"""Table 2 of the paper as CSV, Markdown and LaTeX: the paper's numbers beside those of the records.
+
+Top-1 and top-5 are percent of test videos; a difference is against the first row of the same depth, paired by seed and by
+video; brackets are 95 % intervals (nlrepro/reports/statistics.py), of which the paper gives none. A missing cell is `--`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from math import isnan, nan
+from pathlib import Path
+
+import pandas as pd
+
+from nlrepro.files import write_whole
+from nlrepro.record import Record
+from nlrepro.reports.statistics import Interval, accuracy, difference
+
+MISSING = "--"
+COLUMNS = (
+    *("table", "row", "depth", "key", "seeds", "top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high"),
+    *("delta", "delta_low", "delta_high", "paper_top1", "paper_top5", "paper_delta"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """A row: the paper's label, the depth of the backbone, and the key of the run that fills it."""
+
+    label: str
+    depth: int
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSpec:
+    """One table. The first row of each depth is the baseline that the differences of that depth are taken against."""
+
+    table: str
+    title: str
+    rows: tuple[TableRow, ...]
+
+    def baseline(self, depth: int) -> TableRow:
+        return next(row for row in self.rows if row.depth == depth)
+
+    def label(self, row: TableRow) -> str:
+        """The paper's label, with the backbone in front where the table has several."""
+        return row.label if len({r.depth for r in self.rows}) == 1 else f"R{row.depth} {row.label}"
+
+
+@cache
+def paper() -> dict[tuple[str, int, str], tuple[float, float]]:
+    """(table, depth, label) -> the paper's top-1 and top-5, percent."""
+    with resources.as_file(resources.files("nlrepro.paper") / "table2.csv") as path:
+        numbers = pd.read_csv(path)
+    columns = (numbers[name].tolist() for name in ("table", "backbone", "row", "top1", "top5"))
+    return {(table, int(trunk[1:]), row): (top1, top5) for table, trunk, row, top1, top5 in zip(*columns, strict=True)}
+
+
+def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
+    """One line per row, columns `COLUMNS`; NaN where records or the paper's numbers are missing.
+
+    The records must be fresh ones of one profile. A baseline that has records differs from itself by exactly 0.
+    """
+    return pd.DataFrame([_line(spec, row, records) for row in spec.rows], columns=list(COLUMNS))
+
+
+def _line(spec: TableSpec, row: TableRow, records: Sequence[Record]) -> dict[str, object]:
+    baseline = spec.baseline(row.depth)
+    top1, top5 = accuracy(records, row.key), accuracy(records, row.key, within=5)
+    delta = difference(records, row.key, baseline.key)
+    if delta and row is baseline:
+        delta = Interval(0.0, 0.0, 0.0, delta.seeds, 1.0)
+    paper_top1, paper_top5 = paper().get((spec.table, row.depth, row.label), (nan, nan))
+    reference, _ = paper().get((spec.table, row.depth, baseline.label), (nan, nan))
+    place = {"table": spec.table, "row": row.label, "depth": row.depth, "key": row.key, "seeds": top1.seeds if top1 else 0}
+    printed = {"paper_top1": paper_top1, "paper_top5": paper_top5, "paper_delta": round(paper_top1 - reference, 1)}
+    return {**place, **_cells("top1", top1), **_cells("top5", top5), **_cells("delta", delta), **printed}
+
+
+def _cells(name: str, interval: Interval | None) -> dict[str, float]:
+    mean, low, high = (interval.mean, interval.low, interval.high) if interval else (nan, nan, nan)
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def number(value: float, sign: bool = False) -> str:
+    """One decimal, without a negative zero; `--` for NaN."""
+    return MISSING if isnan(value) else format(round(value, 1) + 0.0, "+.1f" if sign else ".1f")
+
+
+def with_interval(mean: float, low: float, high: float, sign: bool = False) -> str:
+    return MISSING if isnan(mean) else f"{number(mean, sign)} [{number(low)}, {number(high)}]"
+
+
+def side_by_side(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None) -> pd.DataFrame:
+    """The table to read, as text: the paper | published | yours; without `published` (its own report), the paper | here."""
+    shown = {"here": mine} if published is None else {"published": published, "yours": mine}
+    baselines = [row is spec.baseline(row.depth) for row in spec.rows]
+    columns = {
+        "row": [spec.label(row) for row in spec.rows],
+        "paper top-1": [number(value) for value in mine["paper_top1"]],
+        "paper delta": _deltas(baselines, [number(value, sign=True) for value in mine["paper_delta"]]),
+    }
+    for name, frame in shown.items():
+        top1 = frame[["top1", "top1_low", "top1_high"]].to_numpy(float)
+        delta = frame[["delta", "delta_low", "delta_high"]].to_numpy(float)
+        columns[f"{name} top-1"] = [with_interval(mean, low, high) for mean, low, high in top1]
+        columns[f"{name} delta"] = _deltas(baselines, [with_interval(mean, low, high, sign=True) for mean, low, high in delta])
+    return pd.DataFrame(columns)
+
+
+def _deltas(baselines: list[bool], texts: list[str]) -> list[str]:
+    """A baseline's difference from itself is no measurement: a plain 0 without sign and interval."""
+    return ["0" if base and text != MISSING else text for base, text in zip(baselines, texts, strict=True)]
+
+
+def note(records: Sequence[Record]) -> str:
+    """Where the numbers come from, in one line: profile, seeds, test videos and views, dates, devices, and what brackets mean."""
+    if not records:
+        return "No records yet."
+    seeds = sorted({r.seed for r in records})
+    views = sorted({r.metrics.views for r in records})
+    dates = sorted({r.made.date[:10] for r in records})
+    parts = [
+        f"profile {', '.join(sorted({r.profile for r in records}))}",
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
+        f"{' or '.join(map(str, sorted({r.metrics.videos for r in records})))} test videos",
+        f"{'clip' if views == [1] else 'video'}-level accuracy (views a video: {' or '.join(map(str, views))})",
+        dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
+        ", ".join(sorted({r.made.device for r in records})),
+    ]
+    over = "seeds and test videos" if len(seeds) > 1 else "test videos only, as there is one seed"
+    brackets = f"Brackets: 95 % intervals over {over}"
+    return f"{'; '.join(parts)}. {brackets}; delta: points above the baseline, paired by seed and video."
+
+
+def to_markdown(spec: TableSpec, shown: pd.DataFrame, notes: Sequence[str]) -> str:
+    table = shown.to_markdown(index=False, disable_numparse=True, colalign=("left", *["right"] * (shown.shape[1] - 1)))
+    return "\n\n".join([f"## Table {spec.table}. {spec.title}", table, *notes]) + "\n"
+
+
+def to_latex(spec: TableSpec, shown: pd.DataFrame) -> str:
+    """A booktabs table."""
+    lines = [" & ".join(map(_escape, cells)) + r" \\" for cells in [list(shown.columns), *shown.to_numpy().tolist()]]
+    top = [r"\begin{table}", r"\centering", rf"\caption{{{_escape(spec.title)}}}", rf"\label{{tab:{spec.table}}}"]
+    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+    columns = "l" + "r" * (shown.shape[1] - 1)
+    return "\n".join([*top, rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}", r"\end{table}"]) + "\n"
+
+
+def _escape(text: str) -> str:
+    """LaTeX's special characters; `-{}-` keeps the dashes of a missing cell from joining into one."""
+    special = {c: "\\" + c for c in "&%$#_{}"}
+    return r"-{}-" if text == MISSING else "".join(special.get(c, c) for c in text)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """Two decimals, `--` where missing; read it back with `read_csv`."""
+    rounded = frame.assign(**{name: frame[name].round(2) + 0.0 for name in frame.select_dtypes("float").columns})
+    return str(rounded.to_csv(index=False, float_format="%.2f", na_rep=MISSING))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, na_values=[MISSING], dtype={"table": str})
+
+
+def write_table(
+    spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None, folder: Path, notes: Sequence[str] = ()
+) -> list[Path]:
+    """Write `table<2a>.csv` (of `mine`), `.md` and `.tex` into `folder`; `notes` are lines below the Markdown table."""
+    shown = side_by_side(spec, mine, published)
+    contents = {"csv": to_csv(mine), "md": to_markdown(spec, shown, notes), "tex": to_latex(spec, shown)}
+    paths = {folder / f"table{spec.table}.{ending}": text for ending, text in contents.items()}
+    for path, text in paths.items():
+        write_whole(path, text)
+    return list(paths)

@@ -1,0 +1,91 @@
+"""`VideoClassifier`: what all seven axes share. Lightning trains it, torchmetrics measures it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import MulticlassAccuracy
+
+from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.profile import Profile
+from nlrepro.record import Point
+from nlrepro.spec import RunSpec
+
+Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
+
+
+class VideoClassifier(pl.LightningModule):
+    """A net under a profile's recipe for the spec's kind of clip. What it does follows from (spec, profile, seed) alone."""
+
+    def __init__(self, spec: RunSpec, profile: Profile) -> None:
+        super().__init__()
+        self.spec, self.profile = spec, profile
+        self.recipe, self.clips = profile.recipes[spec.clip], profile.clips[spec.clip]
+        self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
+        top = {f"top{k}": MulticlassAccuracy(self.clips.classes, top_k=k, average="micro") for k in (1, min(5, self.clips.classes))}
+        self.val_accuracy = MetricCollection(dict(list(top.items())[:1]))
+        self.test_accuracy = MetricCollection(top)
+        self.train_loss, self.test_loss = MeanMetric(), MeanMetric()
+        self.curve: list[Point] = []
+        self.ranks: list[int] = []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, T, H, W, 3) uint8 -> class scores (B, classes)."""
+        x = (clips.float() - self.profile.data.mean) / self.profile.data.std  # (B, T, H, W, 3)
+        scores: Tensor = self.net(x.permute(0, 4, 1, 2, 3))  # (B, classes)
+        return scores.float()
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        clips, labels = batch
+        loss = F.cross_entropy(self(clips), labels)
+        self.train_loss.update(loss.detach())
+        return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        clips, labels = batch
+        self.val_accuracy.update(self(clips), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """One point of the curve: the training loss since the last one, and the validation accuracy now."""
+        values = {"train_loss": float(self.train_loss.compute()), "val_top1": 100 * float(self.val_accuracy.compute()["top1"])}
+        self.curve.append(Point(step=self.global_step, **values))
+        self.log_dict(values)
+        self.train_loss.reset()
+        self.val_accuracy.reset()
+
+    def test_step(self, batch: Batch, _: int) -> None:
+        """Softmax scores averaged over the views of each video."""
+        clips, labels = batch
+        views = self.profile.data.views
+        scores = self(clips).softmax(1).unflatten(0, (-1, views)).mean(1)  # (videos, classes)
+        truth = labels[::views]  # (videos,)
+        self.test_accuracy.update(scores, truth)
+        self.test_loss.update(F.nll_loss(scores.log(), truth), len(truth))
+        true_scores = scores.gather(1, truth[:, None])  # (videos, 1)
+        self.ranks += (scores > true_scores).sum(1).tolist()
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser and its schedule, advanced every step."""
+        recipe, optimizer = self.recipe, self.optimizer(self.net.parameters())
+        schedule: torch.optim.lr_scheduler.LRScheduler
+        if recipe.schedule == "one-cycle":
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps)
+        else:
+            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def optimizer(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+        recipe = self.recipe
+        if recipe.optimizer == "sgd":
+            return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
+        return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.curve = [Point(step=s, train_loss=loss, val_top1=top1) for s, loss, top1 in checkpoint["curve"]]

@@ -1,0 +1,211 @@
+"""One run: (spec, seed, profile) -> one record. It goes on where it was cut off, and does nothing if its record is fresh."""
+
+import logging
+import os
+import platform
+import subprocess
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.loggers import Logger, WandbLogger
+
+from nlrepro import record as records
+from nlrepro.data.videos import ClipDataset, Tree, decoded
+from nlrepro.errors import BadInput
+from nlrepro.nets.cost import cost
+from nlrepro.nets.weights import start_from
+from nlrepro.profile import Profile
+from nlrepro.record import Made, Metrics, Record
+from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.loaders import TestBatches, TrainBatches, loader
+from nlrepro.spec import RunSpec
+
+VERSIONS = ("torch", "torchvision", "pytorch-lightning", "decord", "numpy")
+TEST_BATCH = 100  # clips; changes nothing but speed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a run finds videos and leaves what it makes."""
+
+    data: Path = Path("data")
+    results: Path = Path("results/local")
+
+    def run(self, profile: Profile, spec: RunSpec, seed: int) -> Path:
+        """The folder of a run's checkpoint and log."""
+        return self.results / "runs" / profile.name / spec.key / f"seed{seed}"
+
+    def weights(self, profile: Profile, spec: RunSpec, seed: int) -> Path:
+        """The trained net of a finished run; the name tells weights of other settings apart."""
+        return self.run(profile, spec, seed) / f"net-{records.fingerprint(spec, profile)}.pt"
+
+
+class Progress(Callback):
+    """Tells `report` the number of steps done, about once a second."""
+
+    def __init__(self, report: Callable[[int], None]) -> None:
+        self.report, self.told = report, 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if time.monotonic() - self.told > 1:
+            self.report(trainer.global_step)
+            self.told = time.monotonic()
+
+
+def existing(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record | None:
+    """The fresh record of this run, if there is one and its weights are there for runs that start from them."""
+    path = records.record_path(place.results, profile.name, spec.key, seed)
+    if not path.is_file():
+        return None
+    found = records.read(path)
+    return found if records.is_fresh(found, spec, profile) else None
+
+
+def dataset(split: str, spec: RunSpec, profile: Profile, place: Place) -> ClipDataset:
+    clips = profile.clips[spec.clip]
+    tree = Tree.index(place.data / profile.data.root / split, clips.classes)
+    return ClipDataset(tree, profile.data, clips, decoded(tree, profile.data, place.data / "cache"))
+
+
+def logger(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], place: Place) -> Logger | bool:
+    """wandb: offline unless a key is configured, nothing with WANDB_MODE=disabled. No table needs it."""
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return False
+    import wandb
+
+    online = os.environ.get("WANDB_MODE", "online") == "online" and bool(wandb.api.api_key)
+    folder = place.run(profile, spec, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    return WandbLogger(
+        name=spec.key,
+        group=profile.name,
+        tags=[f"table{table}" for table in tables],
+        config={"key": spec.key, "seed": seed, "profile": profile.name, **asdict(spec.net), "clip": spec.clip},
+        project="nonlocal-table2",
+        save_dir=folder,
+        offline=not online,
+        settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"),
+    )
+
+
+def train(module: VideoClassifier, trainer: pl.Trainer, seed: int, place: Place, checkpoint: Path) -> None:
+    """Train from the parent's weights, or go on from the checkpoint of an earlier try."""
+    spec, profile, recipe = module.spec, module.profile, module.recipe
+    if spec.parent:
+        weights = place.weights(profile, spec.parent, seed)
+        if not weights.is_file():
+            raise BadInput(f"{spec.key} starts from {spec.parent.key}, which has no weights at {weights}; run it first, or use `sweep`")
+        start_from(module.net, torch.load(weights, weights_only=True))
+    clips = module.clips
+    training = dataset(clips.train, spec, profile, place)
+    validation = dataset(clips.val, spec, profile, place)
+    first = int(torch.load(checkpoint, weights_only=True)["global_step"]) if checkpoint.is_file() else 0
+    trainer.fit(
+        module,
+        loader(training, TrainBatches(len(training), recipe, seed, clips.anywhere, first)),
+        loader(validation, TestBatches(len(validation), 1, TEST_BATCH)),
+        ckpt_path=str(checkpoint) if first else None,
+        weights_only=True,
+    )
+
+
+def run(
+    module: type[VideoClassifier],
+    spec: RunSpec,
+    seed: int,
+    profile: Profile,
+    *,
+    tables: tuple[str, ...] = (),
+    place: Place = Place(),
+    report: Callable[[int], None] = lambda step: None,
+) -> Record:
+    """Train and test one spec and write its record; `report` is told the steps that are done.
+
+    Raises:
+        BadInput: videos, or the parent's weights, are missing or damaged.
+    """
+    weights = place.weights(profile, spec, seed)
+    found = existing(spec, seed, profile, place)
+    if found and weights.is_file():
+        return found
+    begun = time.monotonic()
+    quiet()
+    pl.seed_everything(seed, verbose=False)
+    classifier = module(spec, profile)
+    folder = place.run(profile, spec, seed)
+    log = logger(spec, seed, profile, tables, place)
+    trainer = pl.Trainer(
+        max_steps=classifier.recipe.steps,
+        max_epochs=-1,
+        accelerator="auto",
+        devices=1,
+        precision=classifier.recipe.precision,
+        gradient_clip_val=classifier.recipe.clip_norm,
+        val_check_interval=classifier.recipe.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=log,
+        callbacks=[
+            Progress(report),
+            ModelCheckpoint(folder, f"part-{records.fingerprint(spec, profile)}", every_n_train_steps=classifier.recipe.validate_every),
+        ],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        deterministic=True,
+    )
+    train(classifier, trainer, seed, place, folder / f"part-{records.fingerprint(spec, profile)}.ckpt")
+    testing = dataset(classifier.clips.test, spec, profile, place)
+    result = trainer.test(classifier, loader(testing, TestBatches(len(testing), profile.data.views, TEST_BATCH)), verbose=False)
+    del result
+    torch.save(classifier.net.state_dict(), weights)
+    accuracy = {name: 100 * float(value) for name, value in classifier.test_accuracy.compute().items()}
+    metrics = Metrics(
+        **accuracy,
+        loss=float(classifier.test_loss.compute()),
+        videos=len(testing),
+        views=profile.data.views,
+        ranks="".join(str(min(rank, 9)) for rank in classifier.ranks),
+    )
+    record = Record(
+        key=spec.key,
+        profile=profile.name,
+        seed=seed,
+        tables=tables,
+        spec=spec,
+        fingerprint=records.fingerprint(spec, profile),
+        metrics=metrics,
+        curve=tuple(classifier.curve),
+        cost=cost(spec, profile),
+        made=made(time.monotonic() - begun, trainer),
+    )
+    records.write(record, place.results)
+    return record
+
+
+def made(seconds: float, trainer: pl.Trainer) -> Made:
+    """When, where and with what."""
+    gpu = trainer.strategy.root_device.type == "cuda"
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return Made(
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        git=commit,
+        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        device=torch.cuda.get_device_name() if gpu else platform.processor() or platform.machine(),
+        seconds=round(seconds, 1),
+    )
+
+
+def quiet() -> None:
+    """Silence what Lightning says about things that are meant to be as they are."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")

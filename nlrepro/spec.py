@@ -1,0 +1,92 @@
+"""What to run: a `RunSpec` is one training run, whichever tables ask for it.
+
+Section 3.3 and 4 of Wang et al., "Non-local Neural Networks", CVPR 2018. Two rows of Table 2 that describe the same
+net and the same clips give equal specs, hence the same `key`, hence one record on disk: nothing is trained twice.
+"""
+
+from dataclasses import field, replace
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+Depth = Literal[50, 101]
+Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
+Form = Literal["gaussian", "embedded", "dot", "concatenation"]
+Domain = Literal["space", "time", "spacetime"]
+Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
+Clip = Literal["still", "short", "long"]  # single frames (warm start), 32-frame clips, 128-frame clips
+Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
+
+STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: {2: 3, 3: 4, 4: 23, 5: 3}}
+
+# "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4
+# (five), "to every residual block" of them (ten). For ResNet-101 the paper says "the corresponding residual blocks";
+# the spread over its 23 res4 blocks is our reading.
+SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
+    50: {
+        "none": (),
+        "res2": ((2, 1),),
+        "res3": ((3, 2),),
+        "res4": ((4, 4),),
+        "res5": ((5, 1),),
+        "5-block": ((3, 1), (3, 3), (4, 1), (4, 3), (4, 5)),
+        "10-block": tuple((3, i) for i in range(4)) + tuple((4, i) for i in range(6)),
+    },
+    101: {
+        "none": (),
+        "res2": ((2, 1),),
+        "res3": ((3, 2),),
+        "res4": ((4, 21),),
+        "res5": ((5, 1),),
+        "5-block": ((3, 1), (3, 3), (4, 6), (4, 13), (4, 20)),
+        "10-block": tuple((3, i) for i in range(4)) + tuple((4, i) for i in range(2, 23, 4)),
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetSpec:
+    """One architecture. Without non-local blocks `form` and `domain` mean nothing and fall back to their defaults."""
+
+    depth: Depth = 50
+    conv: Conv = "2d"
+    blocks: Blocks = "none"
+    form: Form = "embedded"
+    domain: Domain = "spacetime"
+
+    def __post_init__(self) -> None:
+        if self.blocks == "none":
+            object.__setattr__(self, "form", "embedded")
+            object.__setattr__(self, "domain", "spacetime")
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        return SITES[self.depth][self.blocks]
+
+    @property
+    def name(self) -> str:
+        trunk = f"r{self.depth}-" + ("c2d" if self.conv == "2d" else f"i3d-{self.conv}")
+        return trunk if self.blocks == "none" else f"{trunk}-nl-{self.blocks}-{self.form}-{self.domain}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One run: a net and the clips that it is trained and tested on."""
+
+    net: NetSpec = field(default_factory=NetSpec)
+    clip: Clip = "short"
+
+    @property
+    def key(self) -> str:
+        return self.net.name if self.clip == "short" else f"{self.net.name}-{self.clip}"
+
+    @property
+    def parent(self) -> "RunSpec | None":
+        """The run whose weights this one starts from.
+
+        Long clips start from the short-clip model of the same net; short clips start from a plain 2D classifier of still
+        images of the same depth (the paper's ImageNet pre-training); still images start from scratch.
+        """
+        if self.clip == "long":
+            return replace(self, clip="short")
+        return RunSpec(net=NetSpec(depth=self.net.depth), clip="still") if self.clip == "short" else None

@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlrepro.record import Cost, Made, Metrics, Record
+from nlrepro.reports.claims import CLAIMS, Beats, Cell, Verdict, claims_frame, judge, write_claims
+from nlrepro.reports.statistics import Interval
+from nlrepro.reports.tables import TableRow, TableSpec, paper
+from nlrepro.spec import RunSpec
+
+MADE = Made(date="2024-01-01", git="", versions={}, device="cpu", seconds=1.0)
+LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
+SPEC = TableSpec(table="2a", title="", rows=tuple(TableRow(label=label, depth=50, key=label) for label in LABELS))
+OF_2A = [claim for claim in CLAIMS if claim.table == "2a"]
+
+
+def record(key: str, seed: int, ranks: str) -> Record:
+    metrics = Metrics(top1=0.0, top5=0.0, loss=0.0, videos=len(ranks), views=1, ranks=ranks)
+    common = {"tables": (), "spec": RunSpec(), "fingerprint": "", "curve": (), "cost": Cost(params=1, macs=1), "made": MADE}
+    return Record(key=key, profile="mini", seed=seed, metrics=metrics, **common)
+
+
+def simulated(*accuracies: float) -> list[Record]:
+    """Records of the five rows with these accuracies: 3 seeds, 600 videos, half of the luck shared between rows."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=600)
+    records = []
+    for label, accuracy in zip(LABELS, accuracies, strict=True):
+        for seed in range(3):
+            luck = np.argsort(np.argsort(shared + rng.normal(size=600))) / 6
+            records.append(record(label, seed, "".join("0" if u < accuracy else "1" for u in luck)))
+    return records
+
+
+def verdicts(*accuracies: float) -> list[Verdict]:
+    return judge(OF_2A, [SPEC], simulated(*accuracies))
+
+
+def test_the_papers_own_numbers_hold_for_the_papers_sentences() -> None:
+    assert [v.paper for v in judge(CLAIMS, [], [])] == ["holds"] * len(CLAIMS)
+
+
+def test_a_sentence_that_the_papers_numbers_contradict_fails_on_paper() -> None:
+    c2d, gaussian = Cell("2a", 50, "C2D baseline"), Cell("2a", 50, "Gaussian")
+    claims = [Beats(table="2a", text="", pairs=((a, b),)) for a, b in ((c2d, gaussian), (gaussian, gaussian))]
+    assert judge(claims, [], [])[0].paper == "fails"
+
+
+def test_every_sentence_names_rows_of_the_paper() -> None:
+    cells = {cell for claim in CLAIMS for contrast in claim.contrasts for cell in contrast}
+    assert cells
+    assert cells <= set(paper())
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "words"),
+    [
+        ((60, 70, 70, 70, 70), ["holds", "holds"]),
+        ((60, 70, 70, 52, 70), ["fails", "fails"]),
+        ((60, 68, 68, 68, 85), ["holds", "fails"]),
+        ((60, 60, 60, 60, 60), ["undecided", "undecided"]),
+        ((60, 70, 70, 61, 70), ["undecided", "fails"]),
+        ((70, 60, 60, 60, 60), ["fails", "undecided"]),  # alike, but there is no gain to measure it by
+    ],
+)
+def test_verdicts_follow_the_intervals(accuracies: tuple[float, ...], words: list[str]) -> None:
+    assert [v.verdict for v in verdicts(*accuracies)] == words
+
+
+def test_the_difference_shown_is_the_one_that_decides() -> None:
+    beats, alike = verdicts(60, 70, 66, 70, 70)
+    assert beats.difference
+    assert alike.difference
+    assert (beats.difference.mean, alike.difference.mean) == pytest.approx((6.0, 4.0))
+    assert (beats.paper_difference, alike.paper_difference) == pytest.approx((0.7, 0.4))
+
+
+def test_p_is_small_exactly_where_a_sentence_is_decided() -> None:
+    for accuracies in ((60, 70, 70, 70, 70), (60, 68, 68, 68, 85), (60, 60, 60, 60, 60), (60, 70, 70, 52, 70)):
+        assert all((v.p < 0.025) == (v.verdict != "undecided") for v in verdicts(*accuracies))
+
+
+def test_line_is_for_people() -> None:
+    forms = Interval(mean=8.1, low=5.0, high=11.2, seeds=3, p=0.0008)
+    verdict = Verdict(claim=OF_2A[0], paper="holds", paper_difference=0.7, verdict="holds", difference=forms, p=forms.p_above)
+    assert verdict.line == "each form beats the baseline: holds (smallest +8.1 [5.0, 11.2], p = 0.0004; paper +0.7)"
+
+
+def test_missing_runs_leave_a_sentence_undecided(tmp_path: Path) -> None:
+    some = [r for r in simulated(60, 70, 70, 70, 70) if r.key != "dot-product"]
+    for records in ([], some):
+        missing = judge(OF_2A, [SPEC], records)
+        assert missing[0].line == "each form beats the baseline: undecided (--; paper +0.7)"
+        text = write_claims(missing, tmp_path).read_text()
+        assert text.splitlines()[0] == "table,claim,paper,verdict,difference,low,high,seeds"
+        assert text.splitlines()[1] == "2a,each form beats the baseline,holds,undecided,--,--,--,0"
+
+
+def test_frame_has_a_line_per_sentence() -> None:
+    frame = claims_frame(verdicts(60, 70, 70, 70, 70))
+    assert frame["seeds"].tolist() == [3, 3]
+    assert (frame["low"] < frame["difference"]).all()
+    assert (frame["difference"] < frame["high"]).all()
