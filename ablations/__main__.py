@@ -1,4 +1,4 @@
-"""The command line: list | run | sweep | report | publish | cost | data. `python -m ablations VERB --help` shows an example of each."""
+"""The command line: list | run | sweep | report | publish | cost | data; each has --help with an example."""
 
 import argparse
 import os
@@ -17,7 +17,9 @@ def seeds(text: str) -> tuple[int, ...]:
     try:
         return tuple(sorted({int(part) for part in text.split(",")}))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"seeds are whole numbers with commas between them, such as 0,1,2; got {text!r}") from None
+        raise argparse.ArgumentTypeError(
+            f"seeds are whole numbers with commas between them, such as 0,1,2; got {text!r}"
+        ) from None
 
 
 def positive(text: str) -> int:
@@ -32,11 +34,16 @@ def do_list(arguments: argparse.Namespace, profile: Profile) -> None:
 
 
 def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
-    from nlrepro.runs.runner import run
     from tqdm import tqdm
+
+    from nlrepro.runs.runner import run
 
     job = catalogue.job(arguments.key, arguments.seed)
     with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps") as bar:
+
+        def show(step: int) -> None:
+            bar.update(step - bar.n)
+
         record = run(
             job.module,
             job.spec,
@@ -44,7 +51,7 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
             profile,
             tables=job.tables,
             place=catalogue.place(arguments),
-            report=lambda step: bar.update(step - bar.n) and None,
+            report=show,
         )
     print(f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos")
 
@@ -52,7 +59,9 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
 def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
     from nlrepro.runs.sweep import sweep
 
-    sweep(catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds), profile, catalogue.place(arguments), arguments.jobs)
+    sweep(
+        catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds), profile, catalogue.place(arguments), arguments.jobs
+    )
 
 
 def do_report(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -77,7 +86,9 @@ def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
         from nlrepro.data.synthetic import make
 
         if profile.generator is None:
-            raise BadInput(f"the profile {profile.name!r} reads videos of your own from {root}; `data make` is for mini and smoke")
+            raise BadInput(
+                f"the profile {profile.name!r} reads videos of your own from {root}; `data make` is for mini and smoke"
+            )
         make(profile.generator, root, arguments.jobs)
     else:
         from nlrepro.data.check import check
@@ -109,7 +120,9 @@ def parser() -> argparse.ArgumentParser:
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
     tables(verb("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
-    public = verb("publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2")
+    public = verb(
+        "publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2"
+    )
     tables(public)
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
     tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2a --profile paper"))

@@ -41,8 +41,12 @@ def tables_of(spec: RunSpec) -> tuple[str, ...]:
 def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int]) -> list[Job]:
     """Every run of the tables' rows, each once, seed by seed so that a first seed is complete early."""
     unique = {axis.spec(row): axis for axis in reversed(list(axes)) for row in reversed(axis.rows)}
-    specs = list(reversed(unique.items()))
-    return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in specs]
+    return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in reversed(unique.items())]
+
+
+def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
+    """The runs of the tables' rows, each once."""
+    return [job.spec for job in jobs(axes, [0])]
 
 
 def job(key: str, seed: int) -> Job:
@@ -96,5 +100,3 @@ def costs(axes: Iterable[type[Ablation]], profile: Profile) -> str:
                 }
             )
     return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
-
-

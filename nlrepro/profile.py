@@ -14,10 +14,10 @@ from pydantic.dataclasses import dataclass
 from nlrepro.errors import BadInput
 from nlrepro.spec import Clip
 
-strict = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+STRICT = ConfigDict(extra="forbid")
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Clips:
     """Which videos, and how a clip is cut from them: `frames` frames, every `stride`-th of the video."""
 
@@ -35,7 +35,7 @@ class Clips:
         return (self.frames - 1) * self.stride + 1
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Generator:
     """The generated video task (nlrepro/data/synthetic.py): sizes in pixels, times in frames, ranges inclusive."""
 
@@ -55,7 +55,7 @@ class Generator:
     crf: int  # H.264 constant rate factor
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Data:
     """Where videos come from and how a clip is cut from them."""
 
@@ -67,7 +67,7 @@ class Data:
     std: float = 57.375
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Geometry:
     """Widths and strides of the net; (time, height, width) triples. Table 1 of the paper is the `paper` profile."""
 
@@ -79,9 +79,10 @@ class Geometry:
     pool2_stride: int  # of the 3x1x1 max pool after res2, in time
     stage_strides: tuple[int, int, int, int]  # of res2..res5, in space
     dropout: float
+    zero_residual: bool  # the last BN scale of each residual branch starts at 0 (the authors' released code; not in the text)
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Recipe:
     """How one kind of clip is trained."""
 
@@ -98,7 +99,7 @@ class Recipe:
     validate_every: int
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Profile:
     name: str
     data: Data

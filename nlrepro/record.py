@@ -14,10 +14,10 @@ from nlrepro.files import write_whole
 from nlrepro.profile import Profile, explain
 from nlrepro.spec import RunSpec
 
-strict = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+STRICT = ConfigDict(extra="forbid")
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Metrics:
     """Test accuracy. `ranks` has one digit per test video, in the tree's order: how many classes scored above the true one
     (9: nine or more), so that top-1 and top-5 can be compared video by video.
@@ -31,7 +31,7 @@ class Metrics:
     ranks: str
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Point:
     """One point of the training curve."""
 
@@ -40,7 +40,7 @@ class Point:
     val_top1: float  # percent
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Cost:
     """Of one clip: trainable parameters, and multiply-adds of a forward pass."""
 
@@ -48,7 +48,7 @@ class Cost:
     macs: int
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Made:
     """When, where and with what."""
 
@@ -59,7 +59,7 @@ class Made:
     seconds: float
 
 
-@strict
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Record:
     key: str
     profile: str

@@ -57,4 +57,5 @@ def test_missing_rows_leave_their_place_empty() -> None:
     empty = table_frame(SPEC, [])
     _, right = draw(SPEC, empty, empty).axes
     assert len(right.get_yticks()) == 4
-    to_svg(draw(SPEC, empty, None))
+    assert [text.get_text() for text in right.texts] == ["no runs yet"]
+    assert to_svg(draw(SPEC, empty, None)).endswith(b"</svg>\n")

@@ -14,8 +14,19 @@ MADE = Made(date="2024-01-01", git="", versions={}, device="cpu", seconds=1.0)
 
 def record(key: str, seed: int, ranks: str) -> Record:
     metrics = Metrics(top1=0.0, top5=0.0, loss=0.0, videos=len(ranks), views=1, ranks=ranks)
-    common = {"tables": (), "spec": RunSpec(), "fingerprint": "", "curve": (), "cost": Cost(params=1, macs=1), "made": MADE}
-    return Record(key=key, profile="mini", seed=seed, metrics=metrics, **common)
+    cost = Cost(params=1, macs=1)
+    return Record(
+        key=key,
+        profile="mini",
+        seed=seed,
+        tables=(),
+        spec=RunSpec(),
+        fingerprint="",
+        metrics=metrics,
+        curve=(),
+        cost=cost,
+        made=MADE,
+    )
 
 
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])

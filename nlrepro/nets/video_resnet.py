@@ -78,8 +78,8 @@ class Bottleneck(nn.Module):
 class VideoResNet(nn.Module):
     """Clips (B, 3, T, H, W) -> class scores (B, classes).
 
-    conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans 5 frames and every
-    second residual block of a stage, from its first, is inflated.
+    conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans 5 frames and
+    every second residual block of a stage, from its first, is inflated.
     """
 
     def __init__(self, spec: NetSpec, geometry: Geometry, classes: int) -> None:
@@ -99,7 +99,10 @@ class VideoResNet(nn.Module):
                 channels = planes * EXPANSION
             self.add_module(f"layer{stage - 1}", nn.ModuleList(blocks))  # torchvision counts stages from 1
         self.nonlocal_blocks = nn.ModuleDict(
-            {f"res{stage}_{i}": NonLocalBlock(width * 2 ** (stage - 2) * EXPANSION, spec.form, spec.domain) for stage, i in spec.sites}
+            {
+                f"res{stage}_{i}": NonLocalBlock(width * 2 ** (stage - 2) * EXPANSION, spec.form, spec.domain)
+                for stage, i in spec.sites
+            }
         )
         self.fc = nn.Linear(channels, classes)
         self.reset_parameters()
@@ -109,6 +112,8 @@ class VideoResNet(nn.Module):
         for name, module in self.named_modules():
             if isinstance(module, nn.Conv2d | nn.Conv3d) and not name.startswith("nonlocal_blocks"):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(module, Bottleneck) and self.geometry.zero_residual:
+                nn.init.zeros_(module.bn3.weight)
         nn.init.normal_(self.fc.weight, std=0.01)
         nn.init.zeros_(self.fc.bias)
 

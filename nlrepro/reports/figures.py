@@ -10,16 +10,16 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.typing import RcKeyType
 
 from nlrepro.files import write_whole
 from nlrepro.reports.tables import TableSpec
 
-STYLE: dict[RcKeyType, Any] = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9,
@@ -60,7 +60,7 @@ def draw(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None) ->
         _dress(left, "the paper")
         _dress(right, " and ".join(shown) + ", 95 % intervals")
         if len(shown) > 1:
-            right.legend(loc="best", frameon=True, framealpha=1, edgecolor="none")
+            figure.legend(handles=right.containers, loc="outside lower right", ncols=2, frameon=False)
         figure.suptitle(f"Table {spec.table}. {spec.title}", fontsize=9.5)
         figure.supxlabel("top-1 above the baseline, points", fontsize=9)
     return figure
@@ -79,6 +79,9 @@ def _dress(axes: Axes, title: str) -> None:
     """Zero, the baseline, is always in view."""
     axes.axvline(0, color="#555555", linewidth=1)
     axes.margins(x=0.12)
+    if np.isnan([x for line in axes.lines[:-1] for x in np.asarray(line.get_xdata(), float)]).all():
+        axes.set_xticks([0])
+        axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center", backgroundcolor="white")
     axes.set_title(title)
 
 

@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from nlrepro.nets.video_resnet import VideoResNet
@@ -23,12 +23,12 @@ class VideoClassifier(pl.LightningModule):
 
     def __init__(self, spec: RunSpec, profile: Profile) -> None:
         super().__init__()
-        self.spec, self.profile = spec, profile
+        self.run_spec, self.profile = spec, profile
         self.recipe, self.clips = profile.recipes[spec.clip], profile.clips[spec.clip]
         self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
-        top = {f"top{k}": MulticlassAccuracy(self.clips.classes, top_k=k, average="micro") for k in (1, min(5, self.clips.classes))}
-        self.val_accuracy = MetricCollection(dict(list(top.items())[:1]))
-        self.test_accuracy = MetricCollection(top)
+        self.val_accuracy = MulticlassAccuracy(self.clips.classes, average="micro")
+        self.top1 = MulticlassAccuracy(self.clips.classes, average="micro")
+        self.top5 = MulticlassAccuracy(self.clips.classes, top_k=5, average="micro")
         self.train_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.curve: list[Point] = []
         self.ranks: list[int] = []
@@ -39,31 +39,32 @@ class VideoClassifier(pl.LightningModule):
         scores: Tensor = self.net(x.permute(0, 4, 1, 2, 3))  # (B, classes)
         return scores.float()
 
-    def training_step(self, batch: Batch, _: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         clips, labels = batch
         loss = F.cross_entropy(self(clips), labels)
         self.train_loss.update(loss.detach())
         return loss
 
-    def validation_step(self, batch: Batch, _: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         clips, labels = batch
         self.val_accuracy.update(self(clips), labels)
 
     def on_validation_epoch_end(self) -> None:
         """One point of the curve: the training loss since the last one, and the validation accuracy now."""
-        values = {"train_loss": float(self.train_loss.compute()), "val_top1": 100 * float(self.val_accuracy.compute()["top1"])}
+        values = {"train_loss": float(self.train_loss.compute()), "val_top1": 100 * float(self.val_accuracy.compute())}
         self.curve.append(Point(step=self.global_step, **values))
         self.log_dict(values)
         self.train_loss.reset()
         self.val_accuracy.reset()
 
-    def test_step(self, batch: Batch, _: int) -> None:
+    def test_step(self, batch: Batch, index: int) -> None:
         """Softmax scores averaged over the views of each video."""
         clips, labels = batch
         views = self.profile.data.views
         scores = self(clips).softmax(1).unflatten(0, (-1, views)).mean(1)  # (videos, classes)
         truth = labels[::views]  # (videos,)
-        self.test_accuracy.update(scores, truth)
+        self.top1.update(scores, truth)
+        self.top5.update(scores, truth)
         self.test_loss.update(F.nll_loss(scores.log(), truth), len(truth))
         true_scores = scores.gather(1, truth[:, None])  # (videos, 1)
         self.ranks += (scores > true_scores).sum(1).tolist()

@@ -1,5 +1,6 @@
 """One run: (spec, seed, profile) -> one record. It goes on where it was cut off, and does nothing if its record is fresh."""
 
+import io
 import logging
 import os
 import platform
@@ -21,6 +22,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from nlrepro import record as records
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.errors import BadInput
+from nlrepro.files import write_whole
 from nlrepro.nets.cost import cost
 from nlrepro.nets.weights import start_from
 from nlrepro.profile import Profile
@@ -49,6 +51,9 @@ class Place:
         return self.run(profile, spec, seed) / f"net-{records.fingerprint(spec, profile)}.pt"
 
 
+LOCAL = Place()
+
+
 class Progress(Callback):
     """Tells `report` the number of steps done, about once a second."""
 
@@ -61,10 +66,10 @@ class Progress(Callback):
             self.told = time.monotonic()
 
 
-def existing(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record | None:
-    """The fresh record of this run, if there is one and its weights are there for runs that start from them."""
+def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record | None:
+    """The fresh record of this run, if it and the weights that other runs may start from are there."""
     path = records.record_path(place.results, profile.name, spec.key, seed)
-    if not path.is_file():
+    if not (path.is_file() and place.weights(profile, spec, seed).is_file()):
         return None
     found = records.read(path)
     return found if records.is_fresh(found, spec, profile) else None
@@ -97,24 +102,75 @@ def logger(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], 
     )
 
 
-def train(module: VideoClassifier, trainer: pl.Trainer, seed: int, place: Place, checkpoint: Path) -> None:
-    """Train from the parent's weights, or go on from the checkpoint of an earlier try."""
-    spec, profile, recipe = module.spec, module.profile, module.recipe
-    if spec.parent:
-        weights = place.weights(profile, spec.parent, seed)
-        if not weights.is_file():
-            raise BadInput(f"{spec.key} starts from {spec.parent.key}, which has no weights at {weights}; run it first, or use `sweep`")
-        start_from(module.net, torch.load(weights, weights_only=True))
-    clips = module.clips
+def trainer(classifier: VideoClassifier, folder: Path, log: Logger | bool, report: Callable[[int], None]) -> pl.Trainer:
+    """Lightning's, for the recipe's number of steps, with a checkpoint at each validation."""
+    recipe, name = classifier.recipe, checkpoint_name(classifier.run_spec, classifier.profile)
+    return pl.Trainer(
+        max_steps=recipe.steps,
+        max_epochs=-1,
+        devices=1,
+        precision=recipe.precision,
+        gradient_clip_val=recipe.clip_norm,
+        val_check_interval=recipe.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        logger=log,
+        callbacks=[Progress(report), ModelCheckpoint(folder, name, every_n_train_steps=recipe.validate_every)],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        deterministic=True,
+    )
+
+
+def checkpoint_name(spec: RunSpec, profile: Profile) -> str:
+    return f"part-{records.fingerprint(spec, profile)}"
+
+
+def warm_start(classifier: VideoClassifier, seed: int, place: Place) -> None:
+    """Copy the weights of the run that this one starts from, if there is one.
+
+    Raises:
+        BadInput: that run has not been made.
+    """
+    parent, profile = classifier.run_spec.parent, classifier.profile
+    if parent is None:
+        return
+    weights = place.weights(profile, parent, seed)
+    if not weights.is_file():
+        raise BadInput(
+            f"{classifier.run_spec.key} starts from {parent.key}, which has no weights at {weights}; use `sweep`, or run it first"
+        )
+    start_from(classifier.net, torch.load(weights, weights_only=True))
+
+
+def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place, checkpoint: Path) -> None:
+    """Train, from the checkpoint of an earlier try if there is one."""
+    spec, profile, clips = classifier.run_spec, classifier.profile, classifier.clips
     training = dataset(clips.train, spec, profile, place)
     validation = dataset(clips.val, spec, profile, place)
     first = int(torch.load(checkpoint, weights_only=True)["global_step"]) if checkpoint.is_file() else 0
-    trainer.fit(
-        module,
-        loader(training, TrainBatches(len(training), recipe, seed, clips.anywhere, first)),
+    fitter.fit(
+        classifier,
+        loader(training, TrainBatches(len(training), classifier.recipe, seed, clips.anywhere, first)),
         loader(validation, TestBatches(len(validation), 1, TEST_BATCH)),
         ckpt_path=str(checkpoint) if first else None,
         weights_only=True,
+    )
+
+
+def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metrics:
+    """The accuracy on the test split, over the profile's views of each video."""
+    views = classifier.profile.data.views
+    testing = dataset(classifier.clips.test, classifier.run_spec, classifier.profile, place)
+    tester.test(classifier, loader(testing, TestBatches(len(testing), views, TEST_BATCH)), verbose=False)
+    return Metrics(
+        top1=100 * float(classifier.top1.compute()),
+        top5=100 * float(classifier.top5.compute()),
+        loss=float(classifier.test_loss.compute()),
+        videos=len(testing),
+        views=views,
+        ranks="".join(str(min(rank, 9)) for rank in classifier.ranks),
     )
 
 
@@ -125,7 +181,7 @@ def run(
     profile: Profile,
     *,
     tables: tuple[str, ...] = (),
-    place: Place = Place(),
+    place: Place = LOCAL,
     report: Callable[[int], None] = lambda step: None,
 ) -> Record:
     """Train and test one spec and write its record; `report` is told the steps that are done.
@@ -133,49 +189,19 @@ def run(
     Raises:
         BadInput: videos, or the parent's weights, are missing or damaged.
     """
-    weights = place.weights(profile, spec, seed)
-    found = existing(spec, seed, profile, place)
-    if found and weights.is_file():
+    found = finished(spec, seed, profile, place)
+    if found:
         return found
-    begun = time.monotonic()
+    begun, folder = time.monotonic(), place.run(profile, spec, seed)
     quiet()
     pl.seed_everything(seed, verbose=False)
     classifier = module(spec, profile)
-    folder = place.run(profile, spec, seed)
-    log = logger(spec, seed, profile, tables, place)
-    trainer = pl.Trainer(
-        max_steps=classifier.recipe.steps,
-        max_epochs=-1,
-        accelerator="auto",
-        devices=1,
-        precision=classifier.recipe.precision,
-        gradient_clip_val=classifier.recipe.clip_norm,
-        val_check_interval=classifier.recipe.validate_every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        logger=log,
-        callbacks=[
-            Progress(report),
-            ModelCheckpoint(folder, f"part-{records.fingerprint(spec, profile)}", every_n_train_steps=classifier.recipe.validate_every),
-        ],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        deterministic=True,
-    )
-    train(classifier, trainer, seed, place, folder / f"part-{records.fingerprint(spec, profile)}.ckpt")
-    testing = dataset(classifier.clips.test, spec, profile, place)
-    result = trainer.test(classifier, loader(testing, TestBatches(len(testing), profile.data.views, TEST_BATCH)), verbose=False)
-    del result
-    torch.save(classifier.net.state_dict(), weights)
-    accuracy = {name: 100 * float(value) for name, value in classifier.test_accuracy.compute().items()}
-    metrics = Metrics(
-        **accuracy,
-        loss=float(classifier.test_loss.compute()),
-        videos=len(testing),
-        views=profile.data.views,
-        ranks="".join(str(min(rank, 9)) for rank in classifier.ranks),
-    )
+    warm_start(classifier, seed, place)
+    lightning = trainer(classifier, folder, logger(spec, seed, profile, tables, place), report)
+    checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
+    fit(classifier, lightning, seed, place, checkpoint)
+    metrics = test(classifier, lightning, place)
+    save_whole(classifier.net.state_dict(), place.weights(profile, spec, seed))
     record = Record(
         key=spec.key,
         profile=profile.name,
@@ -186,10 +212,18 @@ def run(
         metrics=metrics,
         curve=tuple(classifier.curve),
         cost=cost(spec, profile),
-        made=made(time.monotonic() - begun, trainer),
+        made=made(time.monotonic() - begun, lightning),
     )
     records.write(record, place.results)
+    checkpoint.unlink(missing_ok=True)
     return record
+
+
+def save_whole(state: dict[str, torch.Tensor], path: Path) -> None:
+    """`torch.save`, whole or not at all."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def made(seconds: float, trainer: pl.Trainer) -> Made:

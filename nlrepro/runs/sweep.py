@@ -13,6 +13,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.queues import Queue
+from typing import Any
 
 from tqdm import tqdm
 
@@ -20,7 +21,7 @@ from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.runner import Place, existing, run
+from nlrepro.runs.runner import Place, finished, run
 from nlrepro.spec import RunSpec
 
 Note = tuple["Job", int, str]  # job, steps done, what went wrong
@@ -64,12 +65,6 @@ def generation(spec: RunSpec) -> int:
     return 1 + generation(spec.parent) if spec.parent else 0
 
 
-def is_done(job: Job, profile: Profile, place: Place) -> bool:
-    """Whether there is a fresh record, and weights for the runs that start from this one."""
-    recorded = existing(job.spec, job.seed, profile, place) is not None
-    return recorded and place.weights(profile, job.spec, job.seed).is_file()
-
-
 def work(job: Job, profile: Profile, place: Place, notes: "Queue[Note]") -> None:
     """One run, in a process of its own; what it prints goes to its log, what goes wrong to the sweep."""
     import torch
@@ -79,7 +74,15 @@ def work(job: Job, profile: Profile, place: Place, notes: "Queue[Note]") -> None
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
         try:
-            run(job.module, job.spec, job.seed, profile, tables=job.tables, place=place, report=lambda step: notes.put((job, step, "")))
+            run(
+                job.module,
+                job.spec,
+                job.seed,
+                profile,
+                tables=job.tables,
+                place=place,
+                report=lambda step: notes.put((job, step, "")),
+            )
             notes.put((job, profile.recipes[job.spec.clip].steps, ""))
         except BadInput as error:
             notes.put((job, 0, str(error)))
@@ -99,7 +102,7 @@ def sweep(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> 
         BadInput: some runs failed; the others are done and recorded.
     """
     ordered = with_parents(jobs)
-    waiting = [job for job in ordered if not is_done(job, profile, place)]
+    waiting = [job for job in ordered if not finished(job.spec, job.seed, profile, place)]
     print(f"{len(ordered)} runs: {len(ordered) - len(waiting)} recorded, {len(waiting)} to do, {at_once} at a time", flush=True)
     if not waiting:
         return
@@ -115,7 +118,9 @@ def decode_all(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int
     for kind in sorted({job.spec.clip for job in jobs}):
         clips = profile.clips[kind]
         for split in sorted({clips.train, clips.val, clips.test}):
-            decoded(Tree.index(place.data / profile.data.root / split, clips.classes), profile.data, place.data / "cache", at_once)
+            decoded(
+                Tree.index(place.data / profile.data.root / split, clips.classes), profile.data, place.data / "cache", at_once
+            )
 
 
 class Scheduler:
@@ -155,7 +160,7 @@ class Scheduler:
                 self.waiting.remove(job)
                 self.running[job] = process
 
-    def listen(self, bar: "tqdm[None]") -> None:
+    def listen(self, bar: "tqdm[Any]") -> None:
         """Take in what runs have told, for up to half a second."""
         import queue
 
@@ -168,7 +173,7 @@ class Scheduler:
         bar.update(max(step - self.steps[job], 0))
         self.steps[job] = max(step, self.steps[job])
 
-    def collect(self, bar: "tqdm[None]") -> None:
+    def collect(self, bar: "tqdm[Any]") -> None:
         """Let go of the processes that have ended."""
         for job, process in list(self.running.items()):
             if process.is_alive():

@@ -1,0 +1,90 @@
+"""From records to what people read: tables, figures and verdicts; and from local results to published ones. Trains nothing."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from ablations import Ablation, catalogue
+from nlrepro import record as records
+from nlrepro.errors import BadInput
+from nlrepro.files import write_whole
+from nlrepro.profile import Profile
+from nlrepro.record import Record
+from nlrepro.reports.claims import CLAIMS, judge, write_claims
+from nlrepro.reports.figures import write_figure
+from nlrepro.reports.summary import summary
+from nlrepro.reports.tables import TableRow, TableSpec, note, table_frame, write_table
+from nlrepro.spec import RunSpec
+
+PUBLISHED = Path("results/published")
+
+
+def table_spec(axis: type[Ablation]) -> TableSpec:
+    rows = tuple(TableRow(label=row.label, depth=row.depth, key=axis.spec(row).key) for row in axis.rows)
+    return TableSpec(table=axis.table, title=axis.title, rows=rows)
+
+
+def fresh(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> tuple[list[Record], list[Path]]:
+    """The records that fit the specs and the profile as they are now, and the paths of those that do not."""
+    specs = {spec.key: spec for spec in catalogue.specs(axes)}
+    good, stale = [], []
+    for record in records.read_all(results, profile.name):
+        spec = specs.get(record.key)
+        if spec and records.is_fresh(record, spec, profile):
+            good.append(record)
+        elif spec:
+            stale.append(records.record_path(results, profile.name, record.key, record.seed))
+    return good, stale
+
+
+def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> None:
+    """Write the tables, figures and claims of `results`, and print the tables with their verdicts.
+
+    Local tables show the published numbers beside your own; the published ones show only themselves.
+    """
+    mine, stale = fresh(axes, profile, results)
+    if stale:
+        print(f"{len(stale)} records are stale (made with other settings) and left out: {', '.join(map(str, stale))}")
+    is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
+    public = fresh(axes, profile, PUBLISHED)[0] if is_local else None
+    tables, figures = results / "tables" / profile.name, results / "figures" / profile.name
+    verdicts = judge(CLAIMS, [table_spec(axis) for axis in axes], mine)
+    write_claims(verdicts, tables)
+    for axis in axes:
+        spec = table_spec(axis)
+        shown = [record for record in mine if record.key in {row.key for row in spec.rows}]
+        frame, theirs = table_frame(spec, mine), None if public is None else table_frame(spec, public)
+        write_table(spec, frame, theirs, tables, [note(shown)])
+        figure = write_figure(spec, frame, theirs, figures)
+        print("\n" + summary(spec, frame, theirs, verdicts, [note(shown)]))
+        print(f"written: {tables}/table{spec.table}.md, .csv, .tex; {figure}")
+
+
+def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int]) -> None:
+    """Copy the records of `seeds` to `results/published`, and report from them there.
+
+    Raises:
+        BadInput: a run has no fresh record of one of the seeds.
+    """
+    good = {(record.key, record.seed): record for record in fresh(axes, profile, results)[0]}
+    wanted = [(spec, seed) for spec in catalogue.specs(axes) for seed in seeds]
+    missing = [f"{spec.key} seed {seed}" for spec, seed in wanted if (spec.key, seed) not in good]
+    if missing:
+        raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
+    keep = {records.record_path(PUBLISHED, profile.name, spec.key, seed) for spec, seed in wanted}
+    for spec, seed in wanted:
+        source = records.record_path(results, profile.name, spec.key, seed)
+        write_whole(records.record_path(PUBLISHED, profile.name, spec.key, seed), source.read_bytes())
+    drop_stale(catalogue.specs(axes), profile, keep)
+    report(axes, profile, PUBLISHED)
+
+
+def drop_stale(specs: Sequence[RunSpec], profile: Profile, keep: set[Path]) -> None:
+    """Remove published records of these runs that no longer fit, or whose seeds are not published any more."""
+    for spec in specs:
+        folder = PUBLISHED / "records" / profile.name / spec.key
+        for path in folder.glob("seed*.json"):
+            if path not in keep:
+                path.unlink()
+        if folder.is_dir() and not any(folder.iterdir()):
+            shutil.rmtree(folder)

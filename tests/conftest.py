@@ -1,0 +1,86 @@
+"""What several test files share: two geometries, the tiny generated videos of the smoke profile, and what a sweep makes of them."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from nlrepro import profile as profiles
+from nlrepro.profile import Geometry, Profile
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left: exit status, the two streams."""
+
+    status: int
+    out: str
+    err: str
+
+
+def command(*words: str | Path, **environment: str) -> Finished:
+    """`python -m ablations WORDS` in a process of its own."""
+    line = [sys.executable, "-m", "ablations", *map(str, words)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment)
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def paper_net() -> Geometry:
+    """Table 1 of the paper."""
+    return Geometry(
+        width=64,
+        stem_kernel=7,
+        stem_stride=(2, 2, 2),
+        pool1=True,
+        pool1_stride=(2, 2, 2),
+        pool2_stride=2,
+        stage_strides=(1, 2, 2, 2),
+        dropout=0.5,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_net() -> Geometry:
+    """The paper's topology at width 4, no stride in time."""
+    return Geometry(
+        width=4,
+        stem_kernel=3,
+        stem_stride=(1, 2, 2),
+        pool1=True,
+        pool1_stride=(1, 1, 1),
+        pool2_stride=1,
+        stage_strides=(1, 2, 2, 1),
+        dropout=0.5,
+    )
+
+
+@pytest.fixture(scope="session")
+def smoke() -> Profile:
+    return profiles.load("smoke")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the videos of the smoke profile; only read, except for its cache."""
+    folder = tmp_path_factory.mktemp("data")
+    done = command("data", "make", "--profile", "smoke", "--data", folder, "--jobs", "2")
+    assert done.status == 0, done.err
+    return folder
+
+
+@pytest.fixture(scope="session")
+def swept(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with two seeds of every run; only read."""
+    results = tmp_path_factory.mktemp("swept")
+    done = command("sweep", "all", "--seeds", "0,1", "--jobs", "2", "--profile", "smoke", "--data", data, "--results", results)
+    assert done.status == 0, done.err
+    return results

@@ -1,0 +1,111 @@
+"""Each pairwise operation against the double loop of Eq. 1, y_i = 1/C(x) sum_j f(x_i, x_j) g(x_j)."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from nlrepro.nets.pairwise import concatenation_mean, dot_mean, softmax_mean
+
+Pair = Callable[[Tensor, Tensor], Tensor]
+
+
+def eq1(theta: Tensor, phi: Tensor, g: Tensor, f: Pair, *, by_sum: bool) -> Tensor:
+    """(B, N, K), (B, M, K), (B, M, C) -> (B, N, C), one pair at a time; C(x) is sum_j f or the number of positions j."""
+    y = torch.zeros(*theta.shape[:2], g.shape[2], dtype=torch.float64)
+    for b in range(len(theta)):
+        for i in range(theta.shape[1]):
+            weights = [f(theta[b, i], phi[b, j]) for j in range(phi.shape[1])]
+            normaliser = sum(weights) if by_sum else phi.shape[1]
+            for j, weight in enumerate(weights):
+                y[b, i] += weight * g[b, j] / normaliser
+    return y
+
+
+def sets(n: int, m: int, k: int, c: int, scale: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """Random theta, phi, g of two sets."""
+    random = torch.Generator().manual_seed(n + m + k + c)
+    shapes = (2, n, k), (2, m, k), (2, m, c)
+    theta, phi, g = (torch.randn(shape, dtype=torch.float64, generator=random) for shape in shapes)
+    return theta * scale, phi * scale, g
+
+
+# (5, 3, 4, 2): pairs first is cheaper for the dot product; (9, 8, 2, 3): channels first; one position
+SIZES = pytest.mark.parametrize("size", [(5, 3, 4, 2), (9, 8, 2, 3), (1, 1, 2, 1)])
+
+
+@SIZES
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_softmax_mean_is_eq_3(size: tuple[int, int, int, int], scale: float) -> None:
+    theta, phi, g = sets(*size)
+    expected = eq1(theta, phi, g, lambda a, b: (scale * a @ b).exp(), by_sum=True)
+    torch.testing.assert_close(softmax_mean(theta, phi, g, scale), expected)
+
+
+@SIZES
+def test_dot_mean_is_eq_4(size: tuple[int, int, int, int]) -> None:
+    theta, phi, g = sets(*size)
+    torch.testing.assert_close(dot_mean(theta, phi, g), eq1(theta, phi, g, lambda a, b: a @ b, by_sum=False))
+
+
+@SIZES
+def test_concatenation_mean_is_eq_5(size: tuple[int, int, int, int]) -> None:
+    theta, phi, g = sets(*size)
+    w_f = torch.randn(2 * size[2], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = eq1(theta, phi, g, lambda a, b: (w_f @ torch.cat([a, b])).relu(), by_sum=False)
+    torch.testing.assert_close(concatenation_mean(theta, phi, g, w_f), expected)
+
+
+@pytest.mark.parametrize("size", [(5, 3, 4, 2), (9, 8, 2, 3)])
+def test_both_orders_of_the_dot_product_agree(size: tuple[int, int, int, int]) -> None:
+    theta, phi, g = sets(*size)
+    pairs_first = (theta @ phi.mT) @ g / g.shape[1]
+    channels_first = theta @ (phi.mT @ g) / g.shape[1]
+    torch.testing.assert_close(pairs_first, channels_first)
+    torch.testing.assert_close(dot_mean(theta, phi, g), pairs_first)
+
+
+def test_each_order_of_the_dot_product_is_taken_where_it_is_cheaper() -> None:
+    """Multiply-adds: K C (N + M) channels first, N M (K + C) pairs first."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    for n, m, k, c in ((50, 40, 2, 3), (5, 3, 40, 20)):
+        theta, phi, g = (torch.empty(shape, device="meta") for shape in ((2, n, k), (2, m, k), (2, m, c)))
+        with FlopCounterMode(display=False) as counter:
+            dot_mean(theta, phi, g)
+        assert counter.get_total_flops() == 2 * 2 * min(k * c * (n + m), n * m * (k + c))
+
+
+def test_half_precision_scores_beyond_65504_stay_finite_and_right() -> None:
+    theta, phi, g = (x.half() for x in sets(9, 8, 64, 3, scale=100.0))
+    assert (theta.double() @ phi.double().mT).abs().max() > 65504
+    exact = torch.softmax(theta.double() @ phi.double().mT, 2) @ g.double()
+    y = softmax_mean(theta, phi, g)
+    assert y.dtype == torch.float16
+    assert y.isfinite().all()
+    torch.testing.assert_close(y.double(), exact, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("theta", "phi", "g"),
+    [
+        ((2, 5, 4), (2, 3, 3), (2, 3, 2)),
+        ((2, 5, 4), (2, 3, 4), (2, 4, 2)),
+        ((1, 5, 4), (2, 3, 4), (2, 3, 2)),
+        ((5, 4), (3, 4), (3, 2)),
+    ],
+)
+@pytest.mark.parametrize("operation", [softmax_mean, dot_mean, lambda a, b, c: concatenation_mean(a, b, c, torch.ones(8))])
+def test_wrong_shapes_name_expected_and_got(
+    operation: Callable[[Tensor, Tensor, Tensor], Tensor], theta: tuple[int, ...], phi: tuple[int, ...], g: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match=r"expected theta \(B, N, K\).*got") as caught:
+        operation(torch.ones(theta), torch.ones(phi), torch.ones(g))
+    assert all(str(shape) in str(caught.value) for shape in (theta, phi, g))
+
+
+def test_wrong_w_f_names_expected_and_got() -> None:
+    theta, phi, g = sets(5, 3, 4, 2)
+    with pytest.raises(ValueError, match=r"expected w_f of shape \(8,\).*got \(4,\)"):
+        concatenation_mean(theta, phi, g, torch.ones(4, dtype=torch.float64))
