@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablations import Ablation, catalogue
+from ablations import TABLES, Ablation, catalogue
 from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
@@ -12,6 +12,7 @@ from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.reports.claims import CLAIMS, judge, write_claims
 from nlrepro.reports.figures import write_figure
+from nlrepro.reports.readme import paste
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, note, table_frame, write_table
 from nlrepro.spec import RunSpec
@@ -42,22 +43,28 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> N
 
     Local tables show the published numbers beside your own; the published ones show only themselves.
     """
-    mine, stale = fresh(axes, profile, results)
+    everything = list(TABLES.values())  # a sentence may compare two tables
+    mine, stale = fresh(everything, profile, results)
     if stale:
         print(f"{len(stale)} records are stale (made with other settings) and left out: {', '.join(map(str, stale))}")
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
-    public = fresh(axes, profile, PUBLISHED)[0] if is_local else None
+    public = fresh(everything, profile, PUBLISHED)[0] if is_local else None
     tables, figures = results / "tables" / profile.name, results / "figures" / profile.name
-    verdicts = judge(CLAIMS, [table_spec(axis) for axis in axes], mine)
+    verdicts = judge(CLAIMS, [table_spec(axis) for axis in everything], mine)
     write_claims(verdicts, tables)
     for axis in axes:
         spec = table_spec(axis)
-        shown = [record for record in mine if record.key in {row.key for row in spec.rows}]
         frame, theirs = table_frame(spec, mine), None if public is None else table_frame(spec, public)
-        write_table(spec, frame, theirs, tables, [note(shown)])
+        lines = [verdict.line for verdict in verdicts if verdict.claim.table == axis.table]
+        sources = [note(of_table(spec, mine))] + ([] if public is None else [f"Published: {note(of_table(spec, public))}"])
+        write_table(spec, frame, theirs, tables, ["\n".join(f"- {line}" for line in lines), *sources])
         figure = write_figure(spec, frame, theirs, figures)
-        print("\n" + summary(spec, frame, theirs, verdicts, [note(shown)]))
+        print("\n" + summary(spec, frame, theirs, verdicts, sources))
         print(f"written: {tables}/table{spec.table}.md, .csv, .tex; {figure}")
+
+
+def of_table(spec: TableSpec, found: Sequence[Record]) -> list[Record]:
+    return [record for record in found if record.key in {row.key for row in spec.rows}]
 
 
 def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int]) -> None:
@@ -77,6 +84,9 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, see
         write_whole(records.record_path(PUBLISHED, profile.name, spec.key, seed), source.read_bytes())
     drop_stale(catalogue.specs(axes), profile, keep)
     report(axes, profile, PUBLISHED)
+    if profile.name == "mini":
+        for axis in axes:
+            paste(Path("README.md"), axis.table, PUBLISHED / "tables" / profile.name / f"table{axis.table}.md")
 
 
 def drop_stale(specs: Sequence[RunSpec], profile: Profile, keep: set[Path]) -> None:

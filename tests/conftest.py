@@ -45,6 +45,7 @@ def paper_net() -> Geometry:
         pool2_stride=2,
         stage_strides=(1, 2, 2, 2),
         dropout=0.5,
+        zero_residual=False,
     )
 
 
@@ -60,6 +61,7 @@ def tiny_net() -> Geometry:
         pool2_stride=1,
         stage_strides=(1, 2, 2, 1),
         dropout=0.5,
+        zero_residual=False,
     )
 
 

@@ -91,7 +91,7 @@ def test_block_is_the_double_loop_and_so_are_its_gradients(form: Form, domain: D
     inputs = [x, *block.parameters()]
     gradients = (torch.autograd.grad((z * weight).sum(), inputs) for z in (ours, expected))
     for name, a, b in zip(("x", *dict(block.named_parameters())), *gradients, strict=True):
-        assert b.abs().max() > 0 or name == "phi.bias", name  # softmax over j: a shift of all phi_j by a constant... is per query
+        assert b.abs().max() > 0, name  # phi.bias of the embedded form, to which the softmax is blind, has rounding errors
         torch.testing.assert_close(a, b, msg=lambda text, name=name: f"{name}: {text}")
 
 
@@ -136,11 +136,16 @@ def test_space_and_time_are_spacetime_of_one_frame_and_of_one_place(form: Form, 
 def test_odd_and_tiny_clips_work(form: Form, domain: Domain, subsample: bool, shape: tuple[int, int, int]) -> None:
     block = trained(2, form, domain, subsample)
     x = clip(1, 2, *shape)
-    if shape == (3, 5, 7):  # 11,025 pairs are many for the loop; three of its properties will do
+    if shape == (3, 5, 7):  # 11,025 pairs are many for the loop: its first frame alone
         assert block(x).shape == x.shape
-        torch.testing.assert_close(block(x[:, :, :1]), loop(block, x[:, :, :1], domain, subsample))
-    else:
-        torch.testing.assert_close(block(x), loop(block, x, domain, subsample))
+        x = x[:, :, :1]
+    torch.testing.assert_close(block(x), loop(block, x, domain, subsample))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_time_only_is_not_subsampled(form: Form) -> None:
+    block, x = trained(4, form, "time", True), clip(1, 4, 3, 4, 4)
+    torch.testing.assert_close(block(x), loop(block, x, "time", False))
 
 
 @pytest.mark.parametrize("form", ["gaussian", "embedded"])

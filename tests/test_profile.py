@@ -1,0 +1,90 @@
+"""Profiles: the shipped ones load, and a slip of the pen is told in one line."""
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from nlrepro import profile as profiles
+from nlrepro.errors import BadInput
+from nlrepro.profile import Profile
+
+TEXT = (resources.files("nlrepro.profiles") / "smoke.toml").read_text()
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_shipped_profiles_load_and_carry_their_own_name(name: str) -> None:
+    assert profiles.load(name).name == name
+
+
+def test_smoke_and_mini_are_shipped() -> None:
+    assert {"smoke", "mini"} <= set(profiles.names())
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_each_kind_of_clip_has_a_recipe_and_validates(name: str) -> None:
+    profile = profiles.load(name)
+    assert profile.clips.keys() == profile.recipes.keys()
+    assert all(0 < recipe.validate_every <= recipe.steps for recipe in profile.recipes.values())
+
+
+@pytest.mark.parametrize("name", ["smoke", "mini"])
+def test_generated_videos_are_long_enough_for_every_clip(name: str) -> None:
+    profile = profiles.load(name)
+    assert profile.generator
+    assert profile.generator.size == profile.data.size
+    assert all(clips.span <= profile.generator.frames for clips in profile.clips.values())
+    splits = {split for clips in profile.clips.values() for split in (clips.train, clips.val, clips.test)}
+    assert splits == profile.generator.videos.keys()
+
+
+def test_a_clip_spans_its_first_to_its_last_frame(smoke: Profile) -> None:
+    assert profiles.Clips(frames=32, stride=2, classes=400, anywhere=True).span == 63
+    assert smoke.clips["short"].span == 4
+
+
+def test_a_profile_is_read_by_path(tmp_path: Path, smoke: Profile) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT)
+    assert profiles.load(str(path)) == smoke
+
+
+def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
+    """What `load` says about an edited smoke profile."""
+    path = tmp_path / "mine.toml"
+    path.write_text(edit(TEXT))
+    assert path.read_text() != TEXT
+    with pytest.raises(BadInput) as caught:
+        profiles.load(str(path))
+    text = str(caught.value)
+    assert str(path) in text
+    assert len(text.splitlines()) == 1
+    return text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("width = 4", "widht = 4", ["net.width", "required", "net.widht", "4"]),
+        ("width = 4", "width = 'wide'", ["net.width", "integer", "'wide'"]),
+        ("width = 4", "width = 4.5", ["net.width", "integer", "4.5"]),
+        ('optimizer = "adamw"', 'optimizer = "adam"', ["optimizer", "'adamw'", "'sgd'", "'adam'"]),
+        ("stem_stride = [1, 2, 2]", "stem_stride = [1, 2]", ["net.stem_stride"]),
+        ("[clips.long]", "[clips.longer]", ["clips", "'still'", "'short'", "'long'", "'longer'"]),
+        ('name = "smoke"', "name = smoke", ["line 2"]),
+    ],
+)
+def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
+    text = refusal(tmp_path, lambda profile: profile.replace(old, new, 1))
+    assert all(word in text for word in words), text
+
+
+def test_an_unknown_profile_names_the_known_ones() -> None:
+    with pytest.raises(BadInput, match=r"unknown profile 'large'; use one of .*mini.*smoke"):
+        profiles.load("large")
+
+
+def test_a_missing_profile_file_is_named() -> None:
+    with pytest.raises(BadInput, match=r"'nowhere/mine.toml'"):
+        profiles.load("nowhere/mine.toml")
