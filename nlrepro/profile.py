@@ -96,7 +96,8 @@ class Recipe:
     milestones: tuple[int, ...] = ()  # steps at which `steps` divides the learning rate by 10
     clip_norm: float | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    validate_every: int
+    validate_every: int  # steps between two points of the curve
+    validate_videos: int  # videos of the validation split that a point looks at, evenly spaced
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

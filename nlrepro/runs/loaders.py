@@ -32,11 +32,12 @@ class TrainBatches(Sampler[list[Draw]]):
 
 
 class TestBatches(Sampler[list[Draw]]):
-    """Every video `views` times, at even places: with one view the middle, with more from begin to end."""
+    """Every video, or `at_most` evenly spaced ones, `views` times at even places: one in the middle, or more from begin to end."""
 
-    def __init__(self, videos: int, views: int, batch: int) -> None:
+    def __init__(self, videos: int, views: int, batch: int, at_most: int | None = None) -> None:
         places = [MIDDLE] if views == 1 else np.linspace(0, 1, views).tolist()
-        self.draws = [(video, where) for video in range(videos) for where in places]
+        chosen = range(0, videos, -(-videos // at_most)) if at_most else range(videos)
+        self.draws = [(video, where) for video in chosen for where in places]
         self.batch = max(batch // views, 1) * views  # a video's views stay together
 
     def __len__(self) -> int:

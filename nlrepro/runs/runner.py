@@ -153,7 +153,7 @@ def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place
     fitter.fit(
         classifier,
         loader(training, TrainBatches(len(training), classifier.recipe, seed, clips.anywhere, first)),
-        loader(validation, TestBatches(len(validation), 1, TEST_BATCH)),
+        loader(validation, TestBatches(len(validation), 1, TEST_BATCH, classifier.recipe.validate_videos)),
         ckpt_path=str(checkpoint) if first else None,
         weights_only=True,
     )
@@ -194,6 +194,7 @@ def run(
         return found
     begun, folder = time.monotonic(), place.run(profile, spec, seed)
     quiet()
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a fifth of a step
     pl.seed_everything(seed, verbose=False)
     classifier = module(spec, profile)
     warm_start(classifier, seed, place)

@@ -1,0 +1,72 @@
+"""What is published is what the report makes of the published records."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ablations import TABLES, catalogue, reporting
+from nlrepro import profile as profiles
+from nlrepro import record as records
+from nlrepro.reports.readme import pasted
+
+ROOT = Path(__file__).parent.parent
+PUBLISHED = ROOT / "results" / "published"
+PROFILES = sorted(path.name for path in (PUBLISHED / "records").glob("*") if path.is_dir())
+every_profile = pytest.mark.parametrize("profile", PROFILES or [pytest.param("", marks=pytest.mark.skip(reason="nothing is published yet"))])
+
+
+def artefacts(results: Path, profile: str) -> dict[str, bytes]:
+    folders: Iterator[Path] = (results / kind / profile for kind in ("tables", "figures"))
+    return {str(path.relative_to(results)): path.read_bytes() for folder in folders for path in folder.glob("*") if path.is_file()}
+
+
+def recorded(profile: str) -> list[str]:
+    """The tables of which every row has a published record."""
+    keys = {record.key for record in records.read_all(PUBLISHED, profile)}
+    return [name for name, axis in TABLES.items() if all(axis.spec(row).key in keys for row in axis.rows)]
+
+
+@every_profile
+def test_published_tables_and_figures_are_what_the_published_records_give(
+    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(PUBLISHED / "records" / profile, tmp_path / "records" / profile)
+    monkeypatch.setattr(reporting, "PUBLISHED", tmp_path)
+    reporting.report([TABLES[name] for name in recorded(profile)], profiles.load(profile), tmp_path)
+    committed, made = artefacts(PUBLISHED, profile), artefacts(tmp_path, profile)
+    assert committed.keys() == made.keys()
+    assert {name for name in made if made[name] != committed[name]} == set()
+
+
+@every_profile
+def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
+    specs = {spec.key: spec for spec in catalogue.specs(list(TABLES.values()))}
+    for record in records.read_all(PUBLISHED, profile):
+        assert records.is_fresh(record, specs[record.key], profiles.load(profile)), (record.key, record.seed)
+
+
+@every_profile
+def test_every_row_of_a_published_table_has_the_same_seeds(profile: str) -> None:
+    found = records.read_all(PUBLISHED, profile)
+    for name in recorded(profile):
+        seeds = {key: sorted(r.seed for r in found if r.key == key) for key in (TABLES[name].spec(row).key for row in TABLES[name].rows)}
+        assert len(set(map(tuple, seeds.values()))) == 1, seeds
+        assert all(len(of_key) >= 3 for of_key in seeds.values())
+
+
+@pytest.mark.skipif("mini" not in PROFILES, reason="nothing is published yet")
+def test_the_readme_shows_the_published_tables() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name in recorded("mini"):
+        table = (PUBLISHED / "tables" / "mini" / f"table{name}.md").read_text()
+        assert table.partition("\n\n")[2].strip() in readme
+        assert pasted(readme, name, table) == readme
+
+
+def test_pasting_replaces_what_stands_between_the_marks_and_nothing_else() -> None:
+    readme = "before\n<!-- table2a: by x -->\nold\n<!-- /table2a -->\nafter <!-- table2b: y -->\nz\n<!-- /table2b -->\n"
+    once = pasted(readme, "2a", "# heading\n\n| new \\1 |\n")
+    assert once == readme.replace("old\n", "\n| new \\1 |\n\n")
+    assert pasted(once, "2a", "# heading\n\n| new \\1 |\n") == once

@@ -1,0 +1,149 @@
+"""One run: the same seed gives the same digits, cut off or not; it does nothing twice and needs its parent."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from nlrepro import record as records
+from nlrepro.errors import BadInput
+from nlrepro.profile import Profile
+from nlrepro.record import Record
+from nlrepro.runs.classifier import Batch, VideoClassifier
+from nlrepro.runs.runner import Place, run
+from nlrepro.spec import NetSpec, RunSpec
+
+STILL = RunSpec(clip="still")
+SHORT = RunSpec(net=NetSpec(blocks="res4", form="dot"))
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_sweep() -> Any:
+    """One thread, as each run of a sweep has; and no test sees another one's settings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def outcome(record: Record) -> tuple[object, ...]:
+    return record.metrics, record.curve, record.fingerprint
+
+
+def longer(profile: Profile, *, dropout: float = 0.0) -> Profile:
+    """The smoke profile with 8 steps of stills and a checkpoint at 2, 4 and 6."""
+    recipe = replace(profile.recipes["still"], steps=8, validate_every=2)
+    return replace(profile, recipes={**profile.recipes, "still": recipe}, net=replace(profile.net, dropout=dropout))
+
+
+def cut_off_at(step: int) -> type[VideoClassifier]:
+    class CutOff(VideoClassifier):
+        def training_step(self, batch: Batch, index: int) -> Tensor:
+            if self.global_step == step:
+                raise RuntimeError("the power is gone")
+            return super().training_step(batch, index)
+
+    return CutOff
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("step", [1, 3, 6])
+def test_a_run_cut_off_ends_as_if_it_had_not_been(smoke: Profile, data: Path, tmp_path: Path, step: int, dropout: float) -> None:
+    profile = longer(smoke, dropout=dropout)
+    undisturbed = run(VideoClassifier, STILL, 0, profile, place=Place(data=data, results=tmp_path / "a"))
+    place = Place(data=data, results=tmp_path / "b")
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        run(cut_off_at(step), STILL, 0, profile, place=place)
+    assert not records.record_path(place.results, profile.name, STILL.key, 0).exists()
+    steps: list[int] = []
+
+    class Counted(VideoClassifier):
+        def training_step(self, batch: Batch, index: int) -> Tensor:
+            steps.append(self.global_step)
+            return super().training_step(batch, index)
+
+    resumed = run(Counted, STILL, 0, profile, place=place)
+    assert steps == list(range(step // 2 * 2, 8))
+    assert outcome(resumed) == outcome(undisturbed)
+
+
+def test_the_curve_has_a_point_at_each_validation(smoke: Profile, data: Path, tmp_path: Path) -> None:
+    record = run(VideoClassifier, STILL, 0, longer(smoke), place=Place(data=data, results=tmp_path))
+    assert [point.step for point in record.curve] == [2, 4, 6, 8]
+
+
+def test_a_seed_gives_the_same_digits_and_another_seed_others(smoke: Profile, data: Path, swept: Path, tmp_path: Path) -> None:
+    """Also in another process: `swept` is from a sweep of many."""
+    place = Place(data=data, results=tmp_path)
+    for seed in (0, 1):
+        run(VideoClassifier, STILL, seed, smoke, place=place)
+        again = run(VideoClassifier, SHORT, seed, smoke, place=place)
+        path = records.record_path(swept, "smoke", SHORT.key, seed)
+        assert outcome(again) == outcome(records.read(path))
+    first, second = (records.read(records.record_path(swept, "smoke", SHORT.key, seed)) for seed in (0, 1))
+    assert first.curve != second.curve
+
+
+def test_a_fresh_record_is_given_back_and_a_stale_one_made_anew(smoke: Profile, data: Path, tmp_path: Path) -> None:
+    place = Place(data=data, results=tmp_path)
+    first = run(VideoClassifier, STILL, 0, smoke, place=place)
+    path = records.record_path(tmp_path, "smoke", STILL.key, 0)
+    written = path.stat().st_mtime_ns
+    assert run(VideoClassifier, STILL, 0, smoke, place=place) == first
+    assert path.stat().st_mtime_ns == written
+    other = longer(smoke)
+    second = run(VideoClassifier, STILL, 0, other, place=place)
+    assert records.is_fresh(second, STILL, other)
+    assert records.read(path) == second
+    assert second.metrics != first.metrics
+
+
+def test_a_run_without_its_parents_weights_names_them(smoke: Profile, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"starts from r50-c2d-still, which has no weights at .*net-.*\.pt"):
+        run(VideoClassifier, SHORT, 0, smoke, place=Place(data=data, results=tmp_path))
+    assert not records.record_path(tmp_path, "smoke", SHORT.key, 0).exists()
+
+
+def test_a_run_starts_from_its_parents_weights(smoke: Profile, data: Path, swept: Path, tmp_path: Path) -> None:
+    """Learning rate 0: the trunk that comes out is the parent's, up to BN statistics."""
+    place = Place(data=data, results=tmp_path)
+    frozen = replace(smoke, recipes={**smoke.recipes, "short": replace(smoke.recipes["short"], lr=1e-30, weight_decay=0.0)})
+    shutil.copytree(swept / "runs" / "smoke" / STILL.key, tmp_path / "runs" / "smoke" / STILL.key)
+    run(VideoClassifier, SHORT, 0, frozen, place=place)
+    parent, child = (torch.load(place.weights(frozen, spec, 0), weights_only=True) for spec in (STILL, SHORT))
+    same = [name for name in parent if name in child and "running" not in name and "tracked" not in name and not name.startswith("fc")]
+    assert len(same) > 100
+    assert all(torch.allclose(parent[name], child[name], atol=1e-6) for name in same)
+
+
+def test_metrics_are_those_of_the_ranks(swept: Path) -> None:
+    """A video is right at top-k if fewer than k classes score above the true one."""
+    found = records.read_all(swept, "smoke")
+    assert found
+    for record in found:
+        metrics = record.metrics
+        assert len(metrics.ranks) == metrics.videos
+        for k, accuracy in ((1, metrics.top1), (5, metrics.top5)):
+            right = sum(int(rank) < k for rank in metrics.ranks)
+            assert accuracy == pytest.approx(100 * right / metrics.videos, abs=1e-4), (record.key, k)
+
+
+def test_accuracy_is_of_the_softmax_averaged_over_views(smoke: Profile) -> None:
+    classifier = VideoClassifier(RunSpec(), smoke)
+    classifier.eval()
+    torch.nn.init.normal_(classifier.net.fc.weight)
+    clips = torch.randint(0, 256, (6, 4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    with torch.no_grad():
+        scores = classifier(clips).softmax(1)
+        classifier.test_step((clips, labels), 0)
+    means = (scores[0::2] + scores[1::2]) / 2
+    truth = torch.tensor([0, 1, 2])
+    assert classifier.ranks == [int((mean > mean[label]).sum()) for mean, label in zip(means, truth, strict=True)]
+    expected = -means[range(3), truth].log().mean()
+    assert float(classifier.test_loss.compute()) == pytest.approx(float(expected))
