@@ -1,4 +1,4 @@
-"""What several test files share: two geometries, the tiny generated videos of the smoke profile, and what a sweep makes of them."""
+"""What test files share: two geometries, the generated videos of the smoke profile, and what a sweep makes of them."""
 
 import os
 import subprocess

@@ -22,7 +22,6 @@ def test_batches_resumed_are_the_undisturbed_ones_from_there(recipe: Recipe, any
     undisturbed = list(TrainBatches(7, recipe, 3, anywhere))
     resumed = TrainBatches(7, recipe, 3, anywhere, first)
     assert list(resumed) == undisturbed[first:]
-    assert len(resumed) == 10 - first
     assert list(resumed) == list(resumed)
 
 

@@ -75,7 +75,9 @@ def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
         ('name = "smoke"', "name = smoke", ["line 2"]),
     ],
 )
-def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(tmp_path: Path, old: str, new: str, words: list[str]) -> None:
+def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(
+    tmp_path: Path, old: str, new: str, words: list[str]
+) -> None:
     text = refusal(tmp_path, lambda profile: profile.replace(old, new, 1))
     assert all(word in text for word in words), text
 

@@ -14,12 +14,16 @@ from nlrepro.reports.readme import pasted
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
 PROFILES = sorted(path.name for path in (PUBLISHED / "records").glob("*") if path.is_dir())
-every_profile = pytest.mark.parametrize("profile", PROFILES or [pytest.param("", marks=pytest.mark.skip(reason="nothing is published yet"))])
+every_profile = pytest.mark.parametrize(
+    "profile", PROFILES or [pytest.param("", marks=pytest.mark.skip(reason="nothing is published yet"))]
+)
 
 
 def artefacts(results: Path, profile: str) -> dict[str, bytes]:
     folders: Iterator[Path] = (results / kind / profile for kind in ("tables", "figures"))
-    return {str(path.relative_to(results)): path.read_bytes() for folder in folders for path in folder.glob("*") if path.is_file()}
+    return {
+        str(path.relative_to(results)): path.read_bytes() for folder in folders for path in folder.glob("*") if path.is_file()
+    }
 
 
 def recorded(profile: str) -> list[str]:
@@ -51,7 +55,10 @@ def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None
 def test_every_row_of_a_published_table_has_the_same_seeds(profile: str) -> None:
     found = records.read_all(PUBLISHED, profile)
     for name in recorded(profile):
-        seeds = {key: sorted(r.seed for r in found if r.key == key) for key in (TABLES[name].spec(row).key for row in TABLES[name].rows)}
+        seeds = {
+            key: sorted(r.seed for r in found if r.key == key)
+            for key in (TABLES[name].spec(row).key for row in TABLES[name].rows)
+        }
         assert len(set(map(tuple, seeds.values()))) == 1, seeds
         assert all(len(of_key) >= 3 for of_key in seeds.values())
 

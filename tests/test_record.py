@@ -159,7 +159,9 @@ for size in (2_000, 200_000):
     except BadInput as error:
         print(error)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
+    )
     assert done.stdout.count("cannot write") == 2, done
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]

@@ -116,7 +116,9 @@ def test_a_run_starts_from_its_parents_weights(smoke: Profile, data: Path, swept
     shutil.copytree(swept / "runs" / "smoke" / STILL.key, tmp_path / "runs" / "smoke" / STILL.key)
     run(VideoClassifier, SHORT, 0, frozen, place=place)
     parent, child = (torch.load(place.weights(frozen, spec, 0), weights_only=True) for spec in (STILL, SHORT))
-    same = [name for name in parent if name in child and "running" not in name and "tracked" not in name and not name.startswith("fc")]
+    same = [
+        name for name in parent if name in child and "running" not in name and "tracked" not in name and not name.startswith("fc")
+    ]
     assert len(same) > 100
     assert all(torch.allclose(parent[name], child[name], atol=1e-6) for name in same)
 

@@ -49,7 +49,11 @@ def test_long_starts_from_short_and_short_from_a_plain_still_classifier_of_its_d
     assert long.parent.parent == RunSpec(net=NetSpec(depth=101), clip="still")
     assert long.parent.parent.parent is None
     keys = [long.key, long.parent.key, long.parent.parent.key]
-    assert keys == ["r101-i3d-3x1x1-nl-5-block-embedded-spacetime-long", "r101-i3d-3x1x1-nl-5-block-embedded-spacetime", "r101-c2d-still"]
+    assert keys == [
+        "r101-i3d-3x1x1-nl-5-block-embedded-spacetime-long",
+        "r101-i3d-3x1x1-nl-5-block-embedded-spacetime",
+        "r101-c2d-still",
+    ]
 
 
 def test_sites_are_the_papers() -> None:

@@ -143,7 +143,9 @@ def bytes_below(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_making_again_makes_what_is_missing_and_nothing_else(task: Generator, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_making_again_makes_what_is_missing_and_nothing_else(
+    task: Generator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     task = replace(task, videos=FEW)
     make(task, tmp_path / "a", 1)
     before = bytes_below(tmp_path / "a")

@@ -139,7 +139,7 @@ def test_the_cache_is_made_once_and_anew_when_a_video_changes(
     assert [path.suffix for path in cache.iterdir()] == [".npy"]
 
     with monkeypatch.context() as patch:
-        patch.setattr("nlrepro.data.videos.get_context", None)  # a second decoding would call it
+        patch.setattr("nlrepro.data.videos.video_frames", None)  # a second decoding would call it
         assert np.array_equal(decoded(Tree.index(folder, 2), smoke.data, cache), first)
     (folder / "a" / "1.mp4").write_bytes(encode(255 - stripes(task, 10), task))
     second = decoded(Tree.index(folder, 2), smoke.data, cache)
@@ -184,18 +184,38 @@ def test_a_clip_lies_where_it_is_asked(task: Generator, smoke: Profile, tmp_path
     assert len(clips) == 4
 
 
+@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
+def test_clips_from_the_files_are_those_from_the_cache(
+    task: Generator, smoke: Profile, tmp_path: Path, frames: int, stride: int
+) -> None:
+    index = Tree.index(tree(tmp_path / "train", task), 2)
+    asked = [(video, where) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
+    kind = Clips(frames=frames, stride=stride, classes=2, anywhere=True)
+    cached = ClipDataset(index, smoke.data, kind, decoded(index, smoke.data, tmp_path / "cache"))
+    batch, labels = ClipDataset(index, smoke.data, kind).__getitems__(asked)
+    assert batch.equal(cached.__getitems__(asked)[0])
+    assert labels.equal(cached.__getitems__(asked)[1])
+
+
+def test_a_file_too_short_for_a_clip_is_named(task: Generator, smoke: Profile, tmp_path: Path) -> None:
+    index = Tree.index(tree(tmp_path / "train", task), 2)
+    kind = Clips(frames=6, stride=2, classes=2, anywhere=True)
+    with pytest.raises(BadInput, match=r"a/1.mp4 has 10 frames, a clip needs 11"):
+        ClipDataset(index, smoke.data, kind).clip(1, 0.0)
+
+
 def test_videos_shorter_than_a_clip_are_refused(task: Generator, smoke: Profile, tmp_path: Path) -> None:
     index = Tree.index(tree(tmp_path / "train", task), 2)
     with pytest.raises(BadInput, match=r"have 10 frames, a clip needs 11"):
         ClipDataset(index, smoke.data, Clips(frames=6, stride=2, classes=2, anywhere=True), np.zeros((4, 10, 1, 1, 1), np.uint8))
 
 
-def test_check_names_every_unusable_video(
-    data: Path, smoke: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_check_names_every_unusable_video(data: Path, smoke: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(data / "smoke", tmp_path / "smoke")
     stills = replace(smoke, clips={"still": smoke.clips["still"]})  # two splits
-    bad = [path for split in ("stills-train", "stills-test") for path in sorted((tmp_path / "smoke" / split).glob("*/*.mp4"))[3:5]]
+    bad = [
+        path for split in ("stills-train", "stills-test") for path in sorted((tmp_path / "smoke" / split).glob("*/*.mp4"))[3:5]
+    ]
     for path in bad:
         path.write_bytes(b"")
     with pytest.raises(BadInput) as caught:

@@ -32,7 +32,7 @@ class TrainBatches(Sampler[list[Draw]]):
 
 
 class TestBatches(Sampler[list[Draw]]):
-    """Every video, or `at_most` evenly spaced ones, `views` times at even places: one in the middle, or more from begin to end."""
+    """Every video, or `at_most` evenly spaced ones, `views` times: in the middle, or at even places from begin to end."""
 
     def __init__(self, videos: int, views: int, batch: int, at_most: int | None = None) -> None:
         places = [MIDDLE] if views == 1 else np.linspace(0, 1, views).tolist()

@@ -78,7 +78,8 @@ def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record
 def dataset(split: str, spec: RunSpec, profile: Profile, place: Place) -> ClipDataset:
     clips = profile.clips[spec.clip]
     tree = Tree.index(place.data / profile.data.root / split, clips.classes)
-    return ClipDataset(tree, profile.data, clips, decoded(tree, profile.data, place.data / "cache"))
+    frames = decoded(tree, profile.data, place.data / "cache") if profile.data.cached else None
+    return ClipDataset(tree, profile.data, clips, frames)
 
 
 def logger(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], place: Place) -> Logger | bool:
@@ -194,7 +195,7 @@ def run(
         return found
     begun, folder = time.monotonic(), place.run(profile, spec, seed)
     quiet()
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a fifth of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
     classifier = module(spec, profile)
     warm_start(classifier, seed, place)

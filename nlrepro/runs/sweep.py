@@ -106,7 +106,8 @@ def sweep(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> 
     print(f"{len(ordered)} runs: {len(ordered) - len(waiting)} recorded, {len(waiting)} to do, {at_once} at a time", flush=True)
     if not waiting:
         return
-    decode_all(waiting, profile, place, at_once)
+    if profile.data.cached:
+        decode_all(waiting, profile, place, at_once)
     failures = Scheduler(waiting, profile, place, at_once).go()
     if failures:
         listing = "\n  ".join(f"{job.name}: {why}" for job, why in failures.items())

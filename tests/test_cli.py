@@ -1,0 +1,261 @@
+"""The command line, end to end on the smoke profile: every verb, and what is said when something is wrong."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import command
+
+from ablations import TABLES
+from ablations.__main__ import main
+from ablations.catalogue import jobs
+from nlrepro import record as records
+from nlrepro.runs.sweep import with_parents
+
+SMOKE = ("--profile", "smoke")
+KEYS = [job.spec.key for job in with_parents(jobs(TABLES.values(), [0]))]
+OUTSIDE = pytest.mark.usefixtures("elsewhere")
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default paths, such as results/published, are relative: those of the repository are not looked at."""
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """The one line that a wrong command prints to stderr."""
+    capfd.readouterr()
+    assert main([str(word) for word in words]) == 2
+    err = capfd.readouterr().err
+    lines = [line for line in err.splitlines() if line and "%|" not in line]  # other than progress bars
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data"):
+        with pytest.raises(SystemExit) as ended:
+            main([verb, "--help"])
+        assert ended.value.code == 0
+        assert f"example: python -m ablations {verb} " in capsys.readouterr().out
+
+
+def test_a_sweep_leaves_a_fresh_record_of_every_run_and_seed(swept: Path) -> None:
+    found = records.read_all(swept, "smoke")
+    assert sorted((r.key, r.seed) for r in found) == sorted((key, seed) for key in KEYS for seed in (0, 1))
+    assert not list(swept.rglob("*.ckpt"))  # no half runs
+    for record in found:
+        asked = {name for name, axis in TABLES.items() if any(axis.spec(row).key == record.key for row in axis.rows)}
+        assert set(record.tables) == asked
+
+
+def test_sweeping_again_does_nothing(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = {path: path.stat().st_mtime_ns for path in swept.rglob("*")}
+    assert main(["sweep", "all", "--seeds", "0,1", "--jobs", "2", *SMOKE, "--data", str(data), "--results", str(swept)]) == 0
+    assert f"{2 * len(KEYS)} recorded, 0 to do" in capfd.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
+
+
+def test_run_skips_a_fresh_record(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = records.record_path(swept, "smoke", "r50-c2d", 0)
+    before = path.stat().st_mtime_ns
+    assert main(["run", "r50-c2d", "--seed", "0", *SMOKE, "--data", str(data), "--results", str(swept)]) == 0
+    assert path.stat().st_mtime_ns == before
+    top1 = records.read(path).metrics.top1
+    assert f"r50-c2d seed 0: top-1 {top1:.1f} %" in capfd.readouterr().out
+
+
+def test_list_shows_every_key_its_tables_parent_and_seeds(swept: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", *SMOKE, "--results", str(swept)]) == 0
+    header, *lines = capfd.readouterr().out.splitlines()
+    assert header.split() == ["key", "tables", "parent", "seeds"]
+    assert [line.split()[0] for line in lines] == KEYS
+    assert all(line.endswith("0, 1") for line in lines)
+    baseline = next(line for line in lines if line.split()[0] == "r50-c2d")
+    assert "2a" in baseline
+    assert "r50-c2d-still" in baseline
+
+
+def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(swept / "records", tmp_path / "records")
+    path = records.record_path(tmp_path, "smoke", "r50-c2d", 1)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "old"}))
+    assert main(["list", *SMOKE, "--results", str(tmp_path)]) == 0
+    (line,) = (line for line in capfd.readouterr().out.splitlines() if line.startswith("r50-c2d "))
+    assert line.endswith("0, 1 (stale)")
+
+
+def test_cost_has_every_row(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", *SMOKE]) == 0
+    out = capfd.readouterr().out
+    for axis in TABLES.values():
+        for row in axis.rows:
+            assert any(line.startswith(f"| {axis.table}") and f"| {row.label} " in line for line in out.splitlines()), row.label
+    assert "1.000" in out
+
+
+def test_check_passes_the_generated_videos(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", *SMOKE, "--data", str(data), "--jobs", "1"]) == 0
+    assert "train: 32 of 32 videos can be used" in capfd.readouterr().out
+
+
+@OUTSIDE
+def test_a_report_writes_table_figure_and_claims_from_records_alone(
+    swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "mine"
+    shutil.copytree(swept / "records", results / "records")
+    assert main(["report", "all", *SMOKE, "--results", str(results)]) == 0
+    out = capfd.readouterr().out
+    tables, figures = results / "tables" / "smoke", results / "figures" / "smoke"
+    for name, axis in TABLES.items():
+        text = {suffix: (tables / f"table{name}.{suffix}").read_text() for suffix in ("md", "csv", "tex")}
+        for row in axis.rows:
+            assert row.label in out
+            assert all(row.label.replace("_", "\\_") in part or row.label in part for part in text.values()), row.label
+        assert (figures / f"table{name}.svg").read_text().lstrip().startswith("<?xml")
+        assert len(text["csv"].splitlines()) == len(axis.rows) + 1
+        assert all(axis.spec(row).key in text["csv"] for row in axis.rows)
+    assert (tables / "claims.csv").read_text().startswith("table,claim,paper,verdict,")
+    assert not list(results.rglob(".*"))
+
+
+@OUTSIDE
+def test_a_report_without_records_shows_missing_cells(tmp_path: Path) -> None:
+    assert main(["report", "2a", *SMOKE, "--results", str(tmp_path)]) == 0
+    assert "--" in (tmp_path / "tables" / "smoke" / "table2a.csv").read_text()
+
+
+@OUTSIDE
+def test_a_stale_record_is_left_out_of_the_report(swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(swept / "records", tmp_path / "records")
+    path = records.record_path(tmp_path, "smoke", "r50-c2d-nl-res4-dot-spacetime", 1)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "old"}))
+    assert main(["report", "2a", *SMOKE, "--results", str(tmp_path)]) == 0
+    assert str(path) in capfd.readouterr().out
+    lines = (tmp_path / "tables" / "smoke" / "table2a.csv").read_text().splitlines()
+    seeds = {line.split(",")[-12 if '"' in line else 4] for line in lines if "-dot-" in line}
+    assert seeds == {"1"}
+
+
+@OUTSIDE
+def test_publishing_copies_fresh_records_and_reports_from_them(swept: Path, tmp_path: Path) -> None:
+    assert main(["publish", "2a", "--seeds", "0,1", *SMOKE, "--results", str(swept)]) == 0
+    published = tmp_path / "results" / "published"
+    keys = {TABLES["2a"].spec(row).key for row in TABLES["2a"].rows}
+    assert {(r.key, r.seed) for r in records.read_all(published, "smoke")} >= {(key, seed) for key in keys for seed in (0, 1)}
+    assert (published / "tables" / "smoke" / "table2a.md").is_file()
+    assert (published / "figures" / "smoke" / "table2a.svg").is_file()
+
+
+@OUTSIDE
+def test_an_incomplete_table_is_not_published(swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    line = refusal(capfd, "publish", "2a", "--seeds", "0,1,7", *SMOKE, "--results", swept)
+    assert "r50-c2d seed 7" in line
+    assert not (tmp_path / "results").exists()
+
+
+def test_wandb_logs_a_run_offline_with_name_group_tags_and_config(swept: Path, data: Path, tmp_path: Path) -> None:
+    parent = "runs/smoke/r50-c2d-still/seed0"
+    shutil.copytree(swept / parent, tmp_path / parent)
+    done = command("run", "r50-c2d", *SMOKE, "--data", data, "--results", tmp_path, WANDB_MODE="offline")
+    assert done.status == 0, done.err
+    (log,) = (tmp_path / "runs" / "smoke" / "r50-c2d").rglob("run-*.wandb")
+    assert log.parent.name.startswith("offline-run-")
+    content = log.read_bytes()
+    words = ("r50-c2d", "smoke", "table2a", "nonlocal-table2", "spacetime", "val_top1", "train_loss", "top1", "top5")
+    assert [word for word in words if word.encode() not in content] == []
+    same = (records.read(records.record_path(results, "smoke", "r50-c2d", 0)) for results in (swept, tmp_path))
+    assert len({(record.metrics, record.curve) for record in same}) == 1  # logging changes no result
+
+
+def test_a_run_without_wandb_leaves_no_log_of_it(swept: Path) -> None:
+    assert not [path for path in swept.rglob("*") if "wandb" in path.name]
+
+
+def test_wrong_names_name_the_right_ones(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "'r50-c3d'" in (line := refusal(capfd, "run", "r50-c3d", *SMOKE, "--results", tmp_path))
+    assert "`python -m ablations list`" in line
+    for verb in ("list", "sweep", "report", "cost", "publish"):
+        assert "unknown table '2z'; use one of 2a" in refusal(capfd, verb, "2z", *SMOKE, "--results", tmp_path)
+    line = refusal(capfd, "list", "--profile", "large")
+    assert all(word in line for word in ("'large'", "mini", "smoke"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("words", "named"), [(("--seeds", "0,x"), "'0,x'"), (("--jobs", "0"), "'0'")])
+def test_wrong_options_are_told_with_status_2(words: tuple[str, ...], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "2a", *SMOKE, *words])
+    assert ended.value.code == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_missing_data_folder_is_named(capfd: pytest.CaptureFixture[str], swept: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    for words in (("sweep", "2a", "--jobs", "1"), ("run", "r50-c2d-still"), ("data", "check", "--jobs", "1")):
+        line = refusal(capfd, *words, *SMOKE, "--data", nowhere, *(() if words[0] == "data" else ("--results", tmp_path / "r")))
+        assert f"no folder {nowhere}/smoke/" in line
+        assert "data make" in line
+    assert not list((tmp_path / "r").rglob("*.json"))
+
+
+def test_a_damaged_record_is_named(capfd: pytest.CaptureFixture[str], swept: Path, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    path = records.record_path(tmp_path, "smoke", "r50-c2d", 0)
+    path.write_bytes(path.read_bytes()[:100])
+    for words in (
+        ("list",),
+        ("report", "2a"),
+        ("run", "r50-c2d", "--data", data),
+        ("sweep", "2a", "--data", data),
+        ("publish", "2a"),
+    ):
+        line = refusal(capfd, *words, *SMOKE, "--results", tmp_path)
+        assert f"the record {path} is damaged" in line
+        assert "remove it" in line
+
+
+def test_a_results_folder_that_cannot_be_written_is_named(
+    capfd: pytest.CaptureFixture[str], swept: Path, data: Path, tmp_path: Path
+) -> None:
+    """Below a regular file: root may write everywhere else."""
+    (tmp_path / "file").write_text("")
+    below = tmp_path / "file" / "results"
+    for words in (
+        ("report", "2a"),
+        ("run", "r50-c2d-still", "--data", data),
+        ("sweep", "2a", "--seeds", "0", "--jobs", "1", "--data", data),
+    ):
+        assert str(below) in refusal(capfd, *words, *SMOKE, "--results", below), words
+    assert str(below) in refusal(capfd, "data", "make", *SMOKE, "--data", below, "--jobs", "1")
+
+
+def test_generated_videos_of_other_settings_are_refused(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    note = tmp_path / "smoke" / "generator.json"
+    note.parent.mkdir()
+    note.write_text("{}")
+    assert "other generator settings" in refusal(capfd, "data", "make", *SMOKE, "--data", tmp_path, "--jobs", "1")
+
+
+def test_a_damaged_video_stops_a_sweep_before_anything_is_trained(data: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "data"
+    shutil.copytree(data / "smoke", copied / "smoke")
+    victim = sorted((copied / "smoke" / "train").glob("*/*.mp4"))[5]
+    victim.write_bytes(victim.read_bytes()[:200])
+    done = command("sweep", "2a", "--seeds", "0", "--jobs", "1", *SMOKE, "--data", copied, "--results", tmp_path / "r")
+    assert done.status == 2
+    assert done.err.splitlines()[-1].startswith("error: ")
+    assert str(victim) in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+    assert not list((tmp_path / "r").rglob("*.json"))
+
+
+def test_an_error_of_the_module_is_one_line_without_a_traceback() -> None:
+    done = command("run", "nothing", *SMOKE)
+    assert (done.status, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1
+    assert done.err.startswith("error: unknown run key 'nothing'")
