@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ablations import catalogue
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
@@ -29,6 +28,8 @@ def positive(text: str) -> int:
 
 
 def do_list(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
+
     for line in catalogue.listing(catalogue.chosen(arguments.tables), profile, arguments.results):
         print(line)
 
@@ -36,6 +37,7 @@ def do_list(arguments: argparse.Namespace, profile: Profile) -> None:
 def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
     from tqdm import tqdm
 
+    from ablations import catalogue
     from nlrepro.runs.runner import run
 
     job = catalogue.job(arguments.key, arguments.seed)
@@ -57,6 +59,7 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
 
 
 def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
     from nlrepro.runs.sweep import sweep
 
     sweep(
@@ -65,18 +68,22 @@ def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
 
 
 def do_report(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
     from ablations.reporting import report
 
     report(catalogue.chosen(arguments.tables), profile, arguments.results)
 
 
 def do_publish(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
     from ablations.reporting import publish
 
     publish(catalogue.chosen(arguments.tables), profile, arguments.results, arguments.seeds)
 
 
 def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
+
     print(catalogue.costs(catalogue.chosen(arguments.tables), profile))
 
 

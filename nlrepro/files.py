@@ -7,6 +7,17 @@ from pathlib import Path
 from nlrepro.errors import BadInput
 
 
+def make_folder(path: Path) -> None:
+    """
+    Raises:
+        BadInput: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"cannot write {path}: {error.strerror}; check the permissions of the folder above it") from None
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write to a temporary name beside `path`, then move it there: a reader never sees half a file.
 

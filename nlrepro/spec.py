@@ -7,7 +7,10 @@ net and the same clips give equal specs, hence the same `key`, hence one record 
 from dataclasses import field, replace
 from typing import Literal
 
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
+
+STRICT = ConfigDict(extra="forbid")
 
 Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
@@ -44,7 +47,7 @@ SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class NetSpec:
     """One architecture. Without non-local blocks `form` and `domain` mean nothing and fall back to their defaults."""
 
@@ -69,7 +72,7 @@ class NetSpec:
         return trunk if self.blocks == "none" else f"{trunk}-nl-{self.blocks}-{self.form}-{self.domain}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunSpec:
     """One run: a net and the clips that it is trained and tested on."""
 

@@ -27,7 +27,7 @@ def start_from(child: nn.Module, parent: dict[str, Tensor]) -> list[str]:
         if source is None or (name.startswith("fc.") and source.shape != tensor.shape):
             fresh.append(name)
             continue
-        if tensor.ndim == 5 and source.ndim == 4:
+        if tensor.ndim == 5 and source.shape == (*tensor.shape[:2], *tensor.shape[3:]):
             source = inflate(source, tensor.shape)
         if source.shape != tensor.shape:
             raise ValueError(f"{name}: expected the shape {tuple(tensor.shape)}, the parent has {tuple(source.shape)}")

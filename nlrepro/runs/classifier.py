@@ -87,6 +87,8 @@ class VideoClassifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]
+        checkpoint["random"] = torch.get_rng_state()  # of dropout
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.curve = [Point(step=s, train_loss=loss, val_top1=top1) for s, loss, top1 in checkpoint["curve"]]
+        torch.set_rng_state(checkpoint["random"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, Sampler
 
 from nlrepro.data.videos import ClipDataset
@@ -19,7 +20,7 @@ class TrainBatches(Sampler[list[Draw]]):
         self.videos, self.recipe, self.seed, self.anywhere, self.first = videos, recipe, seed, anywhere, first
 
     def __len__(self) -> int:
-        return self.recipe.steps - self.first
+        return self.recipe.steps  # all of them: Lightning counts the batches before `first` as done
 
     def __iter__(self) -> Iterator[list[Draw]]:
         batch = self.recipe.batch
@@ -47,6 +48,15 @@ class TestBatches(Sampler[list[Draw]]):
         return (self.draws[i : i + self.batch] for i in range(0, len(self.draws), self.batch))
 
 
-def loader(dataset: ClipDataset, batches: Sampler[list[Draw]]) -> DataLoader[object]:
+class Loader(DataLoader[object]):
     """Clips are gathered from memory in this process: below 1 ms a batch, less than a worker's hand-over costs."""
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=lambda batch: batch)
+
+    def __init__(self, dataset: ClipDataset, batches: Sampler[list[Draw]]) -> None:
+        # a generator of its own: else each pass over the loader would draw from the one that dropout uses
+        super().__init__(dataset, batch_sampler=batches, collate_fn=lambda batch: batch, generator=torch.Generator())
+
+    def state_dict(self) -> dict[str, object]:
+        """Nothing: `TrainBatches` starts where it is told to. That it exists tells Lightning that this loader can resume."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, object]) -> None: ...

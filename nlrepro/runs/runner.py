@@ -22,13 +22,13 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from nlrepro import record as records
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import make_folder, write_whole
 from nlrepro.nets.cost import cost
 from nlrepro.nets.weights import start_from
 from nlrepro.profile import Profile
 from nlrepro.record import Made, Metrics, Record
 from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.loaders import TestBatches, TrainBatches, loader
+from nlrepro.runs.loaders import Loader, TestBatches, TrainBatches
 from nlrepro.spec import RunSpec
 
 VERSIONS = ("torch", "torchvision", "pytorch-lightning", "decord", "numpy")
@@ -90,7 +90,6 @@ def logger(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], 
 
     online = os.environ.get("WANDB_MODE", "online") == "online" and bool(wandb.api.api_key)
     folder = place.run(profile, spec, seed)
-    folder.mkdir(parents=True, exist_ok=True)
     return WandbLogger(
         name=spec.key,
         group=profile.name,
@@ -116,7 +115,7 @@ def trainer(classifier: VideoClassifier, folder: Path, log: Logger | bool, repor
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         logger=log,
-        callbacks=[Progress(report), ModelCheckpoint(folder, name, every_n_train_steps=recipe.validate_every)],
+        callbacks=[Progress(report), ModelCheckpoint(folder, name, save_on_train_epoch_end=False, enable_version_counter=False)],
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
@@ -153,8 +152,8 @@ def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place
     first = int(torch.load(checkpoint, weights_only=True)["global_step"]) if checkpoint.is_file() else 0
     fitter.fit(
         classifier,
-        loader(training, TrainBatches(len(training), classifier.recipe, seed, clips.anywhere, first)),
-        loader(validation, TestBatches(len(validation), 1, TEST_BATCH, classifier.recipe.validate_videos)),
+        Loader(training, TrainBatches(len(training), classifier.recipe, seed, clips.anywhere, first)),
+        Loader(validation, TestBatches(len(validation), 1, TEST_BATCH, classifier.recipe.validate_videos)),
         ckpt_path=str(checkpoint) if first else None,
         weights_only=True,
     )
@@ -164,7 +163,7 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metri
     """The accuracy on the test split, over the profile's views of each video."""
     views = classifier.profile.data.views
     testing = dataset(classifier.clips.test, classifier.run_spec, classifier.profile, place)
-    tester.test(classifier, loader(testing, TestBatches(len(testing), views, TEST_BATCH)), verbose=False)
+    tester.test(classifier, Loader(testing, TestBatches(len(testing), views, TEST_BATCH)), verbose=False)
     return Metrics(
         top1=100 * float(classifier.top1.compute()),
         top5=100 * float(classifier.top5.compute()),
@@ -194,6 +193,7 @@ def run(
     if found:
         return found
     begun, folder = time.monotonic(), place.run(profile, spec, seed)
+    make_folder(folder)
     quiet()
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
@@ -203,6 +203,8 @@ def run(
     checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
     fit(classifier, lightning, seed, place, checkpoint)
     metrics = test(classifier, lightning, place)
+    if lightning.logger:
+        lightning.logger.log_metrics({f"test_{name}": getattr(metrics, name) for name in ("top1", "top5", "loss")})
     save_whole(classifier.net.state_dict(), place.weights(profile, spec, seed))
     record = Record(
         key=spec.key,
@@ -245,3 +247,4 @@ def quiet() -> None:
     """Silence what Lightning says about things that are meant to be as they are."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

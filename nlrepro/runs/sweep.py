@@ -3,7 +3,6 @@
 Each run has a process of its own with one thread: two such runs at once do more than one run with two threads.
 """
 
-import io
 import multiprocessing
 import os
 import sys
@@ -19,6 +18,7 @@ from tqdm import tqdm
 
 from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
+from nlrepro.files import make_folder
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.runs.runner import Place, finished, run
@@ -71,7 +71,7 @@ def work(job: Job, profile: Profile, place: Place, notes: "Queue[Note]") -> None
 
     torch.set_num_threads(1)
     folder = place.run(profile, job.spec, job.seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with (folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
         try:
             run(
@@ -88,9 +88,7 @@ def work(job: Job, profile: Profile, place: Place, notes: "Queue[Note]") -> None
             notes.put((job, 0, str(error)))
             sys.exit(1)
         except BaseException as error:
-            buffer = io.StringIO()
-            traceback.print_exc(file=buffer)
-            log.write(buffer.getvalue())
+            traceback.print_exc(file=log)
             notes.put((job, 0, f"{type(error).__name__}: {error}; see {log.name}"))
             sys.exit(1)
 
@@ -108,10 +106,12 @@ def sweep(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> 
         return
     if profile.data.cached:
         decode_all(waiting, profile, place, at_once)
+    make_folder(place.results)
     failures = Scheduler(waiting, profile, place, at_once).go()
     if failures:
-        listing = "\n  ".join(f"{job.name}: {why}" for job, why in failures.items())
-        raise BadInput(f"{len(failures)} of {len(waiting)} runs failed; the same command tries them again\n  {listing}")
+        listing = [f"{job.name}: {why}" for job, why in failures.items()]
+        print("failed:\n  " + "\n  ".join(listing))
+        raise BadInput(f"{len(failures)} of {len(waiting)} runs failed ({listing[0]}); the same command tries them again")
 
 
 def decode_all(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> None:
