@@ -88,7 +88,7 @@ def logger(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], 
         return False
     import wandb
 
-    online = os.environ.get("WANDB_MODE", "online") == "online" and bool(wandb.api.api_key)
+    online = os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False)
     folder = place.run(profile, spec, seed)
     return WandbLogger(
         name=spec.key,
@@ -97,7 +97,7 @@ def logger(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], 
         config={"key": spec.key, "seed": seed, "profile": profile.name, **asdict(spec.net), "clip": spec.clip},
         project="nonlocal-table2",
         save_dir=folder,
-        offline=not online,
+        mode="online" if online else "offline",  # `offline=` comes too late where wandb is imported already
         settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"),
     )
 
