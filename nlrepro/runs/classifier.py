@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from nlrepro.nets.video_resnet import VideoResNet
@@ -16,6 +16,11 @@ from nlrepro.record import Point
 from nlrepro.spec import RunSpec
 
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
+
+
+def percent(accuracy: Metric) -> float:
+    """In percent, without the noise of float32."""
+    return round(100 * float(accuracy.compute()), 4)
 
 
 class VideoClassifier(pl.LightningModule):
@@ -51,7 +56,7 @@ class VideoClassifier(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """One point of the curve: the training loss since the last one, and the validation accuracy now."""
-        values = {"train_loss": float(self.train_loss.compute()), "val_top1": 100 * float(self.val_accuracy.compute())}
+        values = {"train_loss": float(self.train_loss.compute()), "val_top1": percent(self.val_accuracy)}
         self.curve.append(Point(step=self.global_step, **values))
         self.log_dict(values)
         self.train_loss.reset()

@@ -27,7 +27,7 @@ from nlrepro.nets.cost import cost
 from nlrepro.nets.weights import start_from
 from nlrepro.profile import Profile
 from nlrepro.record import Made, Metrics, Record
-from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.classifier import VideoClassifier, percent
 from nlrepro.runs.loaders import Loader, TestBatches, TrainBatches
 from nlrepro.spec import RunSpec
 
@@ -165,8 +165,8 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metri
     testing = dataset(classifier.clips.test, classifier.run_spec, classifier.profile, place)
     tester.test(classifier, Loader(testing, TestBatches(len(testing), views, TEST_BATCH)), verbose=False)
     return Metrics(
-        top1=100 * float(classifier.top1.compute()),
-        top5=100 * float(classifier.top5.compute()),
+        top1=percent(classifier.top1),
+        top5=percent(classifier.top5),
         loss=float(classifier.test_loss.compute()),
         videos=len(testing),
         views=views,
@@ -238,7 +238,7 @@ def made(seconds: float, trainer: pl.Trainer) -> Made:
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         git=commit,
         versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
-        device=torch.cuda.get_device_name() if gpu else platform.processor() or platform.machine(),
+        device=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores",
         seconds=round(seconds, 1),
     )
 
