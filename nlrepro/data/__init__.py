@@ -1,0 +1,1 @@
+"""Videos: the generated task, the reader of video trees, and the loaders of clips."""
