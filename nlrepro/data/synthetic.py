@@ -28,12 +28,13 @@ from nlrepro.files import write_whole
 from nlrepro.profile import Generator
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB
+Floats = npt.NDArray[np.float32]
 INKS = ((230, 40, 40), (40, 200, 60))  # red, green
 FOLDS = ("train", "train", "train", "val", "test")  # of every five images of a digit
 
 
 @cache
-def digit_images(digit: int, fold: str, side: int) -> npt.NDArray[np.float32]:
+def digit_images(digit: int, fold: str, side: int) -> Floats:
     """Handwritten images of one digit as ink coverage in [0, 1], (number, side, side); folds share no image."""
     from PIL import Image
     from sklearn.datasets import load_digits
@@ -41,8 +42,8 @@ def digit_images(digit: int, fold: str, side: int) -> npt.NDArray[np.float32]:
     images, labels = load_digits(return_X_y=True)
     of_digit = images[labels == digit].reshape(-1, 8, 8) / 16.0
     of_fold = [image for i, image in enumerate(of_digit) if FOLDS[i % len(FOLDS)] == fold]
-    resized = [Image.fromarray((255 * image).astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC) for image in of_fold]
-    return np.stack([np.asarray(image, np.float32) / 255 for image in resized])
+    pictures = [Image.fromarray((255 * image).astype(np.uint8)) for image in of_fold]
+    return np.stack([np.asarray(p.resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255 for p in pictures])
 
 
 def fold_of(split: str) -> str:
@@ -55,7 +56,7 @@ def random_of(task: Generator, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([task.seed, zlib.crc32(split.encode()), index])
 
 
-def paint(frame: npt.NDArray[np.float32], coverage: npt.NDArray[np.float32], ink: tuple[int, int, int], x: float, y: float) -> None:
+def paint(frame: Floats, coverage: Floats, ink: tuple[int, int, int], x: float, y: float) -> None:
     """Blend an inked sprite into a (H, W, 3) frame in place, its upper left corner at (x, y), cut off at the borders."""
     height, width = frame.shape[:2]
     left, top, side = round(x), round(y), len(coverage)
@@ -68,7 +69,14 @@ def paint(frame: npt.NDArray[np.float32], coverage: npt.NDArray[np.float32], ink
 
 
 def paint_drifting_digit(
-    video: npt.NDArray[np.float32], task: Generator, rng: np.random.Generator, digit: int, fold: str, ink: int, direction: int, visible: int
+    video: Floats,
+    task: Generator,
+    rng: np.random.Generator,
+    digit: int,
+    fold: str,
+    ink: int,
+    direction: int,
+    visible: int,
 ) -> None:
     """Paint a digit that drifts in `direction` (-1 left, 1 right) for `visible` frames; its path's middle lies in the frame."""
     images = digit_images(digit, fold, task.sprite)
@@ -80,12 +88,12 @@ def paint_drifting_digit(
         paint(video[start + t], image, INKS[ink], middle + speed * (t - (visible - 1) / 2), y)
 
 
-def background(task: Generator, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+def background(task: Generator, rng: np.random.Generator) -> Floats:
     """A video of one random colour, (T, H, W, 3)."""
     return np.broadcast_to(rng.uniform(60, 200, 3), (task.frames, task.size, task.size, 3)).astype(np.float32)
 
 
-def finish(video: npt.NDArray[np.float32], task: Generator, rng: np.random.Generator) -> Frames:
+def finish(video: Floats, task: Generator, rng: np.random.Generator) -> Frames:
     """Add pixel noise and round to bytes."""
     noisy = video + rng.standard_normal(video.shape, np.float32) * task.noise
     return noisy.clip(0, 255).astype(np.uint8)
@@ -99,8 +107,16 @@ def card_video(task: Generator, split: str, index: int) -> tuple[Frames, str]:
     directions = rng.choice([-1, 1], 2)
     inks = rng.permutation(len(INKS))
     for digit, direction, ink in zip(digits, directions, inks, strict=True):
-        visible = rng.integers(task.visible[0], task.visible[1] + 1)
-        paint_drifting_digit(video, task, rng, int(digit), fold_of(split), int(ink), int(direction), int(visible))
+        paint_drifting_digit(
+            video,
+            task,
+            rng,
+            digit=int(digit),
+            fold=fold_of(split),
+            ink=int(ink),
+            direction=int(direction),
+            visible=int(rng.integers(task.visible[0], task.visible[1] + 1)),
+        )
     chosen = rng.integers(2)
     visible = rng.integers(task.card_visible[0], task.card_visible[1] + 1)
     start = rng.integers(task.frames - visible + 1)

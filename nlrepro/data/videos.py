@@ -5,8 +5,6 @@ A tree is `<root>/<split>/<class>/<id>.mp4`. A clip is a (T, H, W, 3) uint8 arra
 
 import os
 from contextlib import nullcontext
-from contextlib import nullcontext
-import os
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -21,7 +19,6 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from nlrepro.errors import BadInput
-from nlrepro.files import make_folder
 from nlrepro.files import make_folder
 from nlrepro.profile import Clips, Data
 
@@ -46,7 +43,7 @@ class Tree:
             BadInput: no such folder, no videos in it, or another number of classes than the profile says.
         """
         if not folder.is_dir():
-            raise BadInput(f"no folder {folder}; make the mini videos with `data make`, or point --data at the folder that holds them")
+            raise BadInput(f"no folder {folder}; make the mini videos with `data make`, or point --data at yours")
         names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
         videos = [
             (f"{name}/{path.name}", label)
