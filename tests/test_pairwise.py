@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from nlrepro.nets.pairwise import concatenation_mean, dot_mean, softmax_mean
+from nlrepro.nets import pairwise
+from nlrepro.nets.pairwise import concatenation_mean, dot_mean, rectified_sum_direct, rectified_sum_sorted, softmax_mean
 
 Pair = Callable[[Tensor, Tensor], Tensor]
 
@@ -109,3 +110,46 @@ def test_wrong_w_f_names_expected_and_got() -> None:
     theta, phi, g = sets(5, 3, 4, 2)
     with pytest.raises(ValueError, match=r"expected w_f of shape \(8,\).*got \(4,\)"):
         concatenation_mean(theta, phi, g, torch.ones(4, dtype=torch.float64))
+
+
+def scalars(n: int, m: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random a (2, N), b (2, M), g (2, M, C) that ask for gradients."""
+    random = torch.Generator().manual_seed(n)
+    a, b, g = (torch.randn(shape, dtype=torch.float64, generator=random) for shape in ((2, n), (2, m), (2, m, c)))
+    return a.requires_grad_(), b.requires_grad_(), g.requires_grad_()
+
+
+@pytest.mark.parametrize("size", [(1, 1, 1), (7, 5, 3), (40, 60, 4)])
+def test_the_sorted_order_of_the_rectified_sum_is_exact(size: tuple[int, int, int]) -> None:
+    a, b, g = scalars(*size)
+    torch.testing.assert_close(rectified_sum_sorted(a, b, g), rectified_sum_direct(a, b, g))
+
+
+def test_the_sorted_order_has_the_right_gradients() -> None:
+    assert torch.autograd.gradcheck(rectified_sum_sorted, scalars(7, 5, 3))
+
+
+@pytest.mark.parametrize("shift", [-100.0, 100.0])
+def test_the_sorted_order_is_exact_where_no_pair_or_every_pair_counts(shift: float) -> None:
+    a, b, g = scalars(7, 5, 3)
+    torch.testing.assert_close(rectified_sum_sorted(a + shift, b, g), rectified_sum_direct(a + shift, b, g))
+
+
+def test_the_sorted_order_is_exact_where_scalars_are_equal() -> None:
+    a, b, g = scalars(6, 6, 3)
+    a, b = a.detach().round(), b.detach().round()
+    torch.testing.assert_close(rectified_sum_sorted(a, b, g), rectified_sum_direct(a, b, g))
+
+
+def test_float32_sums_of_many_positions_keep_six_digits() -> None:
+    a, b, g = scalars(64, 3136, 8)
+    exact = rectified_sum_direct(a, b, g)
+    error = (rectified_sum_sorted(a.float(), b.float(), g.float()) - exact).abs().max() / exact.abs().max()
+    assert error < 1e-6
+
+
+def test_the_gaussian_form_is_the_same_whether_scores_are_held_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    theta, phi, g = sets(9, 8, 6, 3)
+    held = softmax_mean(theta, phi, g)
+    monkeypatch.setattr(pairwise, "HELD", 0)
+    torch.testing.assert_close(softmax_mean(theta, phi, g), held)

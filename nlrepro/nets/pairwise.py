@@ -15,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+HELD = 1 << 16  # pairs of one set whose scores may be held where no fused kernel fits: 256 KiB in float32
+SORTED = 300  # N M / (N + M) from which the sorted order of the concatenation form is faster; measured by `make bench`
+
 
 def check_shapes(theta: Tensor, phi: Tensor, g: Tensor) -> None:
     """
@@ -37,6 +40,10 @@ def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor, scale: float = 1.0) -> T
     if theta.dtype == torch.float16:
         with torch.autocast(theta.device.type, enabled=False):
             return softmax_mean(theta.float(), phi.float(), g.float(), scale).to(g.dtype)
+    missing = theta.shape[2] - g.shape[2]
+    if missing > 0 and theta.device.type == "cpu" and theta.shape[1] * phi.shape[1] > HELD:
+        # Gaussian: x has twice the channels of g, but the CPU's fused kernel wants as many
+        return softmax_mean(theta, phi, F.pad(g, (0, missing)), scale)[:, :, :-missing]  # (B, N, C)
     return F.scaled_dot_product_attention(theta, phi, g, scale=scale)  # (B, N, C)
 
 
@@ -62,6 +69,33 @@ def concatenation_mean(theta: Tensor, phi: Tensor, g: Tensor, w_f: Tensor) -> Te
     k = theta.shape[2]
     if w_f.shape != (2 * k,):
         raise ValueError(f"expected w_f of shape ({2 * k},), twice the channels of theta, got {tuple(w_f.shape)}")
-    a = theta @ w_f[:k].unsqueeze(1)  # (B, N, 1)
-    b = phi @ w_f[k:].unsqueeze(1)  # (B, M, 1)
-    return F.relu(a + b.transpose(1, 2)) @ (g / g.shape[1])  # (B, N, M) (B, M, C) -> (B, N, C)
+    a = theta @ w_f[:k]  # (B, N)
+    b = phi @ w_f[k:]  # (B, M)
+    g = g / g.shape[1]
+    (n, m) = a.shape[1], b.shape[1]
+    return rectified_sum_sorted(a, b, g) if SORTED * (n + m) < n * m else rectified_sum_direct(a, b, g)  # (B, N, C)
+
+
+def rectified_sum_direct(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
+    """sum_j ReLU(a_i + b_j) g_j: a (B, N), b (B, M), g (B, M, C) -> (B, N, C), with all N x M terms."""
+    return F.relu(a.unsqueeze(2) + b.unsqueeze(1)) @ g  # (B, N, M) (B, M, C) -> (B, N, C)
+
+
+def rectified_sum_sorted(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
+    """The same in O((N + M)(C + log M)) time and O((N + M) C) memory, in float32 at least.
+
+    With b in falling order, the terms of i that are not zero are the first k_i, those with b_j > -a_i. So
+    y_i = a_i S0(k_i) + S1(k_i), where S0(k) and S1(k) are the sums of the first k of g_j and of b_j g_j.
+    """
+    dtype = torch.promote_types(g.dtype, torch.float32)
+    with torch.autocast(g.device.type, enabled=False):
+        order = b.argsort(dim=1, descending=True)  # (B, M)
+        b = b.to(dtype).gather(1, order)  # (B, M)
+        ordered = g.to(dtype).gather(1, order.unsqueeze(2).expand_as(g))  # (B, M, C)
+        s0 = F.pad(ordered.cumsum(1), (0, 0, 1, 0))  # (B, M + 1, C), from the empty sum on
+        s1 = F.pad((b.unsqueeze(2) * ordered).cumsum(1), (0, 0, 1, 0))  # (B, M + 1, C)
+        a = a.to(dtype)
+        k = torch.searchsorted(-b.detach(), a.detach(), right=False)  # (B, N): how many b_j > -a_i
+        k = k.unsqueeze(2).expand(-1, -1, g.shape[2])  # (B, N, C)
+        y = a.unsqueeze(2) * s0.gather(1, k) + s1.gather(1, k)  # (B, N, C)
+    return y.to(g.dtype)

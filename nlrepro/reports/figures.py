@@ -39,7 +39,7 @@ SERIES = (("#0072B2", "o"), ("#D55E00", "s"))  # Okabe-Ito blue and vermillion
 INCHES_A_ROW = 0.42
 
 
-def _styled() -> AbstractContextManager[None]:
+def styled() -> AbstractContextManager[None]:
     """STYLE on top of matplotlib's defaults, so that the reader's own settings do not change the figure."""
     return style.context(["default", STYLE])
 
@@ -48,7 +48,7 @@ def draw(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None) ->
     """The paper's differences on the left, those of the records (table frames of `spec`) on the right, in points of top-1."""
     shown = {"here": mine} if published is None else {"published": published, "yours": mine}
     rows = [i for i, row in enumerate(spec.rows) if row is not spec.baseline(row.depth)]
-    with _styled():
+    with styled():
         figure = Figure(figsize=(7.2, 1.5 + INCHES_A_ROW * len(rows)), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.6))
         _series(left, mine.iloc[rows], "paper", PAPER, 0.0, intervals=False)
@@ -87,14 +87,14 @@ def _dress(axes: Axes, title: str) -> None:
 
 def to_svg(figure: Figure) -> bytes:
     buffer = BytesIO()
-    with _styled():
+    with styled():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
 def to_png(figure: Figure, path: Path) -> None:
     """For a look at it, and for pages that cannot show SVG."""
-    with _styled():
+    with styled():
         figure.savefig(path, format="png", dpi=150)
 
 

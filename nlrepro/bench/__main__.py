@@ -1,0 +1,82 @@
+"""`python -m nlrepro.bench [--rivals DIR]`: writes results/<local|published>/bench/<device>-<dtype>-torch<version>.{csv,md,svg}."""
+
+import argparse
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pandas as pd
+import torch
+
+from nlrepro.bench.blocks import subjects
+from nlrepro.bench.figure import draw
+from nlrepro.bench.measure import peak_bytes, seconds
+from nlrepro.files import write_whole
+from nlrepro.spec import Form
+
+# Table 1: what a block sees in each stage, (C, T, H, W), for 32-frame clips; 128-frame clips have 4 times as many frames
+STAGES = {"res2": (256, 8, 56, 56), "res3": (512, 4, 28, 28), "res4": (1024, 4, 14, 14), "res5": (2048, 4, 7, 7)}
+LIMIT = 6 << 30  # bytes that the largest tensor of a block may take; larger cases are told as not measured
+
+
+def cases() -> Iterator[tuple[str, int, tuple[int, ...]]]:
+    for frames in (32, 128):
+        for stage, (c, t, h, w) in STAGES.items():
+            yield stage, frames, (1, c, t * frames // 32, h, w)
+
+
+def largest(name: str, form: Form, shape: tuple[int, ...]) -> int:
+    """Bytes of the largest tensor in float32: N x M scores, of which a training step holds about four; concatenation of all pairs."""
+    _, c, t, h, w = shape
+    pairs = t * h * w * t * (h // 2) * (w // 2)
+    if name == "ours":
+        return 0
+    return 4 * pairs * (c if form == "concatenation" and name not in ("direct",) else 4)
+
+
+def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    builds = {n: b for n, b in subjects(arguments.rivals, form) if largest(n, form, shape) < LIMIT}
+    x = torch.randn(shape, device=arguments.device)
+    blocks = {name: build(shape[1]).to(arguments.device) for name, build in builds.items()}
+    forward, both = seconds(blocks, x, backward=False), seconds(blocks, x, backward=True)
+    where = {"form": form, "stage": stage, "frames": frames, "positions": x[0, 0].numel()}
+    return [
+        {
+            **where,
+            "block": name,
+            "forward_ms": 1e3 * forward[name],
+            "train_ms": 1e3 * both[name],
+            "peak_mib": peak_bytes(lambda build=build: build(shape[1]), shape, arguments.device) / 2**20,
+            "forward_ratio": forward[name] / forward["ours"],
+            "train_ratio": both[name] / both["ours"],
+        }
+        for name, build in builds.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m nlrepro.bench", description=__doc__)
+    parser.add_argument("--rivals", type=Path, help="folder with checkouts named SlowFast, mmcv, Non-local_pytorch")
+    parser.add_argument("--results", type=Path, default=Path("results/local"))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    rows: list[dict[str, Any]] = []
+    for stage, frames, shape in cases():
+        for form in get_args(Form):
+            rows += measured(form, stage, frames, shape, arguments)
+            print(
+                pd.DataFrame(rows[-5:])[["form", "stage", "frames", "block", "train_ms", "train_ratio", "peak_mib"]].tail(5),
+                flush=True,
+            )
+    device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()}-1thread"
+    name = f"{device}-float32-torch{torch.__version__}".replace(" ", "-")
+    frame = pd.DataFrame(rows).round(3)
+    write_whole(arguments.results / "bench" / f"{name}.csv", frame.to_csv(index=False))
+    write_whole(arguments.results / "bench" / f"{name}.md", str(frame.to_markdown(index=False)) + "\n")
+    draw(frame, arguments.results / "bench" / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    main()

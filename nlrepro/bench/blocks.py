@@ -1,0 +1,91 @@
+"""What is compared: our block, the direct einsum form with the same parameters, and rivals from their own public code.
+
+Rivals are imported from a folder of checkouts, `<rivals>/<name>`, that the user gives; what is absent is skipped. None of their
+code is in this project.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlrepro.nets.nonlocal_block import NonLocalBlock
+from nlrepro.spec import Form
+
+Build = Callable[[int], nn.Module]  # channels -> block
+
+
+class DirectBlock(NonLocalBlock):
+    """Eq. 1 as it stands: all N x M values of f are held."""
+
+    def respond(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+        if self.form == "concatenation":
+            k = theta.shape[2]
+            a, b = theta @ self.w_f[:k], phi @ self.w_f[k:]  # (S, N), (S, M)
+            f = F.relu(a.unsqueeze(2) + b.unsqueeze(1)) / g.shape[1]  # (S, N, M)
+        else:
+            f = torch.einsum("snk,smk->snm", theta, phi)  # (S, N, M)
+            f = f / g.shape[1] if self.form == "dot" else f.softmax(2)  # (S, N, M)
+        return torch.einsum("snm,smk->snk", f, g)  # (S, N, K)
+
+
+def load(path: Path) -> ModuleType:
+    """Import one Python file by its path."""
+    spec = importlib.util.spec_from_file_location(f"rival_{path.stem}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def slowfast(rivals: Path, form: Form) -> Build | None:
+    """PySlowFast: embedded Gaussian (scaled) and dot product; it pools x before phi and g."""
+    names = {"embedded": "softmax", "dot": "dot_product"}
+    path = rivals / "SlowFast" / "slowfast" / "models" / "nonlocal_helper.py"
+    if form not in names or not path.is_file():
+        return None
+    block = load(path).Nonlocal
+    return lambda channels: block(channels, channels // 2, [1, 2, 2], names[form])
+
+
+def mmcv(rivals: Path, form: Form) -> Build | None:
+    """mmcv, which needs mmengine installed: all four forms; its 3D block pools phi and g."""
+    names = {"embedded": "embedded_gaussian", "dot": "dot_product", "gaussian": "gaussian", "concatenation": "concatenation"}
+    if not (rivals / "mmcv" / "mmcv" / "cnn" / "bricks" / "non_local.py").is_file():
+        return None
+    sys.path.insert(0, str(rivals / "mmcv"))
+    try:
+        block = importlib.import_module("mmcv.cnn.bricks.non_local").NonLocal3d
+    except ImportError as error:
+        print(f"mmcv is skipped: {error}", file=sys.stderr)
+        return None
+    norm = {"type": "BN3d"}
+    return lambda channels: block(channels, mode=names[form], sub_sample=True, conv_cfg={"type": "Conv3d"}, norm_cfg=norm)
+
+
+def standalone(rivals: Path, form: Form) -> Build | None:
+    """AlexHex7/Non-local_pytorch, the stand-alone one most often copied: all four forms, pools phi and g."""
+    names = {"embedded": "embedded_gaussian", "dot": "dot_product", "gaussian": "gaussian", "concatenation": "concatenation"}
+    path = rivals / "Non-local_pytorch" / "lib" / f"non_local_{names[form]}.py"
+    if not path.is_file():
+        return None
+    return partial(load(path).NONLocalBlock3D)
+
+
+def subjects(rivals: Path | None, form: Form) -> Iterator[tuple[str, Build]]:
+    """Names and builders of what can be compared for a form; ours first."""
+    yield "ours", lambda channels: NonLocalBlock(channels, form)
+    yield "direct", lambda channels: DirectBlock(channels, form)
+    for name, find in {"PySlowFast": slowfast, "mmcv": mmcv, "Non-local_pytorch": standalone}.items():
+        build = find(rivals, form) if rivals else None
+        if build:
+            yield name, build

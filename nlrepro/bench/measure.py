@@ -1,0 +1,72 @@
+"""Seconds and bytes of one block: medians of interleaved runs, and the peak above what the input takes."""
+
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import torch
+from torch import Tensor, nn
+
+ROUNDS = 5  # odd, so that the median is a run that happened
+
+
+def step(block: nn.Module, x: Tensor, backward: bool) -> None:
+    """One forward pass, or one forward and backward pass."""
+    with torch.set_grad_enabled(backward):
+        z = block(x)
+    if backward:
+        z.sum().backward()
+    if x.is_cuda:
+        torch.cuda.synchronize()
+
+
+def seconds(blocks: Mapping[str, nn.Module], x: Tensor, backward: bool) -> dict[str, float]:
+    """Median seconds of each block, run in turn A B C A B C ..., so that a drift of the machine's speed meets all alike."""
+    times: dict[str, list[float]] = {name: [] for name in blocks}
+    for _ in range(ROUNDS + 1):
+        for name, block in blocks.items():
+            begun = time.perf_counter()
+            step(block, x, backward)
+            times[name].append(time.perf_counter() - begun)
+    return {name: median(taken[1:]) for name, taken in times.items()}  # the first is a warm-up
+
+
+def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: str, backward: bool = True) -> int:
+    """Memory that a step takes at its peak, above the block and its input. On the CPU in a process of its own."""
+    if device == "cuda":
+        return cuda_peak(build, shape, backward)
+    context = multiprocessing.get_context("fork")
+    receive, send = context.Pipe(duplex=False)
+    child = context.Process(target=cpu_peak, args=(build, shape, backward, send))
+    child.start()
+    send.close()
+    try:
+        return int(receive.recv())
+    finally:
+        child.join()
+
+
+def cpu_peak(
+    build: Callable[[], nn.Module], shape: tuple[int, ...], backward: bool, send: "multiprocessing.connection.Connection"
+) -> None:
+    """Send the growth of this process's largest resident size; Linux counts it in KiB, macOS in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    torch.set_num_threads(1)  # threads of the parent do not live on in a fork
+    block, x = build(), torch.randn(shape)
+    step(block, x[:, :, :1, :2, :2], backward)  # what libraries allocate once
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step(block, x, backward)
+    send.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
+    os._exit(0)
+
+
+def cuda_peak(build: Callable[[], nn.Module], shape: tuple[int, ...], backward: bool) -> int:
+    block, x = build().cuda(), torch.randn(shape, device="cuda")
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step(block, x, backward)
+    return torch.cuda.max_memory_allocated() - before
