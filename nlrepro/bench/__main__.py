@@ -1,4 +1,4 @@
-"""`python -m nlrepro.bench [--rivals DIR]`: writes results/<local|published>/bench/<device>-<dtype>-torch<version>.{csv,md,svg}."""
+"""`python -m nlrepro.bench [--rivals DIR]`: writes <results>/bench/<device>-<dtype>-torch<version>.{csv,md,svg}."""
 
 import argparse
 import platform
@@ -27,12 +27,12 @@ def cases() -> Iterator[tuple[str, int, tuple[int, ...]]]:
 
 
 def largest(name: str, form: Form, shape: tuple[int, ...]) -> int:
-    """Bytes of the largest tensor in float32: N x M scores, of which a training step holds about four; concatenation of all pairs."""
+    """Bytes in float32 of the N x M scores, of which a training step holds about four, or of all concatenated pairs."""
     _, c, t, h, w = shape
     pairs = t * h * w * t * (h // 2) * (w // 2)
     if name == "ours":
         return 0
-    return 4 * pairs * (c if form == "concatenation" and name not in ("direct",) else 4)
+    return 4 * pairs * (c if form == "concatenation" and name != "direct" else 4)
 
 
 def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing.connection import Connection
 from statistics import median
 
 import torch
@@ -50,9 +51,7 @@ def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: s
         child.join()
 
 
-def cpu_peak(
-    build: Callable[[], nn.Module], shape: tuple[int, ...], backward: bool, send: "multiprocessing.connection.Connection"
-) -> None:
+def cpu_peak(build: Callable[[], nn.Module], shape: tuple[int, ...], backward: bool, send: Connection) -> None:
     """Send the growth of this process's largest resident size; Linux counts it in KiB, macOS in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     torch.set_num_threads(1)  # threads of the parent do not live on in a fork

@@ -69,8 +69,8 @@ def concatenation_mean(theta: Tensor, phi: Tensor, g: Tensor, w_f: Tensor) -> Te
     k = theta.shape[2]
     if w_f.shape != (2 * k,):
         raise ValueError(f"expected w_f of shape ({2 * k},), twice the channels of theta, got {tuple(w_f.shape)}")
-    a = theta @ w_f[:k]  # (B, N)
-    b = phi @ w_f[k:]  # (B, M)
+    a = (theta @ w_f[:k].unsqueeze(1)).squeeze(2)  # (B, N)
+    b = (phi @ w_f[k:].unsqueeze(1)).squeeze(2)  # (B, M)
     g = g / g.shape[1]
     (n, m) = a.shape[1], b.shape[1]
     return rectified_sum_sorted(a, b, g) if SORTED * (n + m) < n * m else rectified_sum_direct(a, b, g)  # (B, N, C)
