@@ -10,7 +10,7 @@ CLI := $(BIN)/python -m ablations
 OPTIONS := --profile $(PROFILE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data table2a report publish test lint clean
+.PHONY: help setup data table2a report publish bench test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ report: .venv/ready  ## every table, figure and verdict from the records that ex
 
 publish: .venv/ready  ## maintainers: move complete, fresh local records to results/published and report from them
 	$(CLI) publish all --profile $(PROFILE)
+
+bench: .venv/ready  ## the block against its direct form and public ones; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
+	$(BIN)/python -m nlrepro.bench $(if $(RIVALS),--rivals $(RIVALS))
 
 test: lint  ## lint, types and every test
 	$(BIN)/pytest

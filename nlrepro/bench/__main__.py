@@ -2,7 +2,9 @@
 
 import argparse
 import platform
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,7 +13,7 @@ import torch
 
 from nlrepro.bench.blocks import subjects
 from nlrepro.bench.figure import draw
-from nlrepro.bench.measure import peak_bytes, seconds
+from nlrepro.bench.measure import peak_bytes, seconds, step
 from nlrepro.files import write_whole
 from nlrepro.spec import Form
 
@@ -20,9 +22,10 @@ STAGES = {"res2": (256, 8, 56, 56), "res3": (512, 4, 28, 28), "res4": (1024, 4, 
 LIMIT = 6 << 30  # bytes that the largest tensor of a block may take; larger cases are told as not measured
 
 
-def cases() -> Iterator[tuple[str, int, tuple[int, ...]]]:
+def cases(stages: Collection[str]) -> Iterator[tuple[str, int, tuple[int, ...]]]:
     for frames in (32, 128):
-        for stage, (c, t, h, w) in STAGES.items():
+        for stage in stages:
+            c, t, h, w = STAGES[stage]
             yield stage, frames, (1, c, t * frames // 32, h, w)
 
 
@@ -35,10 +38,23 @@ def largest(name: str, form: Form, shape: tuple[int, ...]) -> int:
     return 4 * pairs * (c if form == "concatenation" and name != "direct" else 4)
 
 
+def works(name: str, form: Form, block: torch.nn.Module) -> bool:
+    """Whether a block can be trained at all; mmcv's concatenation form cannot, for it divides in place what ReLU keeps."""
+    device = next(block.parameters()).device
+    x = torch.randn(1, next(p for p in block.parameters() if p.ndim == 5).shape[1], 1, 4, 4, device=device)
+    try:
+        step(block, x, backward=True)
+    except RuntimeError as error:
+        print(f"{name}, {form}: skipped, {str(error).splitlines()[0][:100]}", file=sys.stderr)
+        return False
+    return True
+
+
 def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], arguments: argparse.Namespace) -> list[dict[str, Any]]:
     builds = {n: b for n, b in subjects(arguments.rivals, form) if largest(n, form, shape) < LIMIT}
     x = torch.randn(shape, device=arguments.device)
     blocks = {name: build(shape[1]).to(arguments.device) for name, build in builds.items()}
+    blocks = {name: block for name, block in blocks.items() if works(name, form, block)}
     forward, both = seconds(blocks, x, backward=False), seconds(blocks, x, backward=True)
     where = {"form": form, "stage": stage, "frames": frames, "positions": x[0, 0].numel()}
     return [
@@ -47,11 +63,12 @@ def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], argume
             "block": name,
             "forward_ms": 1e3 * forward[name],
             "train_ms": 1e3 * both[name],
-            "peak_mib": peak_bytes(lambda build=build: build(shape[1]), shape, arguments.device) / 2**20,
+            "peak_mib": peak_bytes(partial(build, shape[1]), shape, arguments.device) / 2**20,
             "forward_ratio": forward[name] / forward["ours"],
             "train_ratio": both[name] / both["ours"],
         }
         for name, build in builds.items()
+        if name in blocks
     ]
 
 
@@ -60,16 +77,16 @@ def main() -> None:
     parser.add_argument("--rivals", type=Path, help="folder with checkouts named SlowFast, mmcv, Non-local_pytorch")
     parser.add_argument("--results", type=Path, default=Path("results/local"))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
-    for stage, frames, shape in cases():
+    for stage, frames, shape in cases(arguments.stages):
         for form in get_args(Form):
-            rows += measured(form, stage, frames, shape, arguments)
-            print(
-                pd.DataFrame(rows[-5:])[["form", "stage", "frames", "block", "train_ms", "train_ratio", "peak_mib"]].tail(5),
-                flush=True,
-            )
+            found = measured(form, stage, frames, shape, arguments)
+            rows += found
+            ratios = ", ".join(f"{row['block']} {row['train_ratio']:.2f}" for row in found)
+            print(f"{stage}, {frames} frames, {form}: training step, multiples of ours: {ratios}", flush=True)
     device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()}-1thread"
     name = f"{device}-float32-torch{torch.__version__}".replace(" ", "-")
     frame = pd.DataFrame(rows).round(3)
