@@ -8,7 +8,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, ModelCheckpoint
-from pytorch_lightning.loggers import Logger, WandbLogger
+from pytorch_lightning.loggers import Logger
 
 from nlrepro import record as records
 from nlrepro.data.videos import ClipDataset, Tree, decoded
@@ -28,6 +28,7 @@ from nlrepro.nets.weights import start_from
 from nlrepro.profile import Profile
 from nlrepro.record import Made, Metrics, Record
 from nlrepro.runs.classifier import VideoClassifier, percent
+from nlrepro.runs.dashboard import dashboard
 from nlrepro.runs.loaders import Loader, TestBatches, TrainBatches
 from nlrepro.spec import RunSpec
 
@@ -80,26 +81,6 @@ def dataset(split: str, spec: RunSpec, profile: Profile, place: Place) -> ClipDa
     tree = Tree.index(place.data / profile.data.root / split, clips.classes)
     frames = decoded(tree, profile.data, place.data / "cache") if profile.data.cached else None
     return ClipDataset(tree, profile.data, clips, frames)
-
-
-def logger(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], place: Place) -> Logger | bool:
-    """wandb: offline unless a key is configured, nothing with WANDB_MODE=disabled. No table needs it."""
-    if os.environ.get("WANDB_MODE") == "disabled":
-        return False
-    import wandb
-
-    online = os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False)
-    folder = place.run(profile, spec, seed)
-    return WandbLogger(
-        name=spec.key,
-        group=profile.name,
-        tags=[f"table{table}" for table in tables],
-        config={"key": spec.key, "seed": seed, "profile": profile.name, **asdict(spec.net), "clip": spec.clip},
-        project="nonlocal-table2",
-        save_dir=folder,
-        mode="online" if online else "offline",  # `offline=` comes too late where wandb is imported already
-        settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"),
-    )
 
 
 def trainer(classifier: VideoClassifier, folder: Path, log: Logger | bool, report: Callable[[int], None]) -> pl.Trainer:
@@ -199,7 +180,7 @@ def run(
     pl.seed_everything(seed, verbose=False)
     classifier = module(spec, profile)
     warm_start(classifier, seed, place)
-    lightning = trainer(classifier, folder, logger(spec, seed, profile, tables, place), report)
+    lightning = trainer(classifier, folder, dashboard(spec, seed, profile, tables, folder), report)
     checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
     fit(classifier, lightning, seed, place, checkpoint)
     metrics = test(classifier, lightning, place)
