@@ -13,8 +13,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from nlrepro import profile as profiles
 from nlrepro.profile import Geometry, Profile
+from nlrepro.record import Cost, Made, Metrics, Record
+from nlrepro.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
+MADE = Made(date="2024-01-01T10:00:00", git="", versions={}, device="a laptop CPU", seconds=1.0)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,24 @@ def command(*words: str | Path, **environment: str) -> Finished:
     line = [sys.executable, "-m", "ablations", *map(str, words)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment)
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def record(key: str, seed: int, ranks: str) -> Record:
+    """A record of nothing but the ranks of its test videos."""
+    metrics = Metrics(top1=0.0, top5=0.0, loss=0.0, videos=len(ranks), views=1, ranks=ranks)
+    cost = Cost(params=1, macs=1)
+    return Record(
+        key=key,
+        profile="mini",
+        seed=seed,
+        tables=(),
+        spec=RunSpec(),
+        fingerprint="",
+        metrics=metrics,
+        curve=(),
+        cost=cost,
+        made=MADE,
+    )
 
 
 @pytest.fixture(scope="session")

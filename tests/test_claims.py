@@ -2,34 +2,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import record
 
-from nlrepro.record import Cost, Made, Metrics, Record
+from nlrepro.record import Record
 from nlrepro.reports.claims import CLAIMS, Beats, Cell, Verdict, claims_frame, judge, write_claims
 from nlrepro.reports.statistics import Interval
 from nlrepro.reports.tables import TableRow, TableSpec, paper
-from nlrepro.spec import RunSpec
 
-MADE = Made(date="2024-01-01", git="", versions={}, device="cpu", seconds=1.0)
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
 SPEC = TableSpec(table="2a", title="", rows=tuple(TableRow(label=label, depth=50, key=label) for label in LABELS))
 OF_2A = [claim for claim in CLAIMS if claim.table == "2a"]
-
-
-def record(key: str, seed: int, ranks: str) -> Record:
-    metrics = Metrics(top1=0.0, top5=0.0, loss=0.0, videos=len(ranks), views=1, ranks=ranks)
-    cost = Cost(params=1, macs=1)
-    return Record(
-        key=key,
-        profile="mini",
-        seed=seed,
-        tables=(),
-        spec=RunSpec(),
-        fingerprint="",
-        metrics=metrics,
-        curve=(),
-        cost=cost,
-        made=MADE,
-    )
 
 
 def simulated(*accuracies: float) -> list[Record]:

@@ -2,31 +2,11 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from conftest import record
 from scipy import stats
 
 from nlrepro.errors import BadInput
-from nlrepro.record import Cost, Made, Metrics, Record
 from nlrepro.reports.statistics import Interval, accuracy, all_above, contrast, crossed, difference
-from nlrepro.spec import RunSpec
-
-MADE = Made(date="2024-01-01", git="", versions={}, device="cpu", seconds=1.0)
-
-
-def record(key: str, seed: int, ranks: str) -> Record:
-    metrics = Metrics(top1=0.0, top5=0.0, loss=0.0, videos=len(ranks), views=1, ranks=ranks)
-    cost = Cost(params=1, macs=1)
-    return Record(
-        key=key,
-        profile="mini",
-        seed=seed,
-        tables=(),
-        spec=RunSpec(),
-        fingerprint="",
-        metrics=metrics,
-        curve=(),
-        cost=cost,
-        made=MADE,
-    )
 
 
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])

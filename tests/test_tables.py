@@ -3,13 +3,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from conftest import record
 
-from nlrepro.record import Cost, Made, Metrics, Record
+from nlrepro.record import Record
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import COLUMNS, TableRow, TableSpec, note, read_csv, side_by_side, table_frame, to_latex, write_table
-from nlrepro.spec import RunSpec
 
-MADE = Made(date="2024-01-01T10:00:00", git="", versions={}, device="a laptop CPU", seconds=1.0)
 SPEC = TableSpec(
     table="2a",
     title="Instantiations",
@@ -26,23 +25,6 @@ DEEP = TableSpec(
         TableRow(label=label, depth=depth, key=f"{depth}-{label}") for depth in (50, 101) for label in ("baseline", "5-block")
     ),
 )
-
-
-def record(key: str, seed: int, ranks: str) -> Record:
-    metrics = Metrics(top1=0.0, top5=0.0, loss=0.0, videos=len(ranks), views=1, ranks=ranks)
-    cost = Cost(params=1, macs=1)
-    return Record(
-        key=key,
-        profile="mini",
-        seed=seed,
-        tables=(),
-        spec=RunSpec(),
-        fingerprint="",
-        metrics=metrics,
-        curve=(),
-        cost=cost,
-        made=MADE,
-    )
 
 
 def records() -> list[Record]:
