@@ -45,6 +45,7 @@ class Generator:
     frames: int
     digits: tuple[int, ...]
     directed: tuple[int, ...]  # digits of which the two directions of motion are two classes
+    favourite: float  # probability that a digit has the ink that it favours; 0.5 for no favourites
     sprite: int
     speed: tuple[float, float]  # pixels a frame
     visible: tuple[int, int]

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from nlrepro.data import synthetic
-from nlrepro.data.synthetic import INKS, card_video, digit_images, fold_of, make, paint_drifting_digit, random_of, still_video
+from nlrepro.data.synthetic import (
+    INKS,
+    card_video,
+    digit_images,
+    draw_inks,
+    fold_of,
+    make,
+    paint_drifting_digit,
+    random_of,
+    still_video,
+)
 from nlrepro.errors import BadInput
 from nlrepro.profile import Generator, Profile, load
 
@@ -38,6 +48,15 @@ def test_labels_of_the_benchmark_are_golden() -> None:
     assert " ".join(names) == (Path(__file__).parent / "golden" / "mini_labels.txt").read_text().strip()
 
 
+@pytest.mark.parametrize(("pair", "odds"), [((0, 4), 0.75**2 / (0.75**2 + 0.25**2)), ((4, 0), 0.1), ((0, 1), 0.5), ((3, 4), 0.5)])
+def test_inks_differ_and_favour_their_digits(task: Generator, pair: tuple[int, int], odds: float) -> None:
+    """Digits 0, 1, 2 favour red, 3, 4, 7 green: with 0.75 each, nine in ten mixed pairs wear what both favour."""
+    rng = np.random.default_rng(0)
+    drawn = Counter(draw_inks(replace(task, favourite=0.75), rng, np.array(pair)) for _ in range(4000))
+    assert set(drawn) == {(0, 1), (1, 0)}
+    assert drawn[0, 1] / 4000 == pytest.approx(odds, abs=0.025)
+
+
 def test_folds_share_no_digit_image(task: Generator) -> None:
     for digit in task.digits:
         folds = {fold: {image.tobytes() for image in digit_images(digit, fold, 8)} for fold in ("train", "val", "test")}
@@ -56,7 +75,8 @@ def test_splits_draw_from_the_fold_of_their_name(task: Generator, monkeypatch: p
         return real(digit, fold, side)
 
     monkeypatch.setattr(synthetic, "digit_images", watched)
-    for split, fold in (("train", "train"), ("val", "val"), ("test", "test"), ("stills-train", "train"), ("stills-test", "test")):
+    for split in ("train", "val", "test", "stills-train", "stills-val", "stills-test"):
+        fold = split.split("-")[-1]
         drawn.clear()
         (still_video if "stills" in split else card_video)(task, split, 0)
         assert drawn == {fold} == {fold_of(split)}

@@ -1,4 +1,4 @@
-"""`python -m nlrepro.bench [--rivals DIR]`: writes <results>/bench/<device>-<dtype>-torch<version>.{csv,md,svg}."""
+"""`python -m nlrepro.bench [--rivals DIR]`: writes <results>/bench/<device>-<dtype>-torch<version>{.csv,-memory.csv,.md,.svg}."""
 
 import argparse
 import platform
@@ -72,6 +72,19 @@ def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], argume
     ]
 
 
+def growth(form: Form, device: str) -> list[dict[str, Any]]:
+    """Peak memory of a training step at 1, 2, 4 and 8 times the frames of a 32-frame clip's res3."""
+    c, t, h, w = STAGES["res3"]
+    rows = []
+    for times in (1, 2, 4, 8):
+        shape = (1, c, times * t, h, w)
+        for name, build in subjects(None, form):
+            if largest(name, form, shape) < LIMIT:
+                mib = peak_bytes(partial(build, c), shape, device) / 2**20
+                rows.append({"form": form, "positions": times * t * h * w, "block": name, "peak_mib": mib})
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nlrepro.bench", description=__doc__)
     parser.add_argument("--rivals", type=Path, help="folder with checkouts named SlowFast, mmcv, Non-local_pytorch")
@@ -87,12 +100,21 @@ def main() -> None:
             rows += found
             ratios = ", ".join(f"{row['block']} {row['train_ratio']:.2f}" for row in found)
             print(f"{stage}, {frames} frames, {form}: training step, multiples of ours: {ratios}", flush=True)
+    memory = pd.DataFrame([row for form in get_args(Form) for row in growth(form, arguments.device)])
     device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()}-1thread"
     name = f"{device}-float32-torch{torch.__version__}".replace(" ", "-")
-    frame = pd.DataFrame(rows).round(3)
-    write_whole(arguments.results / "bench" / f"{name}.csv", frame.to_csv(index=False))
-    write_whole(arguments.results / "bench" / f"{name}.md", str(frame.to_markdown(index=False)) + "\n")
-    draw(frame, arguments.results / "bench" / f"{name}.svg")
+    write(pd.DataFrame(rows), memory, arguments.results / "bench" / name)
+
+
+def write(time: pd.DataFrame, memory: pd.DataFrame, path: Path) -> None:
+    """`<path>.csv` and `<path>-memory.csv`, one `<path>.md` with both to read, and the figure `<path>.svg`."""
+    time, memory = time.round(3), memory.round(1)
+    write_whole(path.with_name(f"{path.name}.csv"), time.to_csv(index=False))
+    write_whole(path.with_name(f"{path.name}-memory.csv"), memory.to_csv(index=False))
+    wide = memory.pivot_table(index=["form", "block"], columns="positions", values="peak_mib", sort=False).reset_index()
+    parts = ["Times and peak memory of one block:", time.to_markdown(index=False), "Peak MiB of a training step by positions:"]
+    write_whole(path.with_name(f"{path.name}.md"), "\n\n".join(map(str, [*parts, wide.to_markdown(index=False)])) + "\n")
+    draw(time, path.with_name(f"{path.name}.svg"))
 
 
 if __name__ == "__main__":

@@ -88,6 +88,18 @@ def paint_drifting_digit(
         paint(video[start + t], image, INKS[ink], middle + speed * (t - (visible - 1) / 2), y)
 
 
+def draw_inks(task: Generator, rng: np.random.Generator, digits: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Which of the two digits is red (0) and which is green (1).
+
+    The first half of the task's digits favour red and the others green: each takes its favourite with probability
+    `favourite`, given that the two differ. So a card says a little about the digit even before the two are matched.
+    """
+    reddish = task.digits[: len(task.digits) // 2]
+    red = [task.favourite if digit in reddish else 1 - task.favourite for digit in digits]
+    first_is_red, first_is_green = red[0] * (1 - red[1]), (1 - red[0]) * red[1]
+    return (0, 1) if rng.random() * (first_is_red + first_is_green) < first_is_red else (1, 0)
+
+
 def background(task: Generator, rng: np.random.Generator) -> Floats:
     """A video of one random colour, (T, H, W, 3)."""
     return np.broadcast_to(rng.uniform(60, 200, 3), (task.frames, task.size, task.size, 3)).astype(np.float32)
@@ -105,7 +117,7 @@ def card_video(task: Generator, split: str, index: int) -> tuple[Frames, str]:
     video = background(task, rng)
     digits = rng.choice(task.digits, 2, replace=False)
     directions = rng.choice([-1, 1], 2)
-    inks = rng.permutation(len(INKS))
+    inks = draw_inks(task, rng, digits)
     for digit, direction, ink in zip(digits, directions, inks, strict=True):
         paint_drifting_digit(
             video,
