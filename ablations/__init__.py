@@ -1,8 +1,16 @@
 """Which runs make which table of the paper. `TABLES` is the only registry."""
 
 from ablations.axis import Ablation, Row
+from ablations.block_count import BlockCount
+from ablations.domain import SpaceTime
+from ablations.long_clips import LongClips
+from ablations.on_i3d import OnI3D
 from ablations.pairwise import PairwiseForm
+from ablations.stage import Stage
+from ablations.versus_i3d import VersusI3D
 
-TABLES: dict[str, type[Ablation]] = {"2a": PairwiseForm}
+TABLES: dict[str, type[Ablation]] = {
+    axis.table: axis for axis in (PairwiseForm, Stage, BlockCount, SpaceTime, VersusI3D, OnI3D, LongClips)
+}
 
-__all__ = ["TABLES", "Ablation", "PairwiseForm", "Row"]
+__all__ = ["TABLES", "Ablation", "Row"]

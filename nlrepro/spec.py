@@ -20,6 +20,7 @@ Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
 Clip = Literal["still", "short", "long"]  # single frames (warm start), 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
 
+DEPTHS: tuple[Depth, ...] = (50, 101)
 STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: {2: 3, 3: 4, 4: 23, 5: 3}}
 
 # "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4

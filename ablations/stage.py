@@ -1,0 +1,29 @@
+"""Table 2b, stages: where in the net does a non-local block help?
+
+The paper's claim (section 5.1): "the improvement of a non-local block on res2, res3, or res4 is similar, and on res5 is slightly
+smaller", perhaps since res5's 7x7 maps hold too little precise spatial information.
+
+Axis: the stage whose last residual block the non-local block stands before.
+Fixed: C2D ResNet-50, one embedded Gaussian spacetime block, 32-frame clips.
+"""
+
+from typing import ClassVar
+
+from ablations.axis import Ablation, Row
+from nlrepro.spec import NetSpec, RunSpec
+
+
+class Stage(Ablation):
+    table: ClassVar[str] = "2b"
+    title: ClassVar[str] = "Stages: 1 non-local block added to different stages"
+    rows: ClassVar[tuple[Row, ...]] = (
+        Row("baseline", "none"),
+        Row("res2", "res2"),
+        Row("res3", "res3"),
+        Row("res4", "res4"),
+        Row("res5", "res5"),
+    )
+
+    @classmethod
+    def spec(cls, row: Row) -> RunSpec:
+        return RunSpec(net=NetSpec(depth=row.depth, blocks=row.value))
