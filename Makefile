@@ -10,7 +10,7 @@ CLI := $(BIN)/python -m ablations
 OPTIONS := --profile $(PROFILE) --data $(DATA)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data table2a report publish bench test lint clean
+.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish bench test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,10 +26,24 @@ setup: .venv/ready  ## make the virtual environment (again only when its inputs 
 data: .venv/ready  ## make the generated videos of the profile
 	$(CLI) data make $(OPTIONS)
 
-table2a: .venv/ready  ## Table 2a, pairwise form of f: train its runs, then print table, plot and verdicts
+table2a:  ## pairwise form of f: train its runs, then print table, plot and verdicts
+table2b:  ## stage of the block
+table2c:  ## number of blocks, ResNet-50 and -101
+table2d:  ## space, time or spacetime
+table2e:  ## non-local or 3D convolution, with parameters and FLOPs
+table2f:  ## non-local blocks on I3D
+table2g:  ## longer clips
+tables:  ## all seven; a run that tables share is trained once
+
+table2a table2b table2c table2d table2e table2f table2g: table%: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep 2a $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS)
-	$(CLI) report 2a --profile $(PROFILE)
+	$(CLI) sweep $* $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS)
+	$(CLI) report $* --profile $(PROFILE)
+
+tables: .venv/ready
+	$(CLI) data make $(OPTIONS)
+	$(CLI) sweep all $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS)
+	$(CLI) report all --profile $(PROFILE)
 
 report: .venv/ready  ## every table, figure and verdict from the records that exist; trains nothing
 	$(CLI) report all --profile $(PROFILE)

@@ -22,6 +22,7 @@ class Ablation(VideoClassifier):
     table: ClassVar[str]
     title: ClassVar[str]
     rows: ClassVar[tuple[Row, ...]]
+    shows_cost: ClassVar[bool] = False  # whether parameters and multiply-adds are columns of the table
 
     @classmethod
     def spec(cls, row: Row) -> RunSpec:

@@ -1,7 +1,7 @@
 """Table 2d, space vs time vs spacetime: over which positions must the sum run?
 
-The paper's claim (section 5.1): "both the space-only and time-only versions improve over the C2D baseline, but are inferior to the
-spacetime version".
+The paper's claim (section 5.1): "both the space-only and time-only versions improve over the C2D baseline, but are inferior
+to the spacetime version".
 
 Axis: the sum runs over positions of the same frame, of the same place, or over all; in ResNet-50 and ResNet-101.
 Fixed: C2D, five embedded Gaussian blocks, 32-frame clips.

@@ -22,7 +22,7 @@ PUBLISHED = Path("results/published")
 
 def table_spec(axis: type[Ablation]) -> TableSpec:
     rows = tuple(TableRow(label=row.label, depth=row.depth, key=axis.spec(row).key) for row in axis.rows)
-    return TableSpec(table=axis.table, title=axis.title, rows=rows)
+    return TableSpec(table=axis.table, title=axis.title, rows=rows, shows_cost=axis.shows_cost)
 
 
 def fresh(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> tuple[list[Record], list[Path]]:

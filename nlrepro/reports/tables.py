@@ -4,7 +4,7 @@ Top-1 and top-5 are percent of test videos; a difference is against the first ro
 video; brackets are 95 % intervals (nlrepro/reports/statistics.py), of which the paper gives none. A missing cell is `--`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from nlrepro.files import write_whole
-from nlrepro.record import Record
+from nlrepro.record import Cost, Record
 from nlrepro.reports.statistics import Interval, accuracy, difference
 
 MISSING = "--"
@@ -22,6 +22,7 @@ COLUMNS = (
     *("table", "row", "depth", "key", "seeds", "top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high"),
     *("delta", "delta_low", "delta_high", "paper_top1", "paper_top5", "paper_delta"),
 )
+COSTS = ("params", "macs", "params_ratio", "macs_ratio", "paper_params_ratio", "paper_flops_ratio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,11 @@ class TableSpec:
     table: str
     title: str
     rows: tuple[TableRow, ...]
+    shows_cost: bool = False  # the columns COSTS too, relative to the baseline of the same depth
+
+    @property
+    def columns(self) -> list[str]:
+        return [*COLUMNS, *(COSTS if self.shows_cost else ())]
 
     def baseline(self, depth: int) -> TableRow:
         return next(row for row in self.rows if row.depth == depth)
@@ -50,20 +56,34 @@ class TableSpec:
 
 
 @cache
+def printed() -> pd.DataFrame:
+    """The paper's Table 2, one line a row."""
+    with resources.as_file(resources.files("nlrepro.paper") / "table2.csv") as path:
+        return pd.read_csv(path)
+
+
+@cache
 def paper() -> dict[tuple[str, int, str], tuple[float, float]]:
     """(table, depth, label) -> the paper's top-1 and top-5, percent."""
-    with resources.as_file(resources.files("nlrepro.paper") / "table2.csv") as path:
-        numbers = pd.read_csv(path)
-    columns = (numbers[name].tolist() for name in ("table", "backbone", "row", "top1", "top5"))
+    columns = (printed()[name].tolist() for name in ("table", "backbone", "row", "top1", "top5"))
     return {(table, int(trunk[1:]), row): (top1, top5) for table, trunk, row, top1, top5 in zip(*columns, strict=True)}
 
 
+@cache
+def paper_costs() -> dict[tuple[str, int, str], tuple[float, float]]:
+    """(table, depth, label) -> the paper's parameters and FLOPs relative to the baseline's; NaN outside Table 2e."""
+    columns = (printed()[name].tolist() for name in ("table", "backbone", "row", "params_ratio", "flops_ratio"))
+    return {(table, int(trunk[1:]), row): (params, flops) for table, trunk, row, params, flops in zip(*columns, strict=True)}
+
+
 def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
-    """One line per row, columns `COLUMNS`; NaN where records or the paper's numbers are missing.
+    """One line per row, columns `spec.columns`; NaN where records or the paper's numbers are missing.
 
     The records must be fresh ones of one profile. A baseline that has records differs from itself by exactly 0.
     """
-    return pd.DataFrame([_line(spec, row, records) for row in spec.rows], columns=list(COLUMNS))
+    costs = {record.key: record.cost for record in records}
+    lines = [_line(spec, row, records) | _costs(spec, row, costs) for row in spec.rows]
+    return pd.DataFrame(lines)[spec.columns]
 
 
 def _line(spec: TableSpec, row: TableRow, records: Sequence[Record]) -> dict[str, object]:
@@ -77,6 +97,15 @@ def _line(spec: TableSpec, row: TableRow, records: Sequence[Record]) -> dict[str
     place = {"table": spec.table, "row": row.label, "depth": row.depth, "key": row.key, "seeds": top1.seeds if top1 else 0}
     printed = {"paper_top1": paper_top1, "paper_top5": paper_top5, "paper_delta": round(paper_top1 - reference, 1)}
     return {**place, **_cells("top1", top1), **_cells("top5", top5), **_cells("delta", delta), **printed}
+
+
+def _costs(spec: TableSpec, row: TableRow, costs: Mapping[str, Cost]) -> dict[str, float]:
+    """Of the profile's nets; NaN where a record is missing."""
+    own, base = costs.get(row.key), costs.get(spec.baseline(row.depth).key)
+    measured = (own.params, own.macs) if own else (nan, nan)
+    ratios = (own.params / base.params, own.macs / base.macs) if own and base else (nan, nan)
+    in_paper = paper_costs().get((spec.table, row.depth, row.label), (nan, nan))
+    return dict(zip(COSTS, (*measured, *ratios, *in_paper), strict=True))
 
 
 def _cells(name: str, interval: Interval | None) -> dict[str, float]:
@@ -107,6 +136,11 @@ def side_by_side(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | 
         delta = frame[["delta", "delta_low", "delta_high"]].to_numpy(float)
         columns[f"{name} top-1"] = [with_interval(mean, low, high) for mean, low, high in top1]
         columns[f"{name} delta"] = _deltas(baselines, [with_interval(mean, low, high, sign=True) for mean, low, high in delta])
+    if spec.shows_cost:
+        costs = {"params": ("paper_params_ratio", "params_ratio"), "FLOPs": ("paper_flops_ratio", "macs_ratio")}
+        for name, sources in costs.items():
+            for who, source in zip(("paper", "here"), sources, strict=True):
+                columns[f"{who} {name}"] = [MISSING if isnan(ratio) else f"{ratio:.1f}x" for ratio in mine[source]]
     return pd.DataFrame(columns)
 
 
