@@ -1,11 +1,12 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from conftest import record
 
-from nlrepro.record import Record
+from nlrepro.record import Cost, Record
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import COLUMNS, TableRow, TableSpec, note, read_csv, side_by_side, table_frame, to_latex, write_table
 
@@ -108,3 +109,18 @@ def test_reports_do_without_torch() -> None:
     modules = "nlrepro.reports." + ", nlrepro.reports.".join(("claims", "figures", "statistics", "summary", "tables"))
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_table_2e_shows_what_a_row_costs_relative_to_its_baseline(tmp_path: Path) -> None:
+    rows = tuple(TableRow(label=label, depth=101, key=label) for label in ("C2D baseline", "I3D 3x3x3", "I3D 3x1x1"))
+    spec = TableSpec(table="2e", title="", rows=rows, shows_cost=True)
+    costs = {"C2D baseline": Cost(params=100, macs=1000), "I3D 3x3x3": Cost(params=156, macs=1738)}
+    found = [replace(record(key, 0, "0011"), cost=cost) for key, cost in costs.items()]
+    frame = table_frame(spec, found)
+    assert list(frame.columns) == spec.columns
+    assert frame["params_ratio"].tolist()[:2] == [1.0, 1.56]
+    assert frame["paper_flops_ratio"].tolist() == [1.0, 1.8, 1.5]
+    shown = side_by_side(spec, frame, None)
+    assert shown["paper FLOPs"].tolist() == ["1.0x", "1.8x", "1.5x"]
+    assert shown["here FLOPs"].tolist() == ["1.0x", "1.7x", "--"]
+    assert shown["here params"].tolist() == ["1.0x", "1.6x", "--"]
