@@ -1,6 +1,7 @@
 # Table 2 of "Non-local Neural Networks", reproduced. `make help` lists what there is.
 PROFILE ?= mini
 SEEDS   ?= 0,1,2
+TABLES  ?= all
 JOBS    ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PYTHON  ?= python3
 DATA    ?= data
@@ -14,7 +15,7 @@ OPTIONS := --profile $(PROFILE) --data $(DATA)
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) JOBS=$(JOBS) DATA=$(DATA)"
+	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) JOBS=$(JOBS) DATA=$(DATA)"
 
 setup: .venv/ready  ## make the virtual environment (again only when its inputs change)
 
@@ -48,8 +49,8 @@ tables: .venv/ready
 report: .venv/ready  ## every table, figure and verdict from the records that exist; trains nothing
 	$(CLI) report all --profile $(PROFILE)
 
-publish: .venv/ready  ## maintainers: move complete, fresh local records to results/published and report from them
-	$(CLI) publish all --profile $(PROFILE)
+publish: .venv/ready  ## maintainers: local records of TABLES and SEEDS, complete and fresh, to results/published, and report
+	$(CLI) publish $(TABLES) --profile $(PROFILE) --seeds $(SEEDS)
 
 bench: .venv/ready  ## the block against its direct form and public ones; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
 	$(BIN)/python -m nlrepro.bench $(if $(RIVALS),--rivals $(RIVALS))

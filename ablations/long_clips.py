@@ -7,24 +7,24 @@ Axis: the models of Table 2f on 128 frames; each starts from its own 32-frame mo
 Fixed: as in 2f. Batch normalisation stays as the short-clip model left it, for few long clips fit into a batch.
 """
 
+from dataclasses import replace
 from typing import ClassVar, Self
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablations.axis import Ablation, Row
-from ablations.on_i3d import MODELS
-from nlrepro.spec import DEPTHS, NetSpec, RunSpec
+from ablations.on_i3d import OnI3D
+from nlrepro.spec import RunSpec
 
 
 class LongClips(Ablation):
     table: ClassVar[str] = "2g"
     title: ClassVar[str] = "Longer clips: we fine-tune and test the models in Table 2f on the 128-frame clips"
-    rows: ClassVar[tuple[Row, ...]] = tuple(Row(label, model, depth) for depth in DEPTHS for label, model in MODELS)
+    rows: ClassVar[tuple[Row, ...]] = OnI3D.rows
 
     @classmethod
     def spec(cls, row: Row) -> RunSpec:
-        conv, blocks = row.value
-        return RunSpec(net=NetSpec(depth=row.depth, conv=conv, blocks=blocks), clip="long")
+        return replace(OnI3D.spec(row), clip="long")
 
     def train(self, mode: bool = True) -> Self:
         """Training mode leaves batch normalisation out: running statistics and affine parameters are not touched."""

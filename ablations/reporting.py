@@ -10,9 +10,10 @@ from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.reports.claims import CLAIMS, judge, write_claims
+from nlrepro.reports.claims import judge, write_claims
 from nlrepro.reports.figures import write_figure
 from nlrepro.reports.readme import paste
+from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, note, table_frame, write_table
 from nlrepro.spec import RunSpec

@@ -5,7 +5,8 @@ import pytest
 from conftest import record
 
 from nlrepro.record import Record
-from nlrepro.reports.claims import CLAIMS, Beats, Cell, Verdict, claims_frame, judge, write_claims
+from nlrepro.reports.claims import Beats, Cell, Verdict, claims_frame, judge, write_claims
+from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.statistics import Interval
 from nlrepro.reports.tables import TableRow, TableSpec, paper
 
