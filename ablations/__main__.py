@@ -108,10 +108,13 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="nlrepro", description="Reproduce Table 2 of 'Non-local Neural Networks' (CVPR 2018).")
     verbs = main.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, do: Callable[[argparse.Namespace, Profile], None], text: str, example: str) -> argparse.ArgumentParser:
+    def verb(
+        name: str, do: Callable[[argparse.Namespace, Profile], None], text: str, example: str, profile: str = "mini"
+    ) -> argparse.ArgumentParser:
         sub = verbs.add_parser(name, help=text, description=text, epilog=f"example: python -m ablations {name} {example}")
         sub.set_defaults(do=do)
-        sub.add_argument("--profile", default="mini", help=f"{', '.join(profiles.names())}, or a TOML file (default: mini)")
+        named = f"{', '.join(profiles.names())}, or a TOML file (default: {profile})"
+        sub.add_argument("--profile", default=profile, help=named)
         sub.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the videos (default: data)")
         sub.add_argument("--results", type=Path, default=Path("results/local"), help="default: results/local")
         return sub
@@ -132,7 +135,7 @@ def parser() -> argparse.ArgumentParser:
     )
     tables(public)
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
-    tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2a --profile paper"))
+    tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))
     data = verb("data", do_data, "make the generated videos, or check a tree of videos", "make --jobs 2")
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablations import TABLES, Ablation, catalogue
+from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
+from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.reports.claims import judge, write_claims
@@ -22,8 +24,14 @@ PUBLISHED = Path("results/published")
 
 
 def table_spec(axis: type[Ablation]) -> TableSpec:
-    rows = tuple(TableRow(label=row.label, depth=row.depth, key=axis.spec(row).key) for row in axis.rows)
-    return TableSpec(table=axis.table, title=axis.title, rows=rows, shows_cost=axis.shows_cost)
+    """The table's rows; costs are counted at the paper's scale, whichever profile the records are of."""
+    specs = [axis.spec(row) for row in axis.rows]
+    costs = [cost(spec, profiles.load("paper")) if axis.shows_cost else None for spec in specs]
+    rows = (
+        TableRow(label=row.label, depth=row.depth, key=spec.key, cost=cost)
+        for row, spec, cost in zip(axis.rows, specs, costs, strict=True)
+    )
+    return TableSpec(table=axis.table, title=axis.title, rows=tuple(rows))
 
 
 def fresh(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> tuple[list[Record], list[Path]]:

@@ -14,6 +14,8 @@ from pydantic.dataclasses import dataclass
 from nlrepro.errors import BadInput
 from nlrepro.spec import Clip
 
+Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nets/)
+
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -73,14 +75,15 @@ class Geometry:
     """Widths and strides of the net; (time, height, width) triples. Table 1 of the paper is the `paper` profile."""
 
     width: int
-    stem_kernel: int
+    stem_kernel: tuple[int, int, int]  # of I3D; C2D's has no extent in time
     stem_stride: tuple[int, int, int]
-    pool1: bool  # 3x3x3 max pool after the stem
+    pool1_kernel: tuple[int, int, int]
     pool1_stride: tuple[int, int, int]
     pool2_stride: int  # of the 3x1x1 max pool after res2, in time
     stage_strides: tuple[int, int, int, int]  # of res2..res5, in space
     dropout: float
     zero_residual: bool  # the last BN scale of each residual branch starts at 0 (the authors' released code; not in the text)
+    architecture: Architecture = "text"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -16,6 +16,7 @@ Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
 Form = Literal["gaussian", "embedded", "dot", "concatenation"]
 Domain = Literal["space", "time", "spacetime"]
+Kind = Literal["nonlocal", "residual"]  # what is put at the sites; plain residual blocks are the text's control (section 5.1)
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
 Clip = Literal["still", "short", "long"]  # single frames (warm start), 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
@@ -50,16 +51,19 @@ SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NetSpec:
-    """One architecture. Without non-local blocks `form` and `domain` mean nothing and fall back to their defaults."""
+    """One architecture. Fields that mean nothing without non-local blocks, or without any, fall back to their defaults."""
 
     depth: Depth = 50
     conv: Conv = "2d"
     blocks: Blocks = "none"
+    kind: Kind = "nonlocal"
     form: Form = "embedded"
     domain: Domain = "spacetime"
 
     def __post_init__(self) -> None:
         if self.blocks == "none":
+            object.__setattr__(self, "kind", "nonlocal")
+        if self.blocks == "none" or self.kind == "residual":
             object.__setattr__(self, "form", "embedded")
             object.__setattr__(self, "domain", "spacetime")
 
@@ -70,7 +74,11 @@ class NetSpec:
     @property
     def name(self) -> str:
         trunk = f"r{self.depth}-" + ("c2d" if self.conv == "2d" else f"i3d-{self.conv}")
-        return trunk if self.blocks == "none" else f"{trunk}-nl-{self.blocks}-{self.form}-{self.domain}"
+        if self.blocks == "none":
+            return trunk
+        if self.kind == "residual":
+            return f"{trunk}-residual-{self.blocks}"
+        return f"{trunk}-nl-{self.blocks}-{self.form}-{self.domain}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -59,9 +59,9 @@ def paper_net() -> Geometry:
     """Table 1 of the paper."""
     return Geometry(
         width=64,
-        stem_kernel=7,
+        stem_kernel=(5, 7, 7),
         stem_stride=(2, 2, 2),
-        pool1=True,
+        pool1_kernel=(3, 3, 3),
         pool1_stride=(2, 2, 2),
         pool2_stride=2,
         stage_strides=(1, 2, 2, 2),
@@ -75,9 +75,9 @@ def tiny_net() -> Geometry:
     """The paper's topology at width 4, no stride in time."""
     return Geometry(
         width=4,
-        stem_kernel=3,
+        stem_kernel=(5, 3, 3),
         stem_stride=(1, 2, 2),
-        pool1=True,
+        pool1_kernel=(3, 3, 3),
         pool1_stride=(1, 1, 1),
         pool2_stride=1,
         stage_strides=(1, 2, 2, 1),

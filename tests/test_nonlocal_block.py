@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from nlrepro.nets.nonlocal_block import NonLocalBlock
+from nlrepro.profile import Architecture
 from nlrepro.spec import Domain, Form
 
 FORMS: tuple[Form, ...] = ("gaussian", "embedded", "dot", "concatenation")
@@ -17,10 +18,10 @@ every_block = pytest.mark.parametrize(
 )
 
 
-def trained(channels: int, form: Form, domain: Domain, subsample: bool) -> NonLocalBlock:
+def trained(channels: int, form: Form, domain: Domain, subsample: bool, architecture: Architecture = "text") -> NonLocalBlock:
     """A block in float64 with no special values: biases, BN scale and BN statistics are random; BN in eval mode."""
     random = torch.Generator().manual_seed(0)
-    block = NonLocalBlock(channels, form, domain, subsample=subsample).double().eval()
+    block = NonLocalBlock(channels, form, domain, subsample=subsample, architecture=architecture).double().eval()
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.7)
@@ -49,21 +50,22 @@ def pooled(x: Tensor) -> Tensor:
 
 
 def pair(block: NonLocalBlock, a: Tensor, b: Tensor) -> Tensor:
-    """f(x_i, x_j) of section 3.2 for theta_i = a, phi_j = b."""
+    """f(x_i, x_j) of section 3.2 for theta_i = a, phi_j = b; the released code scales what it exponentiates."""
     if block.form == "dot":
         return a @ b
     if block.form == "concatenation":
         return (block.w_f @ torch.cat([a, b])).relu()
-    return (a @ b).exp()
+    return (a @ b * (len(a) ** -0.5 if block.release else 1)).exp()
 
 
 def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Tensor:
     """Eq. 1 and 6 for (B, C, T, H, W); j runs over all (subsampled) positions, those outside of the domain are left out."""
     clips = []
     for single in x:
-        theta, phi = (single, single) if block.form == "gaussian" else (conv(block.theta, single), conv(block.phi, single))
-        g = conv(block.g, single)
-        if subsample:
+        keys = pooled(single) if subsample and block.release else single
+        theta, phi = (single, keys) if block.form == "gaussian" else (conv(block.theta, single), conv(block.phi, keys))
+        g = conv(block.g, keys)
+        if subsample and not block.release:
             phi, g = pooled(phi), pooled(g)
         y = torch.zeros(g.shape[0], *single.shape[1:], dtype=x.dtype)
         for t, h, w in itertools.product(*map(range, single.shape[1:])):
@@ -82,8 +84,11 @@ def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Te
 
 
 @every_block
-def test_block_is_the_double_loop_and_so_are_its_gradients(form: Form, domain: Domain, subsample: bool) -> None:
-    block = trained(4, form, domain, subsample)
+@pytest.mark.parametrize("architecture", ["text", "release"])
+def test_block_is_the_double_loop_and_so_are_its_gradients(
+    form: Form, domain: Domain, subsample: bool, architecture: Architecture
+) -> None:
+    block = trained(4, form, domain, subsample, architecture)
     x = clip(2, 4, 2, 3, 4).requires_grad_()
     ours, expected = block(x), loop(block, x, domain, subsample)
     torch.testing.assert_close(ours, expected)
@@ -171,6 +176,11 @@ def test_wrong_input_names_expected_and_got(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected a clip \(B, 4, T, H, W\), got ") as caught:
         NonLocalBlock(4)(torch.ones(shape))
     assert str(shape) in str(caught.value)
+
+
+def test_new_weights_are_he_in_the_text_and_small_in_the_release() -> None:
+    stds = [NonLocalBlock(512, architecture=a).theta.weight.std().item() for a in ("text", "release")]
+    assert stds == pytest.approx([(2 / 512) ** 0.5, 0.01], rel=0.02)
 
 
 def test_odd_channels_name_what_they_got() -> None:

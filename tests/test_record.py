@@ -85,10 +85,26 @@ def changed(value: Any) -> Any:
 
 def other(thing: Any, name: str) -> Any:
     """A copy with one field changed."""
-    allowed = {"adamw": "sgd", "sgd": "adamw", "one-cycle": "steps", "steps": "one-cycle", "32-true": "bf16-mixed"}
+    allowed = {
+        "adamw": "sgd",
+        "sgd": "adamw",
+        "one-cycle": "steps",
+        "steps": "one-cycle",
+        "32-true": "bf16-mixed",
+        "text": "release",
+    }
     value = getattr(thing, name)
     new = allowed[value] if isinstance(value, str) and value in allowed else changed(value)
-    if name in ("stem_stride", "pool1_stride", "stage_strides", "speed", "visible", "card_visible"):
+    if name in (
+        "stem_kernel",
+        "stem_stride",
+        "pool1_kernel",
+        "pool1_stride",
+        "stage_strides",
+        "speed",
+        "visible",
+        "card_visible",
+    ):
         new = (value[0] + 1, *value[1:])
     return replace(thing, **{name: {**value, "train": 1} if isinstance(value, dict) else new})
 

@@ -34,9 +34,15 @@ def test_a_net_without_blocks_forgets_form_and_domain(form: Any, domain: Any) ->
     assert NetSpec(blocks="res4", form=form, domain=domain).name == f"r50-c2d-nl-res4-{form}-{domain}"
 
 
+def test_residual_blocks_have_neither_form_nor_domain() -> None:
+    assert NetSpec(blocks="5-block", kind="residual", form="dot", domain="time") == NetSpec(blocks="5-block", kind="residual")
+    assert NetSpec(blocks="5-block", kind="residual").name == "r50-c2d-residual-5-block"
+    assert NetSpec(kind="residual") == NetSpec()
+
+
 def test_each_field_of_a_net_with_blocks_changes_its_key() -> None:
-    base = {"depth": 50, "conv": "2d", "blocks": "res4", "form": "dot", "domain": "space"}
-    other = {"depth": 101, "conv": "3x1x1", "blocks": "5-block", "form": "gaussian", "domain": "time"}
+    base = {"depth": 50, "conv": "2d", "blocks": "res4", "kind": "nonlocal", "form": "dot", "domain": "space"}
+    other = {"depth": 101, "conv": "3x1x1", "blocks": "5-block", "kind": "residual", "form": "gaussian", "domain": "time"}
     keys = {NetSpec(**(base | {name: value})).name for name, value in other.items()}  # type: ignore[arg-type]
     assert len(keys) == len(other)
     assert NetSpec(**base).name not in keys  # type: ignore[arg-type]
@@ -83,6 +89,7 @@ def test_sites_are_as_many_as_the_name_says_and_exist(depth: Any) -> None:
         ({"conv": "3d"}, ["'2d'", "'3x1x1'", "'3x3x3'", "3d"]),
         ({"form": "softmax"}, ["'gaussian'", "'embedded'", "'dot'", "'concatenation'", "softmax"]),
         ({"domain": "channels"}, ["'space'", "'time'", "'spacetime'", "channels"]),
+        ({"kind": "pooling"}, ["'nonlocal'", "'residual'", "pooling"]),
         ({"blocks": "res6"}, ["'res2'", "'res5'", "'5-block'", "'10-block'", "res6"]),
     ],
 )

@@ -13,7 +13,7 @@ from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.nets.video_resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
 from nlrepro.nets.weights import start_from
 from nlrepro.profile import Geometry
-from nlrepro.spec import SITES, STAGE_BLOCKS, Conv, Depth, NetSpec
+from nlrepro.spec import SITES, STAGE_BLOCKS, Conv, Depth, Kind, NetSpec
 
 
 def parameters(spec: NetSpec, geometry: Geometry) -> int:
@@ -57,6 +57,22 @@ def test_i3d_inflates_the_stem_and_every_second_block(tiny_net: Geometry, conv: 
     which = "conv1" if conv == "3x1x1" else "conv2"
     blocks = {f"layer{stage - 1}.{i}.{which}": kernel for stage in range(2, 6) for i in range(0, STAGE_BLOCKS[50][stage], 2)}
     assert inflated == {"conv1": (5, 3, 3)} | blocks
+
+
+def test_the_release_inflates_all_of_res2_and_the_middle_of_res5(tiny_net: Geometry) -> None:
+    net = VideoResNet(NetSpec(conv="3x1x1"), replace(tiny_net, architecture="release"), 7)
+    inflated = [name for name, m in net.named_modules() if isinstance(m, nn.Conv3d)]
+    blocks = {1: (0, 1, 2), 2: (0, 2), 3: (0, 2, 4), 4: (1,)}
+    assert inflated == ["conv1", *(f"layer{layer}.{i}.conv1" for layer, which in blocks.items() for i in which)]
+
+
+def test_the_release_pools_without_padding(paper_net: Geometry) -> None:
+    with torch.device("meta"):
+        net = VideoResNet(NetSpec(), replace(paper_net, architecture="release"), 400)
+        x, frames = net.stem(torch.empty(1, 3, 32, 224, 224))
+        assert (tuple(x.shape), frames) == ((8, 64, 55, 55), 8)
+        x, frames = net.pool2(x, frames)
+        assert (tuple(x.shape), frames) == ((4, 64, 55, 55), 4)
 
 
 @pytest.mark.parametrize("spec", [NetSpec(), NetSpec(depth=101), NetSpec(conv="3x1x1"), NetSpec(conv="3x3x3", blocks="5-block")])
@@ -120,7 +136,7 @@ def test_an_inflated_convolution_mixes_frames_of_one_clip_only() -> None:
 
 
 def test_the_c2d_stem_strides_in_time_as_a_1_x_k_x_k_kernel_would(paper_net: Geometry) -> None:
-    geometry = replace(paper_net, width=4, pool1=False)
+    geometry = replace(paper_net, width=4, pool1_kernel=(1, 1, 1), pool1_stride=(1, 1, 1))
     net, x = VideoResNet(NetSpec(), geometry, 7).eval(), clips(2, 3, 7, 16, 16)
     expected = F.conv3d(x, net.conv1.weight.unsqueeze(2), None, (2, 2, 2), (0, 3, 3))
     y, frames = net.stem(x)
@@ -171,14 +187,15 @@ def test_blocks_run_right_after_the_residual_blocks_of_the_sites(tiny_net: Geome
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("conv", ["2d", "3x1x1"])
-def test_a_fresh_nonlocal_net_is_its_trunk(tiny_net: Geometry, conv: Conv, training: bool) -> None:
+@pytest.mark.parametrize("kind", ["nonlocal", "residual"])
+def test_a_net_with_fresh_blocks_is_its_trunk(tiny_net: Geometry, conv: Conv, kind: Kind, training: bool) -> None:
     geometry = replace(tiny_net, dropout=0.0)
     trunk = VideoResNet(NetSpec(conv=conv), geometry, 7)
     unlike_new(trunk)
-    net = VideoResNet(NetSpec(conv=conv, blocks="10-block"), geometry, 7)
+    net = VideoResNet(NetSpec(conv=conv, blocks="10-block", kind=kind), geometry, 7)
     fresh = start_from(net, trunk.state_dict())
     assert fresh
-    assert all(name.startswith("nonlocal_blocks.") for name in fresh)
+    assert all(name.startswith("inserted.") for name in fresh)
     x = clips(2, 3, 4, 16, 16)
     torch.testing.assert_close(net.train(training)(x), trunk.train(training)(x), rtol=0, atol=0)
 

@@ -1,6 +1,7 @@
 """The non-local block, z = W_z y + x (Eq. 6, section 3.3): y is the non-local operation over a clip's positions.
 
-Departures from the paper: none. Its released code differs (scaled scores, subsampling before phi and g, other initial weights).
+Departures from the paper: none with architecture "text". "release" is its authors' code: softmax scores times K^-0.5,
+subsampling before phi and g, initial weights of standard deviation 0.01.
 
 Legend: B clips, C channels, K = C / 2 inner channels, T frames, H x W places; S sets over which the sum runs, N query positions
 in each, M key positions.
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlrepro.nets.pairwise import concatenation_mean, dot_mean, softmax_mean
+from nlrepro.profile import Architecture
 from nlrepro.spec import Domain, Form
 
 
@@ -25,12 +27,20 @@ class NonLocalBlock(nn.Module):
     2x2 in space, which quarters the pairs. `domain` limits j to i's frame ("space") or to i's place ("time", not subsampled).
     """
 
-    def __init__(self, channels: int, form: Form = "embedded", domain: Domain = "spacetime", *, subsample: bool = True) -> None:
+    def __init__(
+        self,
+        channels: int,
+        form: Form = "embedded",
+        domain: Domain = "spacetime",
+        *,
+        subsample: bool = True,
+        architecture: Architecture = "text",
+    ) -> None:
         super().__init__()
         if channels % 2:
             raise ValueError(f"channels must be even, for the block works on half of them, got {channels}")
         inner = channels // 2
-        self.form, self.domain = form, domain
+        self.form, self.domain, self.release = form, domain, architecture == "release"
         self.subsample = subsample and domain != "time"
         if form != "gaussian":
             self.theta = nn.Conv3d(channels, inner, 1)
@@ -43,21 +53,22 @@ class NonLocalBlock(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """He initialisation, biases 0, BN scale 0."""
+        """He initialisation (release: standard deviation 0.01), biases 0, BN scale 0."""
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight)
+                nn.init.normal_(module.weight, std=0.01 if self.release else (2 / module.in_channels) ** 0.5)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every convolution here has a bias
         if self.form == "concatenation":
-            nn.init.normal_(self.w_f, std=(2 / len(self.w_f)) ** 0.5)
+            nn.init.normal_(self.w_f, std=0.01 if self.release else (2 / len(self.w_f)) ** 0.5)
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 5 or x.shape[1] != self.g.in_channels:
             raise ValueError(f"expected a clip (B, {self.g.in_channels}, T, H, W), got {tuple(x.shape)}")
-        theta, phi = (x, x) if self.form == "gaussian" else (self.theta(x), self.phi(x))  # (B, K, T, H, W)
-        g = self.g(x)  # (B, K, T, H, W)
-        if self.subsample:
+        keys = pool(x) if self.subsample and self.release else x  # (B, C, T, H, W) or (B, C, T, H/2, W/2)
+        theta, phi = (x, keys) if self.form == "gaussian" else (self.theta(x), self.phi(keys))  # (B, K, T, H, W) both, in text
+        g = self.g(keys)  # (B, K, T, H, W)
+        if self.subsample and not self.release:
             phi, g = pool(phi), pool(g)  # (B, K, T, H/2, W/2)
         y = self.respond(self.sets(theta), self.sets(phi), self.sets(g))  # (S, N, K)
         return x + self.bn(self.w_z(self.clips(y, g.shape[1], x)))  # (B, C, T, H, W)
@@ -68,7 +79,7 @@ class NonLocalBlock(nn.Module):
             return dot_mean(theta, phi, g)
         if self.form == "concatenation":
             return concatenation_mean(theta, phi, g, self.w_f)
-        return softmax_mean(theta, phi, g)
+        return softmax_mean(theta, phi, g, theta.shape[2] ** -0.5 if self.release else 1.0)
 
     def sets(self, x: Tensor) -> Tensor:
         """Positions that are summed over together: (B, K, T, H, W) -> (S, N, K)."""

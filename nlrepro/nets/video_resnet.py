@@ -12,10 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlrepro.nets.nonlocal_block import NonLocalBlock
-from nlrepro.profile import Geometry
+from nlrepro.profile import Architecture, Geometry
 from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec
 
 EXPANSION = 4
+
+
+def inflated(architecture: Architecture, stage: int, i: int) -> bool:
+    """Whether I3D inflates residual block i of a stage: every second one; in the release all of res2, and res5's middle one."""
+    if architecture == "release" and stage in (2, 5):
+        return stage == 2 or i == 1
+    return i % 2 == 0
 
 
 def unfold(x: Tensor, frames: int) -> Tensor:
@@ -75,44 +82,55 @@ class Bottleneck(nn.Module):
         return F.relu(y.add_(self.downsample(x)), inplace=True)  # (B T, C, H', W')
 
 
+class FoldedNonLocalBlock(NonLocalBlock):
+    """The block on folded frames: (B T, C, H, W) -> (B T, C, H, W)."""
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
+        return fold(super().forward(unfold(x, frames)))  # (B T, C, H, W)
+
+
 class VideoResNet(nn.Module):
     """Clips (B, 3, T, H, W) -> class scores (B, classes).
 
     conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans 5 frames and
-    every second residual block of a stage, from its first, is inflated.
+    every second residual block of a stage, from its first, is inflated. The pools are 3x3x3 and 3x1x1, padded; in the released
+    code 2x3x3 and 2x1x1 without padding, which makes res2's 56 x 56 maps 55 x 55. (5 frames and 3x3x3 in the `paper` profile.)
     """
 
     def __init__(self, spec: NetSpec, geometry: Geometry, classes: int) -> None:
         super().__init__()
         self.spec, self.geometry = spec, geometry
-        width, kernel, (time_stride, stride, _) = geometry.width, geometry.stem_kernel, geometry.stem_stride
-        self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, kernel, stride)
+        width, (t, k, _), (time_stride, stride, _) = geometry.width, geometry.stem_kernel, geometry.stem_stride
+        self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, k, stride)
         if spec.conv != "2d":
-            self.conv1 = TemporalConv(3, width, (5, kernel), stride, time_stride)
+            self.conv1 = TemporalConv(3, width, (t, k), stride, time_stride)
         self.bn1 = nn.BatchNorm2d(width)
         channels = width
         for stage, planes in zip(range(2, 6), (width, 2 * width, 4 * width, 8 * width), strict=True):
             blocks: list[nn.Module] = []
             for i in range(STAGE_BLOCKS[spec.depth][stage]):
                 step = geometry.stage_strides[stage - 2] if i == 0 else 1
-                blocks.append(Bottleneck(channels, planes, step, spec.conv if i % 2 == 0 else "2d"))
+                conv = spec.conv if inflated(geometry.architecture, stage, i) else "2d"
+                blocks.append(Bottleneck(channels, planes, step, conv))
                 channels = planes * EXPANSION
             self.add_module(f"layer{stage - 1}", nn.ModuleList(blocks))  # torchvision counts stages from 1
-        self.nonlocal_blocks = nn.ModuleDict(
-            {
-                f"res{stage}_{i}": NonLocalBlock(width * 2 ** (stage - 2) * EXPANSION, spec.form, spec.domain)
-                for stage, i in spec.sites
-            }
-        )
+        self.inserted = nn.ModuleDict({f"res{stage}_{i}": self.insert(width * 2 ** (stage - 2)) for stage, i in spec.sites})
         self.fc = nn.Linear(channels, classes)
         self.reset_parameters()
 
+    def insert(self, planes: int) -> nn.Module:
+        """What the spec puts at its sites, on 4 `planes` channels: a non-local block, or a plain residual one as a control."""
+        if self.spec.kind == "residual":
+            return Bottleneck(planes * EXPANSION, planes, 1, "2d")
+        spec = self.spec
+        return FoldedNonLocalBlock(planes * EXPANSION, spec.form, spec.domain, architecture=self.geometry.architecture)
+
     def reset_parameters(self) -> None:
-        """He initialisation of the trunk; non-local blocks have done theirs."""
+        """He initialisation of residual blocks, those at the sites starting as the identity; non-local ones have done theirs."""
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d | nn.Conv3d) and not name.startswith("nonlocal_blocks"):
+            if isinstance(module, nn.Conv2d | TemporalConv):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if isinstance(module, Bottleneck) and self.geometry.zero_residual:
+            if isinstance(module, Bottleneck) and (self.geometry.zero_residual or name.startswith("inserted.")):
                 nn.init.zeros_(module.bn3.weight)
         nn.init.normal_(self.fc.weight, std=0.01)
         nn.init.zeros_(self.fc.bias)
@@ -125,7 +143,7 @@ class VideoResNet(nn.Module):
             for i, block in enumerate(self.get_submodule(f"layer{stage - 1}").children()):
                 x = block(x, frames)  # (B T, C, H, W)
                 if (stage, i) in self.spec.sites:
-                    x = fold(self.nonlocal_blocks[f"res{stage}_{i}"](unfold(x, frames)))  # (B T, C, H, W)
+                    x = self.inserted[f"res{stage}_{i}"](x, frames)  # (B T, C, H, W)
             if stage == 2:
                 x, frames = self.pool2(x, frames)  # (B T/2, C, H, W)
         x = x.unflatten(0, (-1, frames)).mean((1, 3, 4))  # (B, C)
@@ -138,13 +156,17 @@ class VideoResNet(nn.Module):
         x = fold(clips).contiguous(memory_format=torch.channels_last)  # (B T, 3, H, W)
         x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
         frames = len(x) // len(clips)  # T'
-        if self.geometry.pool1:
-            x = unfold(x, frames)  # (B, width, T, H', W')
-            x = F.max_pool3d(x, 3, self.geometry.pool1_stride, 1)  # (B, width, T', H'', W'')
-            return fold(x), x.shape[2]
-        return x, frames
+        x = unfold(x, frames)  # (B, width, T', H', W')
+        t, h, w = self.geometry.pool1_kernel
+        if self.geometry.architecture == "release":
+            x = F.max_pool3d(x, (2, h, w), self.geometry.pool1_stride)  # (B, width, T', H'', W'')
+        else:
+            x = F.max_pool3d(x, (t, h, w), self.geometry.pool1_stride, (t // 2, h // 2, w // 2))  # (B, width, T', H'', W'')
+        return fold(x), x.shape[2]
 
     def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
-        """3x1x1 max pool after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""
-        x = F.max_pool3d(unfold(x, frames), (3, 1, 1), (self.geometry.pool2_stride, 1, 1), (1, 0, 0))  # (B, C, T', H, W)
+        """Max pool over time after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""
+        kernel, padding = (2, 0) if self.geometry.architecture == "release" else (3, 1)
+        stride = (self.geometry.pool2_stride, 1, 1)
+        x = F.max_pool3d(unfold(x, frames), (kernel, 1, 1), stride, (padding, 0, 0))  # (B, C, T', H, W)
         return fold(x), x.shape[2]

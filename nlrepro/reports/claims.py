@@ -17,8 +17,9 @@ import pandas as pd
 
 from nlrepro.files import write_whole
 from nlrepro.record import Record
+from nlrepro.reports import printed
 from nlrepro.reports.statistics import Interval, all_above, contrast
-from nlrepro.reports.tables import MISSING, TableSpec, number, paper, to_csv, with_interval
+from nlrepro.reports.tables import MISSING, TableSpec, number, to_csv, with_interval
 
 Word = Literal["holds", "fails", "undecided"]
 
@@ -87,7 +88,20 @@ class Alike:
         return [{a: 1.0, b: -1.0} for a, b in permutations(self.cells, 2)]
 
 
-Claim = Beats | Alike
+@dataclass(frozen=True, kw_only=True)
+class Cheaper:
+    """In each pair the first cell takes fewer multiply-adds than the second. Counted, not measured: there is no interval."""
+
+    table: str
+    text: str
+    pairs: tuple[tuple[Cell, Cell], ...]
+
+    def savings(self, costs: Mapping[Cell, float]) -> list[float]:
+        """In multiples of the baseline's multiply-adds."""
+        return [round(costs[dear] - costs[cheap], 6) for cheap, dear in self.pairs]
+
+
+Claim = Beats | Alike | Cheaper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +109,7 @@ class Verdict:
     """What the records, and the paper's own numbers, say about a sentence.
 
     `difference`, in points, is the one that speaks most against the sentence, as a rule the smallest of `Beats` and the
-    widest of `Alike`. `p` is one-sided.
+    widest of `Alike`; of `Cheaper` it is the smallest saving, in multiples of the baseline. `p` is one-sided.
     """
 
     claim: Claim
@@ -109,6 +123,9 @@ class Verdict:
     def line(self) -> str:
         """The verdict for people to read."""
         d, reference = self.difference, f"paper {number(self.paper_difference, sign=True)}"
+        if isinstance(self.claim, Cheaper):
+            saved = MISSING if d is None else f"{d.mean:.1f}x"
+            return f"{self.claim.text}: {self.verdict} (saves {saved} of the baseline; paper {self.paper_difference:.1f}x)"
         if d is None:
             return f"{self.claim.text}: {self.verdict} ({MISSING}; {reference})"
         p = "p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}"
@@ -118,11 +135,22 @@ class Verdict:
 
 def judge(claims: Sequence[Claim], specs: Sequence[TableSpec], records: Sequence[Record]) -> list[Verdict]:
     """The verdicts of fresh records of one profile on the sentences; `specs` say which run fills which cell."""
-    keys = {Cell(spec.table, row.depth, row.label): row.key for spec in specs for row in spec.rows}
-    return [_judge(claim, keys, records) for claim in claims]
+    cells = {Cell(spec.table, row.depth, row.label): (spec, row) for spec in specs for row in spec.rows}
+    keys = {cell: row.key for cell, (_, row) in cells.items()}
+    costs = {cell: spec.cost_ratios(row)[1] for cell, (spec, row) in cells.items() if row.cost}
+    return [_count(claim, costs) if isinstance(claim, Cheaper) else _judge(claim, keys, records) for claim in claims]
 
 
-def _judge(claim: Claim, keys: Mapping[Cell, str], records: Sequence[Record]) -> Verdict:
+def _count(claim: Cheaper, costs: Mapping[Cell, float]) -> Verdict:
+    by_paper = claim.savings({Cell(*place): flops for place, (_, flops) in printed.cost_ratios().items()})
+    verdict = Verdict(claim=claim, paper=_word(by_paper), paper_difference=min(by_paper))
+    if not {cell for pair in claim.pairs for cell in pair} <= set(costs):
+        return verdict
+    saved = min(counted := claim.savings(costs))
+    return replace(verdict, verdict=_word(counted), difference=Interval(saved, saved, saved, 0, nan))
+
+
+def _judge(claim: Beats | Alike, keys: Mapping[Cell, str], records: Sequence[Record]) -> Verdict:
     by_paper = [_on_paper(contrasted) for contrasted in claim.contrasts]
     weakest = by_paper.index(min(by_paper))
     verdict = Verdict(claim=claim, paper=_word(by_paper), paper_difference=_on_paper(claim.differences[weakest]))
@@ -150,11 +178,12 @@ def _measure(contrasted: Contrast, keys: Mapping[Cell, str], records: Sequence[R
 
 
 def _on_paper(contrasted: Contrast) -> float:
-    """In points; rounded, so that the paper's decimals cancel exactly."""
-    return round(sum(weight * paper()[cell][0] for cell, weight in contrasted.items()), 6)
+    """In points; rounded, so that the paper's decimals cancel exactly. NaN where it gives no number."""
+    return round(sum(weight * printed.accuracies().get(cell, (nan, nan))[0] for cell, weight in contrasted.items()), 6)
 
 
 def _word(points: Sequence[float]) -> Word:
+    """NaN, where the paper gives no number, decides nothing."""
     return "holds" if min(points) > 0 else "fails" if min(points) < 0 else "undecided"
 
 

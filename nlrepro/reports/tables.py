@@ -4,10 +4,8 @@ Top-1 and top-5 are percent of test videos; a difference is against the first ro
 video; brackets are 95 % intervals (nlrepro/reports/statistics.py), of which the paper gives none. A missing cell is `--`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from math import isnan, nan
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pandas as pd
 
 from nlrepro.files import write_whole
 from nlrepro.record import Cost, Record
+from nlrepro.reports import printed
 from nlrepro.reports.statistics import Interval, accuracy, difference
 
 MISSING = "--"
@@ -27,11 +26,15 @@ COSTS = ("params", "macs", "params_ratio", "macs_ratio", "paper_params_ratio", "
 
 @dataclass(frozen=True, kw_only=True)
 class TableRow:
-    """A row: the paper's label, the depth of the backbone, and the key of the run that fills it."""
+    """A row: the paper's label, the depth of the backbone, the key of the run that fills it, and its cost where that is shown.
+
+    The cost is that of the `paper` profile's net on its clips: counted, so that every profile can show it.
+    """
 
     label: str
     depth: int
     key: str
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +44,11 @@ class TableSpec:
     table: str
     title: str
     rows: tuple[TableRow, ...]
-    shows_cost: bool = False  # the columns COSTS too, relative to the baseline of the same depth
+
+    @property
+    def shows_cost(self) -> bool:
+        """Whether the columns COSTS are there too."""
+        return any(row.cost for row in self.rows)
 
     @property
     def columns(self) -> list[str]:
@@ -50,30 +57,14 @@ class TableSpec:
     def baseline(self, depth: int) -> TableRow:
         return next(row for row in self.rows if row.depth == depth)
 
+    def cost_ratios(self, row: TableRow) -> tuple[float, float]:
+        """Parameters and multiply-adds relative to the baseline of the same depth; NaN where none are shown."""
+        own, base = row.cost, self.baseline(row.depth).cost
+        return (own.params / base.params, own.macs / base.macs) if own and base else (nan, nan)
+
     def label(self, row: TableRow) -> str:
         """The paper's label, with the backbone in front where the table has several."""
         return row.label if len({r.depth for r in self.rows}) == 1 else f"R{row.depth} {row.label}"
-
-
-@cache
-def printed() -> pd.DataFrame:
-    """The paper's Table 2, one line a row."""
-    with resources.as_file(resources.files("nlrepro.paper") / "table2.csv") as path:
-        return pd.read_csv(path)
-
-
-@cache
-def paper() -> dict[tuple[str, int, str], tuple[float, float]]:
-    """(table, depth, label) -> the paper's top-1 and top-5, percent."""
-    columns = (printed()[name].tolist() for name in ("table", "backbone", "row", "top1", "top5"))
-    return {(table, int(trunk[1:]), row): (top1, top5) for table, trunk, row, top1, top5 in zip(*columns, strict=True)}
-
-
-@cache
-def paper_costs() -> dict[tuple[str, int, str], tuple[float, float]]:
-    """(table, depth, label) -> the paper's parameters and FLOPs relative to the baseline's; NaN outside Table 2e."""
-    columns = (printed()[name].tolist() for name in ("table", "backbone", "row", "params_ratio", "flops_ratio"))
-    return {(table, int(trunk[1:]), row): (params, flops) for table, trunk, row, params, flops in zip(*columns, strict=True)}
 
 
 def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
@@ -81,8 +72,7 @@ def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
 
     The records must be fresh ones of one profile. A baseline that has records differs from itself by exactly 0.
     """
-    costs = {record.key: record.cost for record in records}
-    lines = [_line(spec, row, records) | _costs(spec, row, costs) for row in spec.rows]
+    lines = [_line(spec, row, records) | _costs(spec, row) for row in spec.rows]
     return pd.DataFrame(lines)[spec.columns]
 
 
@@ -92,20 +82,17 @@ def _line(spec: TableSpec, row: TableRow, records: Sequence[Record]) -> dict[str
     delta = difference(records, row.key, baseline.key)
     if delta and row is baseline:
         delta = Interval(0.0, 0.0, 0.0, delta.seeds, 1.0)
-    paper_top1, paper_top5 = paper().get((spec.table, row.depth, row.label), (nan, nan))
-    reference, _ = paper().get((spec.table, row.depth, baseline.label), (nan, nan))
+    paper_top1, paper_top5 = printed.accuracies().get((spec.table, row.depth, row.label), (nan, nan))
+    reference, _ = printed.accuracies().get((spec.table, row.depth, baseline.label), (nan, nan))
     place = {"table": spec.table, "row": row.label, "depth": row.depth, "key": row.key, "seeds": top1.seeds if top1 else 0}
-    printed = {"paper_top1": paper_top1, "paper_top5": paper_top5, "paper_delta": round(paper_top1 - reference, 1)}
-    return {**place, **_cells("top1", top1), **_cells("top5", top5), **_cells("delta", delta), **printed}
+    in_paper = {"paper_top1": paper_top1, "paper_top5": paper_top5, "paper_delta": round(paper_top1 - reference, 1)}
+    return {**place, **_cells("top1", top1), **_cells("top5", top5), **_cells("delta", delta), **in_paper}
 
 
-def _costs(spec: TableSpec, row: TableRow, costs: Mapping[str, Cost]) -> dict[str, float]:
-    """Of the profile's nets; NaN where a record is missing."""
-    own, base = costs.get(row.key), costs.get(spec.baseline(row.depth).key)
-    measured = (own.params, own.macs) if own else (nan, nan)
-    ratios = (own.params / base.params, own.macs / base.macs) if own and base else (nan, nan)
-    in_paper = paper_costs().get((spec.table, row.depth, row.label), (nan, nan))
-    return dict(zip(COSTS, (*measured, *ratios, *in_paper), strict=True))
+def _costs(spec: TableSpec, row: TableRow) -> dict[str, float]:
+    counted = (row.cost.params, row.cost.macs) if row.cost else (nan, nan)
+    in_paper = printed.cost_ratios().get((spec.table, row.depth, row.label), (nan, nan))
+    return dict(zip(COSTS, (*counted, *spec.cost_ratios(row), *in_paper), strict=True))
 
 
 def _cells(name: str, interval: Interval | None) -> dict[str, float]:
