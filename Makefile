@@ -2,6 +2,7 @@
 PROFILE ?= mini
 SEEDS   ?= 0,1,2
 TABLES  ?= all
+ONLY    ?= *
 JOBS    ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PYTHON  ?= python3
 DATA    ?= data
@@ -15,7 +16,7 @@ OPTIONS := --profile $(PROFILE) --data $(DATA)
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) JOBS=$(JOBS) DATA=$(DATA)"
+	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) ONLY='$(ONLY)' JOBS=$(JOBS) DATA=$(DATA)"
 
 setup: .venv/ready  ## make the virtual environment (again only when its inputs change)
 
@@ -38,12 +39,12 @@ tables:  ## all seven; a run that tables share is trained once
 
 table2a table2b table2c table2d table2e table2f table2g: table%: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep $* $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS)
+	$(CLI) sweep $* $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)'
 	$(CLI) report $* --profile $(PROFILE)
 
 tables: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep all $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS)
+	$(CLI) sweep all $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)'
 	$(CLI) report all --profile $(PROFILE)
 
 report: .venv/ready  ## every table, figure and verdict from the records that exist; trains nothing

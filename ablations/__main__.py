@@ -62,9 +62,8 @@ def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from nlrepro.runs.sweep import sweep
 
-    sweep(
-        catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds), profile, catalogue.place(arguments), arguments.jobs
-    )
+    jobs = catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds, arguments.only)
+    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs)
 
 
 def do_report(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -129,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
+    many.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     tables(verb("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
     public = verb(
         "publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2"

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
@@ -38,10 +39,17 @@ def tables_of(spec: RunSpec) -> tuple[str, ...]:
     return tuple(name for name, axis in TABLES.items() if any(axis.spec(row) == spec for row in axis.rows))
 
 
-def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int]) -> list[Job]:
-    """Every run of the tables' rows, each once, seed by seed so that a first seed is complete early."""
+def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") -> list[Job]:
+    """Every run of the tables' rows, each once, seed by seed so that a first seed is complete early.
+
+    Raises:
+        BadInput: no key matches `only`, a pattern such as "r50-*".
+    """
     unique = {axis.spec(row): axis for axis in reversed(list(axes)) for row in reversed(axis.rows)}
-    return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in reversed(unique.items())]
+    found = {spec: axis for spec, axis in reversed(unique.items()) if fnmatchcase(spec.key, only)}
+    if not found:
+        raise BadInput(f"no run key matches {only!r}; the keys of these tables are {', '.join(spec.key for spec in unique)}")
+    return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in found.items()]
 
 
 def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:

@@ -1,6 +1,5 @@
 """From records to what people read: tables, figures and verdicts; and from local results to published ones. Trains nothing."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +12,16 @@ from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.reports.claims import judge, write_claims
+from nlrepro.reports.curves import write_curves
 from nlrepro.reports.figures import write_figure
 from nlrepro.reports.readme import paste
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, note, table_frame, write_table
-from nlrepro.spec import RunSpec
+from nlrepro.spec import NetSpec, RunSpec
 
 PUBLISHED = Path("results/published")
+CURVES = {"C2D baseline": RunSpec().key, "NL C2D, 5-block": RunSpec(net=NetSpec(blocks="5-block")).key}  # the paper's Figure 4
 
 
 def table_spec(axis: type[Ablation]) -> TableSpec:
@@ -61,6 +62,7 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> N
     tables, figures = results / "tables" / profile.name, results / "figures" / profile.name
     verdicts = judge(CLAIMS, [table_spec(axis) for axis in everything], mine)
     write_claims(verdicts, tables)
+    write_curves(CURVES, mine, figures / "curves.svg")
     for axis in axes:
         spec = table_spec(axis)
         frame, theirs = table_frame(spec, mine), None if public is None else table_frame(spec, public)
@@ -77,33 +79,22 @@ def of_table(spec: TableSpec, found: Sequence[Record]) -> list[Record]:
 
 
 def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int]) -> None:
-    """Copy the records of `seeds` to `results/published`, and report from them there.
+    """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
 
     Raises:
-        BadInput: a run has no fresh record of one of the seeds.
+        BadInput: a run has no fresh record of one of `seeds`.
     """
-    good = {(record.key, record.seed): record for record in fresh(axes, profile, results)[0]}
-    wanted = [(spec, seed) for spec in catalogue.specs(axes) for seed in seeds]
-    missing = [f"{spec.key} seed {seed}" for spec, seed in wanted if (spec.key, seed) not in good]
+    good = {(record.key, record.seed) for record in fresh(axes, profile, results)[0]}
+    wanted = [(spec.key, seed) for spec in catalogue.specs(axes) for seed in seeds]
+    missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
-    keep = {records.record_path(PUBLISHED, profile.name, spec.key, seed) for spec, seed in wanted}
-    for spec, seed in wanted:
-        source = records.record_path(results, profile.name, spec.key, seed)
-        write_whole(records.record_path(PUBLISHED, profile.name, spec.key, seed), source.read_bytes())
-    drop_stale(catalogue.specs(axes), profile, keep)
+    for key, seed in good:
+        source, target = (records.record_path(place, profile.name, key, seed) for place in (results, PUBLISHED))
+        write_whole(target, source.read_bytes())
+    for path in fresh(axes, profile, PUBLISHED)[1]:
+        path.unlink()
     report(axes, profile, PUBLISHED)
     if profile.name == "mini":
         for axis in axes:
             paste(Path("README.md"), axis.table, PUBLISHED / "tables" / profile.name / f"table{axis.table}.md")
-
-
-def drop_stale(specs: Sequence[RunSpec], profile: Profile, keep: set[Path]) -> None:
-    """Remove published records of these runs that no longer fit, or whose seeds are not published any more."""
-    for spec in specs:
-        folder = PUBLISHED / "records" / profile.name / spec.key
-        for path in folder.glob("seed*.json"):
-            if path not in keep:
-                path.unlink()
-        if folder.is_dir() and not any(folder.iterdir()):
-            shutil.rmtree(folder)

@@ -59,6 +59,13 @@ def test_sweeping_again_does_nothing(swept: Path, data: Path, capfd: pytest.Capt
     assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
 
 
+def test_a_sweep_can_be_limited_to_keys_of_a_pattern(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    options = ["--seeds", "0", *SMOKE, "--data", str(data), "--results", str(swept)]
+    assert main(["sweep", "2c", "--only", "r101-*", *options]) == 0
+    assert "5 recorded, 0 to do" in capfd.readouterr().out  # baseline, three numbers of blocks, warm start
+    assert "r101-*" in refusal(capfd, "sweep", "2a", "--only", "r101-*", *options)
+
+
 def test_run_skips_a_fresh_record(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = records.record_path(swept, "smoke", "r50-c2d", 0)
     before = path.stat().st_mtime_ns

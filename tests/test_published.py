@@ -52,15 +52,13 @@ def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None
 
 
 @every_profile
-def test_every_row_of_a_published_table_has_the_same_seeds(profile: str) -> None:
+def test_every_row_of_a_published_table_has_at_least_three_seeds_and_those_of_2a_five(profile: str) -> None:
     found = records.read_all(PUBLISHED, profile)
     for name in recorded(profile):
-        seeds = {
-            key: sorted(r.seed for r in found if r.key == key)
-            for key in (TABLES[name].spec(row).key for row in TABLES[name].rows)
-        }
-        assert len(set(map(tuple, seeds.values()))) == 1, seeds
-        assert all(len(of_key) >= 3 for of_key in seeds.values())
+        for row in TABLES[name].rows:
+            seeds = sorted(r.seed for r in found if r.key == TABLES[name].spec(row).key)
+            five = name == "2a" or (name == "2d" and row.depth == 50)
+            assert seeds[: 5 if five else 3] == list(range(5 if five else 3)), (name, row.label)
 
 
 @pytest.mark.skipif("mini" not in PROFILES, reason="nothing is published yet")

@@ -95,6 +95,7 @@ def test_note_says_where_the_numbers_come_from() -> None:
     assert line.startswith("profile mini; seeds 0, 1; 10 test videos; clip-level accuracy (views a video: 1); 2024-01-01; a lap")
     assert "over seeds and test videos" in line
     assert "test videos only" in note(records()[:1])
+    assert "seeds 0, 1 (1 in some rows); " in note(records()[:-1])
     assert note([]) == "No records yet."
 
 

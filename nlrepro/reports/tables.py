@@ -4,6 +4,7 @@ Top-1 and top-5 are percent of test videos; a difference is against the first ro
 video; brackets are 95 % intervals (nlrepro/reports/statistics.py), of which the paper gives none. A missing cell is `--`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -141,11 +142,12 @@ def note(records: Sequence[Record]) -> str:
     if not records:
         return "No records yet."
     seeds = sorted({r.seed for r in records})
+    fewest = min(Counter(r.key for r in records).values())
     views = sorted({r.metrics.views for r in records})
     dates = sorted({r.made.date[:10] for r in records})
     parts = [
         f"profile {', '.join(sorted({r.profile for r in records}))}",
-        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}",
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" + f" ({fewest} in some rows)" * (fewest < len(seeds)),
         f"{' or '.join(map(str, sorted({r.metrics.videos for r in records})))} test videos",
         f"{'clip' if views == [1] else 'video'}-level accuracy (views a video: {' or '.join(map(str, views))})",
         dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
