@@ -14,7 +14,8 @@ from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.runs.classifier import Batch, VideoClassifier
-from nlrepro.runs.runner import Place, run
+from nlrepro.runs.place import Place
+from nlrepro.runs.runner import run
 from nlrepro.spec import NetSpec, RunSpec
 
 STILL = RunSpec(clip="still")

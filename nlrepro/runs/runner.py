@@ -1,6 +1,5 @@
 """One run: (spec, seed, profile) -> one record. It goes on where it was cut off, and does nothing if its record is fresh."""
 
-import io
 import logging
 import os
 import platform
@@ -8,7 +7,6 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +20,7 @@ from pytorch_lightning.loggers import Logger
 from nlrepro import record as records
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.errors import BadInput
-from nlrepro.files import make_folder, write_whole
+from nlrepro.files import make_folder
 from nlrepro.nets.cost import cost
 from nlrepro.nets.weights import start_from
 from nlrepro.profile import Profile
@@ -30,29 +28,11 @@ from nlrepro.record import Made, Metrics, Record
 from nlrepro.runs.classifier import VideoClassifier, percent
 from nlrepro.runs.dashboard import dashboard
 from nlrepro.runs.loaders import Loader, TestBatches, TrainBatches
+from nlrepro.runs.place import LOCAL, Place, finished, save_whole
 from nlrepro.spec import RunSpec
 
 VERSIONS = ("torch", "torchvision", "pytorch-lightning", "decord", "numpy")
 TEST_BATCH = 100  # clips; changes nothing but speed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a run finds videos and leaves what it makes."""
-
-    data: Path = Path("data")
-    results: Path = Path("results/local")
-
-    def run(self, profile: Profile, spec: RunSpec, seed: int) -> Path:
-        """The folder of a run's checkpoint and log."""
-        return self.results / "runs" / profile.name / spec.key / f"seed{seed}"
-
-    def weights(self, profile: Profile, spec: RunSpec, seed: int) -> Path:
-        """The trained net of a finished run; the name tells weights of other settings apart."""
-        return self.run(profile, spec, seed) / f"net-{records.fingerprint(spec, profile)}.pt"
-
-
-LOCAL = Place()
 
 
 class Progress(Callback):
@@ -65,15 +45,6 @@ class Progress(Callback):
         if time.monotonic() - self.told > 1:
             self.report(trainer.global_step)
             self.told = time.monotonic()
-
-
-def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record | None:
-    """The fresh record of this run, if it and the weights that other runs may start from are there."""
-    path = records.record_path(place.results, profile.name, spec.key, seed)
-    if not (path.is_file() and place.weights(profile, spec, seed).is_file()):
-        return None
-    found = records.read(path)
-    return found if records.is_fresh(found, spec, profile) else None
 
 
 def dataset(split: str, spec: RunSpec, profile: Profile, place: Place) -> ClipDataset:
@@ -202,13 +173,6 @@ def run(
     records.write(record, place.results)
     checkpoint.unlink(missing_ok=True)
     return record
-
-
-def save_whole(state: dict[str, torch.Tensor], path: Path) -> None:
-    """`torch.save`, whole or not at all."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    write_whole(path, buffer.getvalue())
 
 
 def made(seconds: float, trainer: pl.Trainer) -> Made:

@@ -21,7 +21,8 @@ from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.runner import Place, finished, run
+from nlrepro.runs.place import Place, finished
+from nlrepro.runs.runner import run
 from nlrepro.spec import RunSpec
 
 Note = tuple["Job", int, str]  # job, steps done, what went wrong
