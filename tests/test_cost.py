@@ -1,11 +1,14 @@
 """Counted costs against the paper's Table 2e."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from ablations import TABLES, catalogue
+from nlrepro import profile as profiles
 from nlrepro.nets.cost import cost
 from nlrepro.nets.video_resnet import VideoResNet
 from nlrepro.profile import Architecture, Clips, Geometry, Profile
@@ -73,6 +76,13 @@ def test_golden_ratios_to_the_r101_baseline(paper: Profile, architecture: Archit
 @pytest.mark.parametrize("row", list(ROWS)[:3])
 def test_the_releases_ratios_are_the_papers_to_the_digit(row: str) -> None:
     assert tuple(round(ratio, 1) for ratio in GOLDEN["release"][row]) == printed.cost_ratios()["2e", 101, row]
+
+
+def test_every_run_has_its_golden_cost() -> None:
+    """Parameters and multiply-adds of the `paper` profile's nets, such as `cost all` prints."""
+    costs = {spec.key: cost(spec, profiles.load("paper")) for spec in catalogue.specs(TABLES.values())}
+    lines = [f"{key} | {found.params:,} {found.macs:,}" for key, found in costs.items()]
+    assert "\n".join(lines) + "\n" == (Path(__file__).parent / "golden" / "costs.txt").read_text()
 
 
 def test_one_block_costs_what_its_formula_says(paper: Profile) -> None:
