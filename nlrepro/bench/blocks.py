@@ -82,8 +82,12 @@ def standalone(rivals: Path, form: Form) -> Build | None:
 
 
 def subjects(rivals: Path | None, form: Form) -> Iterator[tuple[str, Build]]:
-    """Names and builders of what can be compared for a form; ours first."""
+    """Names and builders of what can be compared for a form; ours first, as in the text and as in the authors' code.
+
+    PySlowFast is to be compared with the latter: both subsample before phi and g, which is another function and cheaper.
+    """
     yield "ours", lambda channels: NonLocalBlock(channels, form)
+    yield "ours, release", lambda channels: NonLocalBlock(channels, form, architecture="release")
     yield "direct", lambda channels: DirectBlock(channels, form)
     for name, find in {"PySlowFast": slowfast, "mmcv": mmcv, "Non-local_pytorch": standalone}.items():
         build = find(rivals, form) if rivals else None

@@ -9,6 +9,7 @@ from nlrepro.files import write_whole
 from nlrepro.reports.figures import styled, to_svg
 
 LOOKS = {
+    "ours, release": ("#000000", "x"),
     "direct": ("#0072B2", "o"),
     "PySlowFast": ("#D55E00", "s"),
     "mmcv": ("#009E73", "^"),
