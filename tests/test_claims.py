@@ -84,7 +84,7 @@ def test_p_is_small_exactly_where_a_sentence_is_decided() -> None:
 def test_line_is_for_people() -> None:
     forms = Interval(mean=8.1, low=5.0, high=11.2, seeds=3, p=0.0008)
     verdict = Verdict(claim=OF_2A[0], paper="holds", paper_difference=0.7, verdict="holds", difference=forms, p=forms.p_above)
-    assert verdict.line == "each form beats the baseline: holds (smallest +8.1 [5.0, 11.2], p = 0.0004; paper +0.7)"
+    assert verdict.line == "each form beats the baseline: holds (least clear +8.1 [5.0, 11.2], p = 0.0004; paper +0.7)"
 
 
 def test_missing_runs_leave_a_sentence_undecided(tmp_path: Path) -> None:

@@ -42,7 +42,6 @@ class Beats:
     table: str
     text: str
     pairs: tuple[tuple[Cell, Cell], ...]
-    shown: str = "smallest"
 
     @property
     def contrasts(self) -> list[Contrast]:
@@ -71,7 +70,6 @@ class Alike:
     text: str
     cells: tuple[Cell, ...]
     baseline: Cell
-    shown: str = "widest"
 
     @property
     def yardstick(self) -> Contrast | None:
@@ -108,8 +106,9 @@ Claim = Beats | Alike | Cheaper
 class Verdict:
     """What the records, and the paper's own numbers, say about a sentence.
 
-    `difference`, in points, is the one that speaks most against the sentence, as a rule the smallest of `Beats` and the
-    widest of `Alike`; of `Cheaper` it is the smallest saving, in multiples of the baseline. `p` is one-sided.
+    `difference`, in points, is that of the contrast that speaks least clearly for the sentence, with the largest p-value; the
+    paper's is that of its own weakest contrast. Of `Cheaper` it is the smallest saving, in multiples of the baseline. `p` is
+    one-sided.
     """
 
     claim: Claim
@@ -130,7 +129,8 @@ class Verdict:
             return f"{self.claim.text}: {self.verdict} ({MISSING}; {reference})"
         p = "p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}"
         shown = with_interval(d.mean, d.low, d.high, sign=True)
-        return f"{self.claim.text}: {self.verdict} ({self.claim.shown} {shown}, {p}; {reference})"
+        of_several = "least clear " * (len(self.claim.contrasts) > 1)
+        return f"{self.claim.text}: {self.verdict} ({of_several}{shown}, {p}; {reference})"
 
 
 def judge(claims: Sequence[Claim], specs: Sequence[TableSpec], records: Sequence[Record]) -> list[Verdict]:
