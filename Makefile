@@ -51,7 +51,7 @@ report: .venv/ready  ## every table, figure and verdict from the records that ex
 	$(CLI) report all --profile $(PROFILE)
 
 publish: .venv/ready  ## maintainers: local records of TABLES and SEEDS, complete and fresh, to results/published, and report
-	$(CLI) publish $(TABLES) --profile $(PROFILE) --seeds $(SEEDS)
+	$(CLI) publish $(TABLES) --profile $(PROFILE) --seeds $(SEEDS) --only '$(ONLY)'
 
 bench: .venv/ready  ## the block against its direct form and public ones; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
 	$(BIN)/python -m nlrepro.bench $(if $(RIVALS),--rivals $(RIVALS))

@@ -77,7 +77,7 @@ def do_publish(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from ablations.reporting import publish
 
-    publish(catalogue.chosen(arguments.tables), profile, arguments.results, arguments.seeds)
+    publish(catalogue.chosen(arguments.tables), profile, arguments.results, arguments.seeds, arguments.only)
 
 
 def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -128,13 +128,14 @@ def parser() -> argparse.ArgumentParser:
     many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
-    many.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     tables(verb("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
     public = verb(
         "publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2"
     )
     tables(public)
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
+    for sub in (many, public):
+        sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))
     data = verb("data", do_data, "make the generated videos, or check a tree of videos", "make --jobs 2")
     data.add_argument("action", choices=("make", "check"))

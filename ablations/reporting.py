@@ -78,14 +78,14 @@ def of_table(spec: TableSpec, found: Sequence[Record]) -> list[Record]:
     return [record for record in found if record.key in {row.key for row in spec.rows}]
 
 
-def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int]) -> None:
+def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int], only: str = "*") -> None:
     """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
 
     Raises:
-        BadInput: a run has no fresh record of one of `seeds`.
+        BadInput: a run whose key matches `only` has no fresh record of one of `seeds`.
     """
     good = {(record.key, record.seed) for record in fresh(axes, profile, results)[0]}
-    wanted = [(spec.key, seed) for spec in catalogue.specs(axes) for seed in seeds]
+    wanted = [(job.spec.key, job.seed) for job in catalogue.jobs(axes, seeds, only)]
     missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
