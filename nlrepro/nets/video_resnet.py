@@ -92,9 +92,9 @@ class FoldedNonLocalBlock(NonLocalBlock):
 class VideoResNet(nn.Module):
     """Clips (B, 3, T, H, W) -> class scores (B, classes).
 
-    conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans 5 frames and
-    every second residual block of a stage, from its first, is inflated. The pools are 3x3x3 and 3x1x1, padded; in the released
-    code 2x3x3 and 2x1x1 without padding, which makes res2's 56 x 56 maps 55 x 55. (5 frames and 3x3x3 in the `paper` profile.)
+    conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans several frames,
+    5 in the paper, and every second residual block of a stage, from its first, is inflated. The paper's pools are 3x3x3 and
+    3x1x1 with padding; those of its authors' code 2x3x3 and 2x1x1 without, so that res2's 56 x 56 maps are 55 x 55.
     """
 
     def __init__(self, spec: NetSpec, geometry: Geometry, classes: int) -> None:
