@@ -3,7 +3,7 @@
 A 2D convolution sees no time, so a clip's frames travel folded into the batch, (B T, C, H, W): C2D is then exactly an image
 ResNet, with its parameter names (torchvision's), and runs on the fast 2D kernels; only what looks across time (inflated
 convolutions, temporal pooling, non-local blocks) unfolds the frames. Both are views of one channels-last memory, no copies.
-On a CPU core (x86-64, AVX-512) a folded 3x3 of the paper's res3 took 0.28 of conv3d's time, of its res4 0.38; at mini's sizes 1.0.
+On a CPU core (AVX-512) a folded 3x3 of the paper's res3 took 0.28 of conv3d's time, of its res4 0.38; at mini's sizes 1.0.
 
 Legend: B clips, T frames, H x W places, C channels of a residual stream, P = C / 4 channels inside a residual block.
 """
