@@ -110,8 +110,8 @@ def video_frames(tree: Tree, size: int) -> int:
 def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
     """All videos of a tree as one read-only, memory-mapped array, (V, T, H, W, 3); decoded once, in `jobs` processes.
 
-    A decode takes about 3 ms a video on the reference machine, so that a run of 51,200 clips is spared two and a half minutes; a batch of 32
-    clips out of the array takes below 1 ms.
+    A decode takes about 3 ms a video on the reference machine, so that a run of 51,200 clips is spared two and a half minutes; a
+    batch of 32 clips out of the array takes below 1 ms.
     """
     path = cache / f"{tree.folder.parent.name}-{tree.folder.name}-{data.size}px-{tree.digest}.npy"
     if not path.is_file():
