@@ -17,7 +17,7 @@ from nlrepro.reports.figures import write_figure
 from nlrepro.reports.readme import paste
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
-from nlrepro.reports.tables import TableRow, TableSpec, note, table_frame, write_table
+from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame, write_table
 from nlrepro.spec import NetSpec, RunSpec
 
 PUBLISHED = Path("results/published")
@@ -67,15 +67,11 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> N
         spec = table_spec(axis)
         frame, theirs = table_frame(spec, mine), None if public is None else table_frame(spec, public)
         lines = [verdict.line for verdict in verdicts if verdict.claim.table == axis.table]
-        sources = [note(of_table(spec, mine))] + ([] if public is None else [f"Published: {note(of_table(spec, public))}"])
+        sources = [note(comparable(spec, mine))] + ([] if public is None else [f"Published: {note(comparable(spec, public))}"])
         write_table(spec, frame, theirs, tables, ["\n".join(f"- {line}" for line in lines), *sources])
         figure = write_figure(spec, frame, theirs, figures)
         print("\n" + summary(spec, frame, theirs, verdicts, sources))
         print(f"written: {tables}/table{spec.table}.md, .csv, .tex; {figure}")
-
-
-def of_table(spec: TableSpec, found: Sequence[Record]) -> list[Record]:
-    return [record for record in found if record.key in {row.key for row in spec.rows}]
 
 
 def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int], only: str = "*") -> None:

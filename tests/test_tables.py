@@ -6,8 +6,18 @@ import numpy as np
 from conftest import record
 
 from nlrepro.record import Cost, Record
+from nlrepro.reports.formats import read_csv, to_latex
 from nlrepro.reports.summary import summary
-from nlrepro.reports.tables import COLUMNS, TableRow, TableSpec, note, read_csv, side_by_side, table_frame, to_latex, write_table
+from nlrepro.reports.tables import (
+    COLUMNS,
+    TableRow,
+    TableSpec,
+    comparable,
+    note,
+    side_by_side,
+    table_frame,
+    write_table,
+)
 
 SPEC = TableSpec(
     table="2a",
@@ -86,8 +96,18 @@ def test_each_depth_has_its_own_baseline() -> None:
     assert side_by_side(DEEP, frame, None)["row"].tolist()[3] == "R101 5-block"
 
 
+def test_rows_are_compared_on_the_seeds_that_all_of_a_depth_have() -> None:
+    found = [record("50-baseline", s, "0011") for s in (0, 1)] + [record("50-5-block", 1, "0001")]
+    found += [record("101-baseline", s, "0011") for s in (0, 2)] + [record("elsewhere", 0, "0011")]
+    kept = {(r.key, r.seed) for r in comparable(DEEP, found)}
+    assert kept == {("50-baseline", 1), ("50-5-block", 1), ("101-baseline", 0), ("101-baseline", 2)}
+    apart = [record("50-baseline", 0, "01"), record("50-5-block", 1, "01")]
+    assert comparable(DEEP, apart) == apart
+    assert table_frame(DEEP, found)["seeds"].tolist() == [1, 1, 2, 0]
+
+
 def test_latex_escapes_what_latex_would_read_as_its_own() -> None:
-    assert r"\caption{Deeper \& wider}" in to_latex(DEEP, side_by_side(DEEP, table_frame(DEEP, []), None))
+    assert r"\caption{Deeper \& wider}" in to_latex(DEEP.title, DEEP.table, side_by_side(DEEP, table_frame(DEEP, []), None))
 
 
 def test_note_says_where_the_numbers_come_from() -> None:

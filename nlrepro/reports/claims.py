@@ -18,8 +18,9 @@ import pandas as pd
 from nlrepro.files import write_whole
 from nlrepro.record import Record
 from nlrepro.reports import printed
+from nlrepro.reports.formats import MISSING, number, to_csv, with_interval
 from nlrepro.reports.statistics import Interval, all_above, contrast
-from nlrepro.reports.tables import MISSING, TableSpec, number, to_csv, with_interval
+from nlrepro.reports.tables import TableSpec
 
 Word = Literal["holds", "fails", "undecided"]
 

@@ -1,7 +1,7 @@
 """Table 2 of the paper as CSV, Markdown and LaTeX: the paper's numbers beside those of the records.
 
 Top-1 and top-5 are percent of test videos; a difference is against the first row of the same depth, paired by seed and by
-video; brackets are 95 % intervals (nlrepro/reports/statistics.py), of which the paper gives none. A missing cell is `--`.
+video; brackets are 95 % intervals (nlrepro/reports/statistics.py), of which the paper gives none.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ import pandas as pd
 from nlrepro.files import write_whole
 from nlrepro.record import Cost, Record
 from nlrepro.reports import printed
+from nlrepro.reports.formats import MISSING, number, to_csv, to_latex, to_markdown, with_interval
 from nlrepro.reports.statistics import Interval, accuracy, difference
 
-MISSING = "--"
 COLUMNS = (
     *("table", "row", "depth", "key", "seeds", "top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high"),
     *("delta", "delta_low", "delta_high", "paper_top1", "paper_top5", "paper_delta"),
@@ -68,11 +68,28 @@ class TableSpec:
         return row.label if len({r.depth for r in self.rows}) == 1 else f"R{row.depth} {row.label}"
 
 
+def comparable(spec: TableSpec, records: Sequence[Record]) -> list[Record]:
+    """The records of the table's rows, of those seeds that all rows of a depth have, so that no seed favours a row.
+
+    A row without any record is left out of this; where the others share no seed, each keeps its own.
+    """
+    found: list[Record] = []
+    for depth in {row.depth for row in spec.rows}:
+        keys = {row.key for row in spec.rows if row.depth == depth}
+        of_depth = [record for record in records if record.key in keys]
+        seeds = [{r.seed for r in of_depth if r.key == key} for key in {r.key for r in of_depth}]
+        common = set.intersection(*seeds) if seeds else set()
+        found += [record for record in of_depth if not common or record.seed in common]
+    return found
+
+
 def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
     """One line per row, columns `spec.columns`; NaN where records or the paper's numbers are missing.
 
-    The records must be fresh ones of one profile. A baseline that has records differs from itself by exactly 0.
+    The records must be fresh ones of one profile; what they share is compared (`comparable`). A baseline that has records
+    differs from itself by exactly 0.
     """
+    records = comparable(spec, records)
     lines = [_line(spec, row, records) | _costs(spec, row) for row in spec.rows]
     return pd.DataFrame(lines)[spec.columns]
 
@@ -99,15 +116,6 @@ def _costs(spec: TableSpec, row: TableRow) -> dict[str, float]:
 def _cells(name: str, interval: Interval | None) -> dict[str, float]:
     mean, low, high = (interval.mean, interval.low, interval.high) if interval else (nan, nan, nan)
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
-
-
-def number(value: float, sign: bool = False) -> str:
-    """One decimal, without a negative zero; `--` for NaN."""
-    return MISSING if isnan(value) else format(round(value, 1) + 0.0, "+.1f" if sign else ".1f")
-
-
-def with_interval(mean: float, low: float, high: float, sign: bool = False) -> str:
-    return MISSING if isnan(mean) else f"{number(mean, sign)} [{number(low)}, {number(high)}]"
 
 
 def side_by_side(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None) -> pd.DataFrame:
@@ -158,42 +166,16 @@ def note(records: Sequence[Record]) -> str:
     return f"{'; '.join(parts)}. {brackets}; delta: points above the baseline, paired by seed and video."
 
 
-def to_markdown(spec: TableSpec, shown: pd.DataFrame, notes: Sequence[str]) -> str:
-    table = shown.to_markdown(index=False, disable_numparse=True, colalign=("left", *["right"] * (shown.shape[1] - 1)))
-    return "\n\n".join([f"## Table {spec.table}. {spec.title}", table, *notes]) + "\n"
-
-
-def to_latex(spec: TableSpec, shown: pd.DataFrame) -> str:
-    """A booktabs table."""
-    lines = [" & ".join(map(_escape, cells)) + r" \\" for cells in [list(shown.columns), *shown.to_numpy().tolist()]]
-    top = [r"\begin{table}", r"\centering", rf"\caption{{{_escape(spec.title)}}}", rf"\label{{tab:{spec.table}}}"]
-    body = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
-    columns = "l" + "r" * (shown.shape[1] - 1)
-    return "\n".join([*top, rf"\begin{{tabular}}{{{columns}}}", *body, r"\end{tabular}", r"\end{table}"]) + "\n"
-
-
-def _escape(text: str) -> str:
-    """LaTeX's special characters; `-{}-` keeps the dashes of a missing cell from joining into one."""
-    special = {c: "\\" + c for c in "&%$#_{}"}
-    return r"-{}-" if text == MISSING else "".join(special.get(c, c) for c in text)
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """Two decimals, `--` where missing; read it back with `read_csv`."""
-    rounded = frame.assign(**{name: frame[name].round(2) + 0.0 for name in frame.select_dtypes("float").columns})
-    return str(rounded.to_csv(index=False, float_format="%.2f", na_rep=MISSING))
-
-
-def read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, na_values=[MISSING], dtype={"table": str})
-
-
 def write_table(
     spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None, folder: Path, notes: Sequence[str] = ()
 ) -> list[Path]:
     """Write `table<2a>.csv` (of `mine`), `.md` and `.tex` into `folder`; `notes` are lines below the Markdown table."""
     shown = side_by_side(spec, mine, published)
-    contents = {"csv": to_csv(mine), "md": to_markdown(spec, shown, notes), "tex": to_latex(spec, shown)}
+    contents = {
+        "csv": to_csv(mine),
+        "md": to_markdown(f"Table {spec.table}. {spec.title}", shown, notes),
+        "tex": to_latex(spec.title, spec.table, shown),
+    }
     paths = {folder / f"table{spec.table}.{ending}": text for ending, text in contents.items()}
     for path, text in paths.items():
         write_whole(path, text)
