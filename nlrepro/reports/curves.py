@@ -23,13 +23,16 @@ def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
 
 
 def draw_curves(keys: Mapping[str, str], records: Sequence[Record]) -> Figure:
-    """Mean over the seeds as a line, each seed thinly; `keys` are the runs' keys by the name to show."""
+    """Mean over the seeds that both nets have as a line, each seed thinly; `keys` are the runs' keys by the name to show."""
+    frames = {name: curves_frame(key, records) for name, key in keys.items()}
+    seeds = set.intersection(*(set(frame["seed"]) for frame in frames.values()))
+    frames = {name: frame[frame["seed"].isin(seeds)] for name, frame in frames.items()}
     with styled():
         figure = Figure(figsize=(7.2, 2.8), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, value, title in zip(panels, ("loss", "error"), ("training loss", "validation error, %"), strict=True):
-            for (name, key), (colour, marker) in zip(keys.items(), SERIES, strict=False):
-                _lines(axes, curves_frame(key, records), value, name, colour, marker)
+            for (name, frame), (colour, marker) in zip(frames.items(), SERIES, strict=False):
+                _lines(axes, frame, value, name, colour, marker)
             axes.set_title(title)
             axes.set_xlabel("step")
             axes.grid(visible=True, axis="both")
