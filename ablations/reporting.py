@@ -60,11 +60,12 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> N
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
     public = fresh(everything, profile, PUBLISHED)[0] if is_local else None
     tables, figures = results / "tables" / profile.name, results / "figures" / profile.name
-    verdicts = judge(CLAIMS, [table_spec(axis) for axis in everything], mine)
+    specs = {axis.table: table_spec(axis) for axis in everything}
+    verdicts = judge(CLAIMS, list(specs.values()), mine)
     write_claims(verdicts, tables)
     write_curves(CURVES, mine, figures / "curves.svg")
     for axis in axes:
-        spec = table_spec(axis)
+        spec = specs[axis.table]
         frame, theirs = table_frame(spec, mine), None if public is None else table_frame(spec, public)
         lines = [verdict.line for verdict in verdicts if verdict.claim.table == axis.table]
         sources = [note(comparable(spec, mine))] + ([] if public is None else [f"Published: {note(comparable(spec, public))}"])

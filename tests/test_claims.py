@@ -46,6 +46,13 @@ def test_the_papers_numbers_can_contradict_a_sentence_or_leave_it_open() -> None
     assert [v.paper for v in judge(claims, [], [])] == ["fails", "undecided"]
 
 
+def test_where_the_paper_gives_no_number_its_verdict_is_open_whatever_stands_beside() -> None:
+    better = (Cell("2c", 50, "5-block"), Cell("2c", 50, "baseline"))
+    unknown = (Cell("2c", 50, "5-block"), Cell("2c", 50, "5 residual blocks"))
+    claims = [Beats(table="2c", text="", pairs=pairs) for pairs in ((better, unknown), (unknown, better))]
+    assert [v.paper for v in judge(claims, [], [])] == ["undecided"] * 2
+
+
 def test_every_sentence_names_rows_of_the_paper() -> None:
     measured = [claim for claim in CLAIMS if not isinstance(claim, Cheaper)]
     cells = {cell for claim in measured for contrast in claim.contrasts for cell in contrast}

@@ -9,7 +9,7 @@ Departure: the paper compares single runs; its own numbers go through the same c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -185,6 +185,8 @@ def _on_paper(contrasted: Contrast) -> float:
 
 def _word(points: Sequence[float]) -> Word:
     """NaN, where the paper gives no number, decides nothing."""
+    if any(map(isnan, points)):
+        return "undecided"
     return "holds" if min(points) > 0 else "fails" if min(points) < 0 else "undecided"
 
 
