@@ -54,7 +54,7 @@ publish: .venv/ready  ## maintainers: local records of TABLES and SEEDS, complet
 	$(CLI) publish $(TABLES) --profile $(PROFILE) --seeds $(SEEDS) --only '$(ONLY)'
 
 bench: .venv/ready  ## the block against its direct form and public ones; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
-	$(BIN)/python -m nlrepro.bench $(if $(RIVALS),--rivals $(RIVALS))
+	$(BIN)/python -m nlrepro.bench $(if $(RIVALS),--rivals $(RIVALS)) $(if $(PUBLISH),--publish)
 
 test: lint  ## lint, types and every test
 	$(BIN)/pytest

@@ -14,7 +14,7 @@ from nlrepro.record import Record
 from nlrepro.reports.claims import judge, write_claims
 from nlrepro.reports.curves import write_curves
 from nlrepro.reports.figures import write_figure
-from nlrepro.reports.readme import paste
+from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame, write_table
@@ -94,4 +94,5 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, see
     report(axes, profile, PUBLISHED)
     if profile.name == "mini":
         for axis in axes:
-            paste(Path("README.md"), axis.table, PUBLISHED / "tables" / profile.name / f"table{axis.table}.md")
+            table = f"table{axis.table}"
+            paste(Path("README.md"), table, without_heading((PUBLISHED / "tables" / profile.name / f"{table}.md").read_text()))

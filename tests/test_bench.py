@@ -7,26 +7,29 @@ import pandas as pd
 import pytest
 import torch
 
-from nlrepro.bench.blocks import DirectBlock, subjects
+from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
 from nlrepro.bench.figure import draw
 from nlrepro.bench.measure import peak_bytes, seconds
+from nlrepro.bench.report import sentences, write
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.spec import Form
 
+ORDERS = [*((DirectBlock, form) for form in get_args(Form)), (LinearBlock, "dot"), (LinearBlock, "concatenation")]
 
-@pytest.mark.parametrize("form", get_args(Form))
-def test_our_block_and_the_direct_form_are_the_same_function(form: Form) -> None:
+
+@pytest.mark.parametrize(("order", "form"), ORDERS)
+def test_our_block_and_each_order_are_the_same_function(order: type[NonLocalBlock], form: Form) -> None:
     torch.manual_seed(0)
-    ours, direct = NonLocalBlock(4, form).double(), DirectBlock(4, form).double()
+    ours, other = NonLocalBlock(4, form).double(), order(4, form).double()
     torch.nn.init.ones_(ours.bn.weight)
-    direct.load_state_dict(ours.state_dict())
+    other.load_state_dict(ours.state_dict())
     x = torch.randn(2, 4, 3, 6, 6, dtype=torch.float64)
-    torch.testing.assert_close(ours(x), direct(x))
+    torch.testing.assert_close(ours(x), other(x))
 
 
 def test_absent_rivals_are_skipped(tmp_path: Path) -> None:
-    assert [name for name, _ in subjects(tmp_path, "dot")] == ["ours", "ours, release", "direct"]
-    assert [name for name, _ in subjects(None, "dot")] == ["ours", "ours, release", "direct"]
+    assert [name for name, _ in subjects(tmp_path, "dot")] == ["ours", "ours, release", "direct", "linear"]
+    assert [name for name, _ in subjects(None, "gaussian")] == ["ours", "ours, release", "direct"]
 
 
 def test_seconds_are_of_each_block() -> None:
@@ -53,3 +56,37 @@ def test_the_figure_is_drawn(tmp_path: Path) -> None:
     line = {"form": "dot", "stage": "res3", "frames": 32, "block": "direct", "train_ratio": 2.0}
     draw(pd.DataFrame([line]), tmp_path / "bench.svg")
     assert "</svg>" in (tmp_path / "bench.svg").read_text()
+
+
+def example() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Milliseconds of the dot product at one size, and the peak of its two orders at two."""
+    steps = {"ours": 10, "ours, release": 5, "direct": 200, "linear": 9, "PySlowFast": 100}
+    where = {"form": "dot", "stage": "res3", "frames": 128}
+    time = pd.DataFrame([{**where, "block": block, "train_ms": ms, "train_ratio": ms / 10} for block, ms in steps.items()])
+    peaks = [("ours", 100, 1), ("ours", 800, 8), ("direct", 100, 2), ("direct", 800, 128)]
+    rows = [{"form": "dot", "block": block, "positions": at, "peak_mib": mib} for block, at, mib in peaks]
+    return time, pd.DataFrame(rows)
+
+
+def test_three_sentences_say_what_was_measured() -> None:
+    orders, rivals, memory = sentences(*example()).splitlines()
+    assert "20.0 times for dot product" in orders
+    assert "0.90 of the better order's speed" in orders
+    assert "PySlowFast 20.00 to 20.0 (median 20.0, 1 cases)" in rivals  # against the release's order, which it has
+    assert "8.0 to 8.0 times with ours, 64.0 to 64.0 times with the direct form" in memory
+
+
+def test_a_bench_is_written_with_its_source(tmp_path: Path) -> None:
+    said = write(*example(), "today; here", tmp_path / "cpu")
+    assert (tmp_path / "cpu.md").read_text().startswith(f"today; here\n\n{said}\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cpu-memory.csv", "cpu.csv", "cpu.md", "cpu.svg"]
+
+
+PUBLISHED = Path(__file__).parent.parent / "results" / "published" / "bench"
+
+
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="no bench is published yet")
+def test_the_readme_says_what_the_published_bench_does() -> None:
+    memory = next(PUBLISHED.glob("*-memory.csv"))
+    time = memory.with_name(memory.name.replace("-memory", ""))
+    assert sentences(pd.read_csv(time), pd.read_csv(memory)) in (PUBLISHED.parent.parent.parent / "README.md").read_text()

@@ -153,3 +153,16 @@ def test_the_gaussian_form_is_the_same_whether_scores_are_held_or_not(monkeypatc
     held = softmax_mean(theta, phi, g)
     monkeypatch.setattr(pairwise, "HELD", 0)
     torch.testing.assert_close(softmax_mean(theta, phi, g), held)
+
+
+def test_scores_meet_the_fused_kernels_in_four_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three are enough on a CPU, but on CUDA they fall back to a kernel that holds all N x M scores."""
+    seen: list[int] = []
+
+    def attention(*tensors: Tensor, scale: float) -> Tensor:
+        seen.extend(x.ndim for x in tensors)
+        return tensors[0]
+
+    monkeypatch.setattr(pairwise.F, "scaled_dot_product_attention", attention)
+    softmax_mean(*sets(5, 3, 4, 4))
+    assert seen == [4, 4, 4]

@@ -9,7 +9,7 @@ import pytest
 from ablations import TABLES, catalogue, reporting
 from nlrepro import profile as profiles
 from nlrepro import record as records
-from nlrepro.reports.readme import pasted
+from nlrepro.reports.readme import pasted, without_heading
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
@@ -65,13 +65,14 @@ def test_a_published_row_has_at_least_three_seeds_and_those_of_2a_five(profile: 
 def test_the_readme_shows_the_published_tables() -> None:
     readme = (ROOT / "README.md").read_text()
     for name in tables("mini"):
-        table = (PUBLISHED / "tables" / "mini" / f"table{name}.md").read_text()
-        assert table.partition("\n\n")[2].strip() in readme
-        assert pasted(readme, name, table) == readme
+        body = without_heading((PUBLISHED / "tables" / "mini" / f"table{name}.md").read_text())
+        assert body in readme
+        assert pasted(readme, f"table{name}", body) == readme
 
 
 def test_pasting_replaces_what_stands_between_the_marks_and_nothing_else() -> None:
     readme = "before\n<!-- table2a: by x -->\nold\n<!-- /table2a -->\nafter <!-- table2b: y -->\nz\n<!-- /table2b -->\n"
-    once = pasted(readme, "2a", "# heading\n\n| new \\1 |\n")
+    body = without_heading("# heading\n\n| new \\1 |\n")
+    once = pasted(readme, "table2a", body)
     assert once == readme.replace("old\n", "\n| new \\1 |\n\n")
-    assert pasted(once, "2a", "# heading\n\n| new \\1 |\n") == once
+    assert pasted(once, "table2a", body) == once

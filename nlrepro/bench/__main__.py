@@ -1,9 +1,12 @@
-"""`python -m nlrepro.bench [--rivals DIR]`: writes <results>/bench/<device>-<dtype>-torch<version>{.csv,-memory.csv,.md,.svg}."""
+"""`python -m nlrepro.bench [--rivals DIR]` writes results/local/bench/<device>-<dtype>-torch<version>: .md, two .csv and .svg."""
 
 import argparse
+import os
 import platform
+import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -12,9 +15,9 @@ import pandas as pd
 import torch
 
 from nlrepro.bench.blocks import subjects
-from nlrepro.bench.figure import draw
 from nlrepro.bench.measure import peak_bytes, seconds, step
-from nlrepro.files import write_whole
+from nlrepro.bench.report import write
+from nlrepro.reports.readme import paste
 from nlrepro.spec import Form
 
 # Table 1: what a block sees in each stage, (C, T, H, W), for 32-frame clips; 128-frame clips have 4 times as many frames
@@ -22,10 +25,9 @@ STAGES = {"res2": (256, 8, 56, 56), "res3": (512, 4, 28, 28), "res4": (1024, 4, 
 LIMIT = 6 << 30  # bytes that the largest tensor of a block may take; larger cases are told as not measured
 
 
-def cases(stages: Collection[str]) -> Iterator[tuple[str, int, tuple[int, ...]]]:
+def cases() -> Iterator[tuple[str, int, tuple[int, ...]]]:
     for frames in (32, 128):
-        for stage in stages:
-            c, t, h, w = STAGES[stage]
+        for stage, (c, t, h, w) in STAGES.items():
             yield stage, frames, (1, c, t * frames // 32, h, w)
 
 
@@ -33,7 +35,7 @@ def largest(name: str, form: Form, shape: tuple[int, ...]) -> int:
     """Bytes in float32 of the N x M scores, of which a training step holds about four, or of all concatenated pairs."""
     _, c, t, h, w = shape
     pairs = t * h * w * t * (h // 2) * (w // 2)
-    if name.startswith("ours"):
+    if name in ("ours", "ours, release", "linear"):
         return 0
     return 4 * pairs * (c if form == "concatenation" and name != "direct" else 4)
 
@@ -85,16 +87,38 @@ def growth(form: Form, device: str) -> list[dict[str, Any]]:
     return rows
 
 
+def source(arguments: argparse.Namespace) -> str:
+    """When, where, with what."""
+    found = {path.name: commit(path) for path in sorted(arguments.rivals.iterdir())} if arguments.rivals else {}
+    public = ", ".join(f"{name} at {at}" for name, at in found.items() if at) or "no public code"
+    gpu = arguments.device == "cuda"
+    device = torch.cuda.get_device_name() if gpu else f"{processor()}, 1 thread of {os.cpu_count()} cores"
+    return f"{datetime.now(UTC):%Y-%m-%d}; {device}; torch {torch.__version__}, float32; ours at {commit(Path())}; {public}."
+
+
+def processor() -> str:
+    """The CPU's name where Linux tells it, its architecture elsewhere."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def commit(checkout: Path) -> str:
+    told = subprocess.run(["git", "-C", checkout, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return told.stdout.strip()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nlrepro.bench", description=__doc__)
     parser.add_argument("--rivals", type=Path, help="folder with checkouts named SlowFast, mmcv, Non-local_pytorch")
-    parser.add_argument("--results", type=Path, default=Path("results/local"))
+    parser.add_argument("--publish", action="store_true", help="maintainers: to results/published and into the README")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     arguments = parser.parse_args()
+    if arguments.rivals and not arguments.rivals.is_dir():
+        parser.error(f"--rivals {arguments.rivals} is not a folder; give the one that holds SlowFast, mmcv, Non-local_pytorch")
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
-    for stage, frames, shape in cases(arguments.stages):
+    for stage, frames, shape in cases():
         for form in get_args(Form):
             found = measured(form, stage, frames, shape, arguments)
             rows += found
@@ -103,18 +127,11 @@ def main() -> None:
     memory = pd.DataFrame([row for form in get_args(Form) for row in growth(form, arguments.device)])
     device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()}-1thread"
     name = f"{device}-float32-torch{torch.__version__}".replace(" ", "-")
-    write(pd.DataFrame(rows), memory, arguments.results / "bench" / name)
-
-
-def write(time: pd.DataFrame, memory: pd.DataFrame, path: Path) -> None:
-    """`<path>.csv` and `<path>-memory.csv`, one `<path>.md` with both to read, and the figure `<path>.svg`."""
-    time, memory = time.round(3), memory.round(1)
-    write_whole(path.with_name(f"{path.name}.csv"), time.to_csv(index=False))
-    write_whole(path.with_name(f"{path.name}-memory.csv"), memory.to_csv(index=False))
-    wide = memory.pivot_table(index=["form", "block"], columns="positions", values="peak_mib", sort=False).reset_index()
-    parts = ["Times and peak memory of one block:", time.to_markdown(index=False), "Peak MiB of a training step by positions:"]
-    write_whole(path.with_name(f"{path.name}.md"), "\n\n".join(map(str, [*parts, wide.to_markdown(index=False)])) + "\n")
-    draw(time, path.with_name(f"{path.name}.svg"))
+    folder = Path("results", "published" if arguments.publish else "local", "bench")
+    said = write(pd.DataFrame(rows), memory, source(arguments), folder / name)
+    print(f"{said}\nwritten: {folder / name}.md, .csv, -memory.csv, .svg")
+    if arguments.publish:
+        paste(Path("README.md"), "bench", said)
 
 
 if __name__ == "__main__":

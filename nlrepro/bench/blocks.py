@@ -1,4 +1,4 @@
-"""What is compared: our block, the direct einsum form with the same parameters, and rivals from their own public code.
+"""What is compared: our block, the same in each order that it chooses from, and rivals from their own public code.
 
 Rivals are imported from a folder of checkouts, `<rivals>/<name>`, that the user gives; what is absent is skipped. None of their
 code is in this project.
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlrepro.nets.nonlocal_block import NonLocalBlock
+from nlrepro.nets.pairwise import rectified_sum_sorted
 from nlrepro.spec import Form
 
 Build = Callable[[int], nn.Module]  # channels -> block
@@ -34,6 +35,17 @@ class DirectBlock(NonLocalBlock):
             f = torch.einsum("snk,smk->snm", theta, phi)  # (S, N, M)
             f = f / g.shape[1] if self.form == "dot" else f.softmax(2)  # (S, N, M)
         return torch.einsum("snm,smk->snk", f, g)  # (S, N, K)
+
+
+class LinearBlock(NonLocalBlock):
+    """The other order of the dot product and the concatenation form, linear in N, also where holding the pairs is cheaper."""
+
+    def respond(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+        g = g / g.shape[1]
+        if self.form == "dot":
+            return theta @ (phi.mT @ g)  # (S, N, K)
+        k = theta.shape[2]
+        return rectified_sum_sorted(theta @ self.w_f[:k], phi @ self.w_f[k:], g)  # (S, N, K)
 
 
 def load(path: Path) -> ModuleType:
@@ -89,6 +101,8 @@ def subjects(rivals: Path | None, form: Form) -> Iterator[tuple[str, Build]]:
     yield "ours", lambda channels: NonLocalBlock(channels, form)
     yield "ours, release", lambda channels: NonLocalBlock(channels, form, architecture="release")
     yield "direct", lambda channels: DirectBlock(channels, form)
+    if form in ("dot", "concatenation"):
+        yield "linear", lambda channels: LinearBlock(channels, form)
     for name, find in {"PySlowFast": slowfast, "mmcv": mmcv, "Non-local_pytorch": standalone}.items():
         build = find(rivals, form) if rivals else None
         if build:

@@ -11,6 +11,7 @@ from nlrepro.reports.figures import styled, to_svg
 LOOKS = {
     "ours, release": ("#000000", "x"),
     "direct": ("#0072B2", "o"),
+    "linear": ("#56B4E9", "+"),
     "PySlowFast": ("#D55E00", "s"),
     "mmcv": ("#009E73", "^"),
     "Non-local_pytorch": ("#CC79A7", "D"),

@@ -34,7 +34,11 @@ def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor, scale: float = 1.0) -> T
     """Both Gaussian forms: theta (B, N, K), phi (B, M, K), g (B, M, C) -> y (B, N, C).
 
     Scores are not divided by sqrt(K): the paper's text has none (its released code has; `scale`). Unscaled float16 scores pass
-    65504, so float16 is computed in float32; the fused kernel never holds the N x M scores.
+    65504, so float16 is computed in float32.
+
+    PyTorch's fused kernels never hold the N x M scores. On a CPU there is one, for equal widths K and C. On CUDA the flash kernel
+    serves widths up to 256, the memory-efficient one all others that are whole multiples of 16 bytes, equal or not (PyTorch's
+    sdp_utils.cpp; no GPU was at hand to measure).
     """
     check_shapes(theta, phi, g)
     if theta.dtype == torch.float16:
@@ -42,9 +46,10 @@ def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor, scale: float = 1.0) -> T
             return softmax_mean(theta.float(), phi.float(), g.float(), scale).to(g.dtype)
     missing = theta.shape[2] - g.shape[2]
     if missing > 0 and theta.device.type == "cpu" and theta.shape[1] * phi.shape[1] > HELD:
-        # Gaussian: x has twice the channels of g, but the CPU's fused kernel wants as many
+        # Gaussian: x has twice the channels of g
         return softmax_mean(theta, phi, F.pad(g, (0, missing)), scale)[:, :, :-missing]  # (B, N, C)
-    return F.scaled_dot_product_attention(theta, phi, g, scale=scale)  # (B, N, C)
+    theta, phi, g = theta.unsqueeze(1), phi.unsqueeze(1), g.unsqueeze(1)  # one head: CUDA's fused kernels want (B, 1, N, K)
+    return F.scaled_dot_product_attention(theta, phi, g, scale=scale).squeeze(1)  # (B, N, C)
 
 
 def dot_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The README shows published tables between two comments, `<!-- table2a: ... -->` and `<!-- /table2a -->`; nobody types them."""
+"""The README shows what commands wrote between two comments, `<!-- table2a: ... -->` and `<!-- /table2a -->`; nobody types it."""
 
 import re
 from pathlib import Path
@@ -6,13 +6,16 @@ from pathlib import Path
 from nlrepro.files import write_whole
 
 
-def pasted(readme: str, table: str, markdown: str) -> str:
-    """The README's text with the table (its Markdown without the heading) between the marks of `table`, if it has them."""
-    body = markdown.partition("\n\n")[2].strip()
-    marks = re.compile(rf"(<!-- table{table}: [^>]*-->\n).*?(<!-- /table{table} -->)", re.DOTALL)
+def pasted(readme: str, mark: str, body: str) -> str:
+    """The README's text with the body between the marks named so, if it has them."""
+    marks = re.compile(rf"(<!-- {mark}: [^>]*-->\n).*?(<!-- /{mark} -->)", re.DOTALL)
     return marks.sub(lambda match: f"{match[1]}\n{body}\n\n{match[2]}", readme)
 
 
-def paste(readme: Path, table: str, markdown: Path) -> None:
+def without_heading(markdown: str) -> str:
+    return markdown.partition("\n\n")[2].strip()
+
+
+def paste(readme: Path, mark: str, body: str) -> None:
     if readme.is_file():
-        write_whole(readme, pasted(readme.read_text(), table, markdown.read_text()))
+        write_whole(readme, pasted(readme.read_text(), mark, body))
