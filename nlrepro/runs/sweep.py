@@ -26,11 +26,8 @@ from nlrepro.runs.runner import run
 from nlrepro.spec import RunSpec
 
 Note = tuple["Job", int, str]  # job, steps done, what went wrong
-ENVIRONMENT = {  # of the runs
-    "OMP_NUM_THREADS": "1",
-    # A step frees and asks for the same blocks again. Kept, and on huge pages, it takes 3 to 8 % less time; the results are the same
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296",
-}
+# A training step frees and asks for the same blocks again and again: kept, and on huge pages, it takes 3 to 8 % less time
+KEEP_MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296"
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,8 @@ class Scheduler:
     def go(self) -> dict[Job, str]:
         """Run all; the failed ones with the reason."""
         total = sum(self.profile.recipes[job.spec.clip].steps for job in self.waiting)
-        os.environ.update(ENVIRONMENT)  # inherited by the runs
+        os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the runs
+        os.environ.setdefault("GLIBC_TUNABLES", KEEP_MEMORY)
         slow = 0.5 if sys.stderr.isatty() else 20
         with tqdm(total=total, unit=" steps", mininterval=slow, desc=f"0/{len(self.waiting)} runs", smoothing=0.05) as bar:
             while self.waiting or self.running:
