@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro.errors import BadInput
-from nlrepro.spec import Clip
+from nlrepro.spec import Clip, RunSpec
 
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nets/)
 
@@ -105,13 +105,37 @@ class Recipe:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Real:
+    """What real videos need besides: they have all sizes and frame rates, and too many clips for one device.
+
+    The rest of what the paper's text and its released code do differently follows from `net.architecture`: release tests three
+    crops where the text tests whole frames, trains with Nesterov's momentum, does not decay the parameters of normalisation
+    and measures its statistics again before the test ("precise BN").
+    """
+
+    train_sides: tuple[int, int]  # range of a training video's shorter side, pixels
+    test_side: int  # shorter side of a test video, pixels
+    devices: int  # over which the recipes spread their batches; fewer make smaller steps, and more of them
+    precise_batches: int  # of precise BN
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Profile:
     name: str
     data: Data
     clips: dict[Clip, Clips]
     net: Geometry
     recipes: dict[Clip, Recipe]
-    generator: Generator | None = None
+    generator: Generator | None = None  # of the videos that the project makes itself
+    real: Real | None = None  # for videos that it does not
+
+    @property
+    def release(self) -> bool:
+        return self.net.architecture == "release"
+
+    def parent(self, spec: RunSpec) -> RunSpec | None:
+        """The run that `spec` starts from; nets for real videos start from ImageNet weights where others train on stills."""
+        return None if self.real and spec.clip == "short" else spec.parent
 
 
 def names() -> list[str]:

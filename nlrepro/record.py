@@ -75,6 +75,7 @@ class Record:
 
 def fingerprint(spec: RunSpec, profile: Profile) -> str:
     """Changes with anything that the result depends on: the spec, its part of the profile, and the same of its parents."""
+    parent = profile.parent(spec)
     parts: dict[str, Any] = {
         "spec": asdict(spec),
         "clips": asdict(profile.clips[spec.clip]),
@@ -82,8 +83,10 @@ def fingerprint(spec: RunSpec, profile: Profile) -> str:
         "data": asdict(profile.data),
         "net": asdict(profile.net),
         "generator": asdict(profile.generator) if profile.generator else None,
-        "parent": fingerprint(spec.parent, profile) if spec.parent else None,
+        "parent": fingerprint(parent, profile) if parent else None,
     }
+    if profile.real:
+        parts["real"] = asdict(profile.real)
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

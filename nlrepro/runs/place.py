@@ -29,7 +29,15 @@ class Place:
         return self.run(profile, spec, seed) / f"net-{records.fingerprint(spec, profile)}.pt"
 
 
-LOCAL = Place()
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which part of each batch, or of the test videos, a process takes: number `rank` of `of`."""
+
+    rank: int = 0
+    of: int = 1
+
+
+LOCAL, WHOLE = Place(), Share()
 
 
 def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record | None:
