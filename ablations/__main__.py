@@ -96,6 +96,10 @@ def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
                 f"the profile {profile.name!r} reads videos of your own from {root}; `data make` is for mini and smoke"
             )
         make(profile.generator, root, arguments.jobs)
+    elif profile.generator is None:
+        from nlrepro.data.survey import survey
+
+        survey(profile, root, arguments.data / "cache", arguments.jobs)
     else:
         from nlrepro.data.check import check
 
