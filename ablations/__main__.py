@@ -40,7 +40,7 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from nlrepro.runs.runner import run
 
-    job = catalogue.job(arguments.key, arguments.seed)
+    job = catalogue.job(arguments.key, arguments.seed, profile)
     with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps") as bar:
 
         def show(step: int) -> None:

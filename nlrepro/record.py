@@ -29,6 +29,8 @@ class Metrics:
     videos: int
     views: int
     ranks: str
+    clip_top1: float | None = None  # percent of single views that are right, where a video has several
+    listed: int | None = None  # videos that the split should have, where some may be missing or unusable
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

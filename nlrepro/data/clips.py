@@ -49,7 +49,9 @@ class FileClips(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
             frames: Frames = reader.get_batch(self.wanted(facts, draw.where)).asnumpy()  # (T, H, W, 3)
         except (decord.DECORDError, RuntimeError, IndexError) as error:
-            raise BadInput(f"cannot read {path}: {last_line(error)}; run `data check` again, which finds what has changed") from None
+            raise BadInput(
+                f"cannot read {path}: {last_line(error)}; run `data check` again, which finds what has changed"
+            ) from None
         return framed(frames, framing)
 
     def __getitems__(self, asked: Sequence[Draw]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -15,7 +15,7 @@ MIDDLE = 0.5
 
 
 class Framing(NamedTuple):
-    """Scale the shorter side to `side` pixels, then cut a square of `crop` pixels: at x, y = 0 left and top, 1 right and bottom."""
+    """Scale the shorter side to `side` pixels, then cut a square of `crop`: at x, y = 0 left and top, 1 right and bottom."""
 
     side: int
     crop: int | None = None  # None: the whole frame
@@ -41,9 +41,9 @@ def training_framings(real: Real, size: int, seed: int, first: int) -> Iterator[
         yield Framing(int(random.integers(low, high + 1)), size, x, y, bool(random.integers(2)))
 
 
-def test_framings(real: Real, architecture: str) -> list[Framing]:
+def test_framings(real: Real, release: bool) -> list[Framing]:
     """The text tests whole frames of any shape, the released code three squares along the longer side."""
-    if architecture == "release":
+    if release:
         return [Framing(real.test_side, real.test_side, place, place) for place in (0.0, MIDDLE, 1.0)]
     return [Framing(real.test_side)]
 

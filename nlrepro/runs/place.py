@@ -37,7 +37,19 @@ class Share:
     of: int = 1
 
 
-LOCAL, WHOLE = Place(), Share()
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where a run computes: so many devices on each of so many nodes."""
+
+    devices: int = 1
+    nodes: int = 1
+
+    @property
+    def all(self) -> int:
+        return self.devices * self.nodes
+
+
+LOCAL, WHOLE, ONE = Place(), Share(), Machine()
 
 
 def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record | None:

@@ -6,7 +6,8 @@ import pytorch_lightning as pl
 
 from nlrepro.data.clips import FileClips
 from nlrepro.data.framing import Framing, test_framings
-from nlrepro.data.index import checked
+from nlrepro.data.index import Count, read_index, usable
+from nlrepro.data.kinetics import listing
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.profile import Profile, Recipe
 from nlrepro.runs.loaders import Loader, TestBatches, TrainBatches
@@ -24,19 +25,24 @@ class Splits(pl.LightningDataModule):
         super().__init__()
         self.profile, self.recipe, self.seed, self.place, self.first = profile, recipe, seed, place, first
         self.clips = profile.clips[spec.clip]
+        self.tested: Count | None = None  # of a real split, as it was last opened
 
     @property
     def share(self) -> Share:
+        assert self.trainer
         return Share(rank=self.trainer.global_rank, of=self.trainer.world_size)
 
-    def dataset(self, split: str, *, training: bool = False) -> ClipDataset | FileClips:
-        """Videos that cannot be used are left out; the record says how many were tested."""
-        data = self.profile.data
-        if self.profile.real:
-            tree, facts = checked(self.place.data / data.root, split, self.clips.classes)
-            return FileClips(tree, facts, self.clips)
-        tree = Tree.index(self.place.data / data.root / split, self.clips.classes)
-        return ClipDataset(tree, self.clips, decoded(tree, data, self.place.data / "cache"))
+    def dataset(self, split: str) -> ClipDataset | FileClips:
+        """All videos of a generated split; those of a real one that `data check` found usable."""
+        data, cache = self.profile.data, self.place.data / "cache"
+        root = self.place.data / data.root
+        if self.profile.real is None:
+            tree = Tree.index(root / split, self.clips.classes)
+            return ClipDataset(tree, self.clips, decoded(tree, data, cache))
+        listed, index = listing(root, split, None if self.profile.dry_run else self.clips.classes), read_index(root, split, cache)
+        tree = usable(listed.tree, index)
+        self.tested = Count(usable=len(tree.videos), listed=listed.listed)
+        return FileClips(tree, [index[video] for video in tree.videos], self.clips)
 
     @property
     def framings(self) -> list[Framing] | list[None]:
@@ -62,4 +68,6 @@ class Splits(pl.LightningDataModule):
     def test_dataloader(self) -> Loader:
         videos = self.dataset(self.clips.test)
         batch = 1 if self.profile.real else TEST_BATCH
-        return self.loader(videos, TestBatches(len(videos), self.profile.data.views, batch, framings=self.framings, share=self.share))
+        return self.loader(
+            videos, TestBatches(len(videos), self.profile.data.views, batch, framings=self.framings, share=self.share)
+        )
