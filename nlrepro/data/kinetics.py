@@ -37,7 +37,7 @@ def listing(root: Path, split: str, classes: int | None = None) -> Listing:
     folder = root / split
     if not folder.is_dir():
         raise BadInput(
-            f"no folder {folder}; expected {root}/{{{','.join(SPLITS)}}}/<class>/<video>; point --data at the folder above"
+            f"no folder {folder}; expected {folder}/<class>/<video>; point --data at the folder that holds {root.name}"
         )
     names = class_list(root, split)
     if classes is not None and len(names) != classes:

@@ -47,7 +47,7 @@ class Watched(Generic[Item, Result]):
         try:
             result: Result | Failure = self.pipe.recv()
         except (EOFError, OSError):
-            self.end()
+            self.process.join(1)  # else it may not have its status yet
             yield self.given_up(f"the process that read it died with status {self.process.exitcode}")
             return
         self.ready = True
