@@ -38,6 +38,7 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
     from tqdm import tqdm
 
     from ablations import catalogue
+    from nlrepro.runs.place import Machine
     from nlrepro.runs.runner import run
 
     job = catalogue.job(arguments.key, arguments.seed, profile)
@@ -53,6 +54,7 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
             profile,
             tables=job.tables,
             place=catalogue.place(arguments),
+            machine=Machine(devices=arguments.devices, nodes=arguments.nodes),
             report=show,
         )
     print(f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos")
@@ -88,18 +90,14 @@ def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
 
 def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
     root = arguments.data / profile.data.root
-    if arguments.action == "make":
-        from nlrepro.data.synthetic import make
-
-        if profile.generator is None:
-            raise BadInput(
-                f"the profile {profile.name!r} reads videos of your own from {root}; `data make` is for mini and smoke"
-            )
-        make(profile.generator, root, arguments.jobs)
-    elif profile.generator is None:
+    if profile.generator is None:
         from nlrepro.data.survey import survey
 
         survey(profile, root, arguments.data / "cache", arguments.jobs)
+    elif arguments.action == "make":
+        from nlrepro.data.synthetic import make
+
+        make(profile.generator, root, arguments.jobs)
     else:
         from nlrepro.data.check import check
 
@@ -129,6 +127,8 @@ def parser() -> argparse.ArgumentParser:
     one = verb("run", do_run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
     one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
     one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--devices", type=positive, default=1, help="GPUs, or processes without one, on each node (default: 1)")
+    one.add_argument("--nodes", type=positive, default=1, help="machines (default: 1)")
     many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
@@ -138,10 +138,12 @@ def parser() -> argparse.ArgumentParser:
     )
     tables(public)
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
+    for sub in (one, many):
+        sub.add_argument("--steps", type=positive, help="a dry run of so many steps of two clips, which no table shows")
     for sub in (many, public):
         sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))
-    data = verb("data", do_data, "make the generated videos, or check a tree of videos", "make --jobs 2")
+    data = verb("data", do_data, "make the generated videos, or check a tree of videos; of real ones both check", "make --jobs 2")
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
@@ -152,7 +154,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one verb; what a user can mend is told in one line, with exit status 2."""
     arguments = parser().parse_args(words)
     try:
-        arguments.do(arguments, profiles.load(arguments.profile))
+        profile = profiles.load(arguments.profile)
+        steps = getattr(arguments, "steps", None)
+        arguments.do(arguments, profiles.dry(profile, steps) if steps else profile)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -63,7 +63,7 @@ class TrainBatches(Batches):
 
 
 class TestBatches(Batches):
-    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: its middle), each in all framings."""
+    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: its middle), in all framings."""
 
     def __init__(
         self,
