@@ -235,6 +235,14 @@ def test_a_class_has_one_number_in_all_splits_and_spellings(tmp_path: Path) -> N
     assert val.notes == ("1 of 3 classes have no video in val, such as ['abseiling']",)
 
 
+def test_a_class_has_one_number_when_only_one_split_has_a_csv(tmp_path: Path) -> None:
+    annotate(tmp_path / "val.csv", {IDS[0]: "abseiling", IDS[1]: "yoga"})
+    plant(tmp_path, "train/yoga/a.mp4", "train/zumba/b.mp4", f"val/yoga/{IDS[1]}.mp4")
+    train, val = listing(tmp_path, "train"), listing(tmp_path, "val")
+    assert train.tree.classes == val.tree.classes == ("abseiling", "yoga", "zumba")
+    assert (train.tree.labels, val.tree.labels) == ((1, 2), (1,))
+
+
 @pytest.mark.parametrize("csv", ["val.csv", "validate.csv", "annotations/val.csv"])
 def test_a_csv_says_which_classes_and_videos_there_are(tmp_path: Path, csv: str) -> None:
     rows = {IDS[0]: "petting cat", IDS[1]: "petting cat", IDS[2]: "zumba", IDS[3]: "yoga", IDS[4]: "zumba"}
