@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from touchy import touchy
+from touchy import process, touchy
 
 from ablations.__main__ import main
 from nlrepro import profile as profiles
@@ -19,6 +19,7 @@ from nlrepro.data.kinetics import frame_step, listing
 from nlrepro.data.probe import Facts, examine
 from nlrepro.data.survey import splits, survey_split
 from nlrepro.data.videos import Tree
+from nlrepro.data.watched import watched
 from nlrepro.errors import BadInput
 
 IDS = [f"abcdefghi-{i}" for i in range(10)]
@@ -334,6 +335,14 @@ def test_no_file_stops_a_check_and_a_second_one_looks_at_what_may_have_changed(
     assert opened(root) == ["3", "empty", "fail", "new"]
     assert second["b/3.mp4"].fps == 25
     assert set(second) == {"a/1.mp4", "a/new.mp4", "b/2.mp4", "b/3.mp4", "b/empty.mp4", "b/fail.mp4"}
+
+
+def test_a_process_is_replaced_before_it_grows(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlrepro.data.watched.LIFE", 2)
+    plant(tmp_path, *[f"val/a/{i}.mp4" for i in range(5)], source=good / "h264.mp4")
+    processes = dict(watched(process, range(5), 1, 2.0))
+    assert sorted(list(processes.values()).count(p) for p in set(processes.values())) == [1, 2, 2]
+    assert len(survey_split(tmp_path, "val", tmp_path / "cache", 1)) == 5
 
 
 def test_a_check_that_was_cut_off_goes_on_where_it_was(good: Path, tmp_path: Path) -> None:
