@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from touchy import touchy
+from touchy import process, touchy
 
 from ablations.__main__ import main
 from nlrepro import profile as profiles
@@ -19,6 +19,7 @@ from nlrepro.data.kinetics import frame_step, listing
 from nlrepro.data.probe import Facts, examine
 from nlrepro.data.survey import splits, survey_split
 from nlrepro.data.videos import Tree
+from nlrepro.data.watched import watched
 from nlrepro.errors import BadInput
 
 IDS = [f"abcdefghi-{i}" for i in range(10)]
@@ -235,6 +236,14 @@ def test_a_class_has_one_number_in_all_splits_and_spellings(tmp_path: Path) -> N
     assert val.notes == ("1 of 3 classes have no video in val, such as ['abseiling']",)
 
 
+def test_a_class_has_one_number_when_only_one_split_has_a_csv(tmp_path: Path) -> None:
+    annotate(tmp_path / "val.csv", {IDS[0]: "abseiling", IDS[1]: "yoga"})
+    plant(tmp_path, "train/yoga/a.mp4", "train/zumba/b.mp4", f"val/yoga/{IDS[1]}.mp4")
+    train, val = listing(tmp_path, "train"), listing(tmp_path, "val")
+    assert train.tree.classes == val.tree.classes == ("abseiling", "yoga", "zumba")
+    assert (train.tree.labels, val.tree.labels) == ((1, 2), (1,))
+
+
 @pytest.mark.parametrize("csv", ["val.csv", "validate.csv", "annotations/val.csv"])
 def test_a_csv_says_which_classes_and_videos_there_are(tmp_path: Path, csv: str) -> None:
     rows = {IDS[0]: "petting cat", IDS[1]: "petting cat", IDS[2]: "zumba", IDS[3]: "yoga", IDS[4]: "zumba"}
@@ -326,6 +335,14 @@ def test_no_file_stops_a_check_and_a_second_one_looks_at_what_may_have_changed(
     assert opened(root) == ["3", "empty", "fail", "new"]
     assert second["b/3.mp4"].fps == 25
     assert set(second) == {"a/1.mp4", "a/new.mp4", "b/2.mp4", "b/3.mp4", "b/empty.mp4", "b/fail.mp4"}
+
+
+def test_a_process_is_replaced_before_it_grows(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nlrepro.data.watched.LIFE", 2)
+    plant(tmp_path, *[f"val/a/{i}.mp4" for i in range(5)], source=good / "h264.mp4")
+    processes = dict(watched(process, range(5), 1, 2.0))
+    assert sorted(list(processes.values()).count(p) for p in set(processes.values())) == [1, 2, 2]
+    assert len(survey_split(tmp_path, "val", tmp_path / "cache", 1)) == 5
 
 
 def test_a_check_that_was_cut_off_goes_on_where_it_was(good: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A look at a file that may hang or die; apart from its test, whose imports every process would pay for."""
+"""Work for processes, some of which hangs or dies; apart from its test, whose imports every process would pay for."""
 
 import os
 import time
@@ -19,3 +19,8 @@ def touchy(folder: Path, video: str) -> Facts:
     if name == "fail":
         raise OSError("the disk is gone")
     return examine(folder, video)
+
+
+def process(item: int) -> int:
+    """The id of the process that works on the item."""
+    return os.getpid()

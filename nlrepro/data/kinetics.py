@@ -36,9 +36,7 @@ def listing(root: Path, split: str, classes: int | None = None) -> Listing:
     """
     folder = root / split
     if not folder.is_dir():
-        raise BadInput(
-            f"no folder {folder}; expected {folder}/<class>/<video>; point --data at the folder that holds {root.name}"
-        )
+        raise BadInput(f"no folder {folder}; expected {folder}/<class>/<video>; point --data at the folder above {root.name}")
     names = class_list(root, split)
     if classes is not None and len(names) != classes:
         raise BadInput(f"{root} has {len(names)} classes where the profile says {classes}; is a part of it missing?")
@@ -56,12 +54,16 @@ def listing(root: Path, split: str, classes: int | None = None) -> Listing:
 
 
 def class_list(root: Path, split: str) -> tuple[str, ...]:
-    """Sorted names of the classes of all splits: of the CSVs if this split has one, else of the folders."""
-    splits = sorted({*SPLITS, split})
-    if annotation_file(root, split):
-        files = {name: path for name in splits if (path := annotation_file(root, name))}
-        return tuple(sorted({label for name, path in files.items() for label in read_annotations(path, name).values()}))
-    return tuple(sorted({class_name(path.name) for name in splits for path in class_folders(root / name)}))
+    """Sorted names of the classes of all splits, so that they agree on the numbers."""
+    return tuple(sorted(set().union(*(classes_of(root, name) for name in {*SPLITS, split}))))
+
+
+def classes_of(root: Path, split: str) -> set[str]:
+    """The class names of one split: of its CSV, or else of its folders."""
+    csv = annotation_file(root, split)
+    if csv:
+        return set(read_annotations(csv, split).values())
+    return {class_name(path.name) for path in class_folders(root / split)}
 
 
 def class_folders(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 START = 120.0  # seconds that a process may take to start: its imports may come from a slow disk
+LIFE = 1000  # items after which a process is replaced: one that reads videos grows by about 30 MB in that time
 TICK = 0.1  # seconds between two looks at the clock
 
 
@@ -34,9 +35,11 @@ class Watched(Generic[Item, Result]):
         other.close()  # so that the end of the process closes the pipe
         self.item: Item | None = None
         self.ready, self.since = False, time.monotonic()
+        self.handed = 0
 
     def hand(self, item: Item) -> None:
         self.item, self.ready, self.since = item, False, time.monotonic()
+        self.handed += 1
         self.pipe.send(item)
 
     def overdue(self, limit: float) -> bool:
@@ -107,7 +110,7 @@ def watched(
                     yield from worker.answer()
                 elif worker.overdue(limit):
                     yield worker.given_up(f"timed out after {limit:g} seconds")
-                if worker.ready and waiting:
+                if worker.ready and waiting and worker.handed < LIFE:
                     worker.hand(waiting.popleft())
                 elif worker.ready or worker.ended:
                     worker.end()
