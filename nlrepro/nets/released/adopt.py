@@ -34,9 +34,11 @@ def adopt(blobs: dict[str, Tensor], net: VideoResNet, naming: Source, file: str)
     for name, ours in net.state_dict().items():
         peer = theirs(naming, name)
         if name.endswith("num_batches_tracked"):
-            state[name] = torch.zeros_like(ours)
+            state[name] = torch.zeros(ours.shape, dtype=ours.dtype)
         elif affine and "running_" in name:
-            state[name] = torch.full_like(ours, 0 if name.endswith("running_mean") else 1 - EPSILON)
+            state[name] = torch.full(ours.shape, 0.0 if name.endswith("running_mean") else 1 - EPSILON)
+        elif naming == "mmaction2" and name.endswith("w_z.bias"):
+            state[name] = torch.zeros(ours.shape, dtype=ours.dtype)  # mmcv's has none, for a batch normalisation follows
         elif peer not in blobs:
             raise BadInput(f"{file} lacks {peer}, of shape {tuple(ours.shape)}, which {net.spec.name} needs; is it of this net?")
         else:

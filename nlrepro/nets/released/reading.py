@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -59,15 +60,15 @@ def arrays(content: bytes, path: Path) -> Any:
 
 
 def checkpoint(content: bytes, path: Path) -> Any:
-    """What a file of torch holds, by torch's own restricted reader; its messages name the offending global."""
+    """What a file of torch holds, by torch's own restricted reader."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise anything
-        text = " ".join(str(error).split())
-        reason = text.split("WeightsUnpickler error:")[-1].strip()[:200]
-        raise BadInput(f"{path} is refused by torch.load(weights_only=True): {reason or type(error).__name__}") from None
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it names {named[1]}, which weights do not need" if named else "it is damaged or no such file"
+        raise BadInput(f"{path} is refused by torch.load(weights_only=True): {reason}; get it from its source again") from None
 
 
 def as_tensor(value: Any, label: str) -> Tensor:
