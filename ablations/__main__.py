@@ -109,7 +109,7 @@ def do_weights(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from nlrepro.runs.released import import_weights
 
-    spec = catalogue.job(arguments.key, 0).spec
+    spec = catalogue.spec(arguments.key)
     adopted = import_weights(arguments.file, arguments.source, spec, profile, arguments.out)
     print(f"{arguments.out}: {spec.key} of {len(adopted.used)} blobs of {arguments.file.name}; {len(adopted.left)} left over")
     for name in adopted.left:

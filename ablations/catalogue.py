@@ -14,7 +14,7 @@ from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.runs.place import Place
 from nlrepro.runs.sweep import Job, with_parents
-from nlrepro.spec import RunSpec
+from nlrepro.spec import DEPTHS, NetSpec, RunSpec
 
 
 def chosen(names: Iterable[str]) -> list[type[Ablation]]:
@@ -64,6 +64,19 @@ def job(key: str, seed: int, profile: Profile) -> Job:
         BadInput: no table has such a run.
     """
     known = {job.spec.key: job for job in with_parents(jobs(TABLES.values(), [seed]), profile)}
+    if key not in known:
+        raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
+    return known[key]
+
+
+def spec(key: str) -> RunSpec:
+    """What to run by its key, stills included also where a profile does not train them.
+
+    Raises:
+        BadInput: no table has such a run.
+    """
+    stills = [RunSpec(net=NetSpec(depth=depth), clip="still") for depth in DEPTHS]
+    known = {spec.key: spec for spec in (*specs(TABLES.values()), *stills)}
     if key not in known:
         raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]

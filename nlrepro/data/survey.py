@@ -27,8 +27,8 @@ Look = Callable[[Path, str], Facts]  # of nlrepro.data.probe.examine
 
 
 def splits(profile: Profile) -> dict[str, int]:
-    """The splits of videos -> number of classes. The paper's stills are ImageNet's, not frames of these videos."""
-    moving = [clips for kind, clips in profile.clips.items() if kind != "still"]
+    """The splits of videos -> number of classes."""
+    moving = profile.clips.values()
     return {split: clips.classes for clips in moving for split in (clips.train, clips.val, clips.test)}
 
 

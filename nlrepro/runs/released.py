@@ -18,6 +18,7 @@ from nlrepro.profile import Profile
 from nlrepro.runs.place import save_whole
 from nlrepro.spec import RunSpec
 
+IMAGENET_CLASSES = 1000
 IMAGENET = {50: ResNet50_Weights, 101: ResNet101_Weights}
 
 
@@ -27,15 +28,14 @@ def net(source: Source, spec: RunSpec, profile: Profile) -> VideoResNet:
     Raises:
         BadInput: the source has released no such net, or one that this project's cannot be.
     """
-    clips = profile.clips[spec.clip]
     if source != "torchvision":
-        return ReleasedResNet(spec, profile.net, clips, source)
+        return ReleasedResNet(spec, profile.net, profile.clips[spec.clip], source)
     if spec.clip != "still":
         raise BadInput(
             f"torchvision's weights are of still images, got the key {spec.key}; use --key r{spec.net.depth}-c2d-still, "
             "from which runs start, inflating them for I3D"
         )
-    return VideoResNet(spec.net, profile.net, clips.classes)
+    return VideoResNet(spec.net, profile.net, IMAGENET_CLASSES)
 
 
 def import_weights(file: Path, source: Source, spec: RunSpec, profile: Profile, out: Path) -> Adopted:
