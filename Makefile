@@ -16,7 +16,7 @@ OPTIONS := --profile $(PROFILE) --data $(DATA)
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) ONLY='$(ONLY)' JOBS=$(JOBS) DATA=$(DATA)"
+	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) ONLY='$(ONLY)' JOBS=$(JOBS) DATA=$(DATA) STEPS=$(STEPS)"
 
 setup: .venv/ready  ## make the virtual environment (again only when its inputs change)
 
@@ -39,12 +39,12 @@ tables:  ## all seven; a run that tables share is trained once
 
 table2a table2b table2c table2d table2e table2f table2g: table%: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep $* $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)'
+	$(CLI) sweep $* $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(if $(STEPS),--steps $(STEPS))
 	$(CLI) report $* --profile $(PROFILE)
 
 tables: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep all $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)'
+	$(CLI) sweep all $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(if $(STEPS),--steps $(STEPS))
 	$(CLI) report all --profile $(PROFILE)
 
 report: .venv/ready  ## every table, figure and verdict from the records that exist; trains nothing

@@ -1,4 +1,4 @@
-"""The command line: list | run | sweep | report | publish | cost | data; each has --help with an example."""
+"""The command line: list | run | sweep | report | publish | cost | data | weights; each has --help with an example."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
+from nlrepro.nets.released.names import SOURCES
 from nlrepro.profile import Profile
 
 
@@ -38,9 +39,10 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
     from tqdm import tqdm
 
     from ablations import catalogue
+    from nlrepro.runs.place import Machine
     from nlrepro.runs.runner import run
 
-    job = catalogue.job(arguments.key, arguments.seed)
+    job = catalogue.job(arguments.key, arguments.seed, profile)
     with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps") as bar:
 
         def show(step: int) -> None:
@@ -53,6 +55,7 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
             profile,
             tables=job.tables,
             place=catalogue.place(arguments),
+            machine=Machine(devices=arguments.devices, nodes=arguments.nodes),
             report=show,
         )
     print(f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos")
@@ -88,18 +91,29 @@ def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
 
 def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
     root = arguments.data / profile.data.root
-    if arguments.action == "make":
+    if profile.generator is None:
+        from nlrepro.data.survey import survey
+
+        survey(profile, root, arguments.data / "cache", arguments.jobs)
+    elif arguments.action == "make":
         from nlrepro.data.synthetic import make
 
-        if profile.generator is None:
-            raise BadInput(
-                f"the profile {profile.name!r} reads videos of your own from {root}; `data make` is for mini and smoke"
-            )
         make(profile.generator, root, arguments.jobs)
     else:
         from nlrepro.data.check import check
 
         check(profile, root, arguments.jobs)
+
+
+def do_weights(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
+    from nlrepro.runs.released import import_weights
+
+    spec = catalogue.spec(arguments.key)
+    adopted = import_weights(arguments.file, arguments.source, spec, profile, arguments.out)
+    print(f"{arguments.out}: {spec.key} of {len(adopted.used)} blobs of {arguments.file.name}; {len(adopted.left)} left over")
+    for name in adopted.left:
+        print(f"  left over: {name}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -125,6 +139,8 @@ def parser() -> argparse.ArgumentParser:
     one = verb("run", do_run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
     one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
     one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--devices", type=positive, default=1, help="GPUs, or processes without one, on each node (default: 1)")
+    one.add_argument("--nodes", type=positive, default=1, help="machines (default: 1)")
     many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
@@ -134,13 +150,28 @@ def parser() -> argparse.ArgumentParser:
     )
     tables(public)
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
+    for sub in (one, many):
+        sub.add_argument("--steps", type=positive, help="a dry run of so many steps of two clips, which no table shows")
     for sub in (many, public):
         sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))
-    data = verb("data", do_data, "make the generated videos, or check a tree of videos", "make --jobs 2")
+    data = verb("data", do_data, "make the generated videos, or check a tree of videos; of real ones both check", "make --jobs 2")
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
+    released = verb(
+        "weights",
+        do_weights,
+        "released weights -> a state of this project's net, with a note of where it came from",
+        "import i3d_nonlocal_32x2_IN_pretrain_400k.pkl --source caffe2 --key r50-i3d-3x1x1-nl-5-block-embedded-spacetime "
+        "--out nl-i3d.pt",
+        profile="paper",
+    )
+    released.add_argument("action", choices=("import",))
+    released.add_argument("file", type=Path, metavar="FILE", help="what the source released: .pkl, .pyth or .pth")
+    released.add_argument("--source", choices=SOURCES, required=True)
+    released.add_argument("--key", required=True, help="the run key of the file's net; `list` shows them")
+    released.add_argument("--out", type=Path, required=True, help="the state to write; OUT.json is the note")
     return main
 
 
@@ -148,7 +179,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one verb; what a user can mend is told in one line, with exit status 2."""
     arguments = parser().parse_args(words)
     try:
-        arguments.do(arguments, profiles.load(arguments.profile))
+        profile = profiles.load(arguments.profile)
+        steps = getattr(arguments, "steps", None)
+        arguments.do(arguments, profiles.dry(profile, steps) if steps else profile)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -14,7 +14,7 @@ from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.runs.place import Place
 from nlrepro.runs.sweep import Job, with_parents
-from nlrepro.spec import RunSpec
+from nlrepro.spec import DEPTHS, NetSpec, RunSpec
 
 
 def chosen(names: Iterable[str]) -> list[type[Ablation]]:
@@ -57,13 +57,26 @@ def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
     return [job.spec for job in jobs(axes, [0])]
 
 
-def job(key: str, seed: int) -> Job:
+def job(key: str, seed: int, profile: Profile) -> Job:
     """One run by its key, warm starts included.
 
     Raises:
         BadInput: no table has such a run.
     """
-    known = {job.spec.key: job for job in with_parents(jobs(TABLES.values(), [seed]))}
+    known = {job.spec.key: job for job in with_parents(jobs(TABLES.values(), [seed]), profile)}
+    if key not in known:
+        raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
+    return known[key]
+
+
+def spec(key: str) -> RunSpec:
+    """What to run by its key, stills included also where a profile does not train them.
+
+    Raises:
+        BadInput: no table has such a run.
+    """
+    stills = [RunSpec(net=NetSpec(depth=depth), clip="still") for depth in DEPTHS]
+    known = {spec.key: spec for spec in (*specs(TABLES.values()), *stills)}
     if key not in known:
         raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]
@@ -72,7 +85,7 @@ def job(key: str, seed: int) -> Job:
 def listing(axes: Iterable[type[Ablation]], profile: Profile, results: Path) -> list[str]:
     """A line a run: key, tables, parent, recorded seeds; stale records are told apart."""
     found: dict[str, list[str]] = {}
-    specs = [job.spec for job in with_parents(jobs(axes, [0]))]
+    specs = [job.spec for job in with_parents(jobs(axes, [0]), profile)]
     for spec in specs:
         for path in sorted((results / "records" / profile.name / spec.key).glob("seed*.json")):
             record = records.read(path)
@@ -82,7 +95,7 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, results: Path) -> 
         {
             "key": [spec.key for spec in specs],
             "tables": [" ".join(tables_of(spec)) or "warm start" for spec in specs],
-            "parent": [spec.parent.key if spec.parent else "--" for spec in specs],
+            "parent": [parent.key if (parent := profile.parent(spec)) else "--" for spec in specs],
             "seeds": [", ".join(found.get(spec.key, [])) or "--" for spec in specs],
         }
     )

@@ -4,6 +4,8 @@ Nothing here is code: the three profiles take the same path through the program.
 """
 
 import tomllib
+from dataclasses import replace
+from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro.errors import BadInput
-from nlrepro.spec import Clip
+from nlrepro.spec import Clip, RunSpec
 
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nets/)
 
@@ -103,6 +105,34 @@ class Recipe:
     validate_every: int  # steps between two points of the curve
     validate_videos: int  # videos of the validation split that a point looks at, evenly spaced
 
+    def scaled(self, part: Fraction) -> "Recipe":
+        """A part of the batch, at that part of the learning rate, for as many clips (linear scaling, Goyal et al. 2017)."""
+        batch = max(int(self.batch * part), 1)
+        part = Fraction(batch, self.batch)
+        return replace(
+            self,
+            batch=batch,
+            lr=float(self.lr * part),
+            steps=int(self.steps / part),
+            milestones=tuple(int(step / part) for step in self.milestones),
+            validate_every=int(self.validate_every / part),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Real:
+    """What real videos need besides: they have all sizes and frame rates, and too many clips for one device.
+
+    The rest of what the paper's text and its released code do differently follows from `net.architecture`: release tests three
+    crops where the text tests whole frames, trains with Nesterov's momentum, does not decay the parameters of normalisation
+    and measures its statistics again before the test ("precise BN").
+    """
+
+    train_sides: tuple[int, int]  # range of a training video's shorter side, pixels
+    test_side: int  # shorter side of a test video, pixels
+    devices: int  # over which the recipes spread their batches; fewer make smaller steps, and more of them
+    precise_batches: int  # of precise BN
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Profile:
@@ -111,7 +141,32 @@ class Profile:
     clips: dict[Clip, Clips]
     net: Geometry
     recipes: dict[Clip, Recipe]
-    generator: Generator | None = None
+    generator: Generator | None = None  # of the videos that the project makes itself
+    real: Real | None = None  # for videos that it does not
+    dry_run: bool = False
+
+    @property
+    def release(self) -> bool:
+        return self.net.architecture == "release"
+
+    def recipe(self, spec: RunSpec, devices: int) -> Recipe:
+        """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule."""
+        recipe = self.recipes[spec.clip]
+        return recipe.scaled(Fraction(devices, self.real.devices)) if self.real and not self.dry_run else recipe
+
+    def parent(self, spec: RunSpec) -> RunSpec | None:
+        """The run that `spec` starts from; nets for real videos start from ImageNet weights where others train on stills."""
+        return None if self.real and spec.clip == "short" else spec.parent
+
+
+def dry(profile: Profile, steps: int) -> Profile:
+    """The whole way in `steps` steps of two clips, and two clips a test video: a trial of machine and data, with its own name."""
+    short = {
+        kind: replace(recipe, steps=steps, batch=2, milestones=(), validate_every=steps, validate_videos=2)
+        for kind, recipe in profile.recipes.items()
+    }
+    data = replace(profile.data, views=min(profile.data.views, 2))
+    return replace(profile, name=f"{profile.name}-dry-run", recipes=short, data=data, dry_run=True)
 
 
 def names() -> list[str]:

@@ -29,6 +29,8 @@ class Metrics:
     videos: int
     views: int
     ranks: str
+    clip_top1: float | None = None  # percent of single views that are right, where a video has several
+    listed: int | None = None  # videos that the split should have, where some may be missing or unusable
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -75,6 +77,7 @@ class Record:
 
 def fingerprint(spec: RunSpec, profile: Profile) -> str:
     """Changes with anything that the result depends on: the spec, its part of the profile, and the same of its parents."""
+    parent = profile.parent(spec)
     parts: dict[str, Any] = {
         "spec": asdict(spec),
         "clips": asdict(profile.clips[spec.clip]),
@@ -82,8 +85,10 @@ def fingerprint(spec: RunSpec, profile: Profile) -> str:
         "data": asdict(profile.data),
         "net": asdict(profile.net),
         "generator": asdict(profile.generator) if profile.generator else None,
-        "parent": fingerprint(spec.parent, profile) if spec.parent else None,
+        "parent": fingerprint(parent, profile) if parent else None,
     }
+    if profile.real:
+        parts["real"] = asdict(profile.real)
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 

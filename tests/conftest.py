@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import av  # noqa: F401  # before decord, whose libvpx can only decode: else av could not write the tests' webm files
 import pytest
 
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself

@@ -10,11 +10,12 @@ from conftest import command
 from ablations import TABLES
 from ablations.__main__ import main
 from ablations.catalogue import jobs
+from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.runs.sweep import with_parents
 
 SMOKE = ("--profile", "smoke")
-KEYS = [job.spec.key for job in with_parents(jobs(TABLES.values(), [0]))]
+KEYS = [job.spec.key for job in with_parents(jobs(TABLES.values(), [0]), profiles.load("smoke"))]
 OUTSIDE = pytest.mark.usefixtures("elsewhere")
 
 
@@ -36,7 +37,7 @@ def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data"):
+    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights"):
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0

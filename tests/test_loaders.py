@@ -26,7 +26,7 @@ def test_batches_resumed_are_the_undisturbed_ones_from_there(recipe: Recipe, any
 
 
 def test_each_epoch_sees_every_video_once(recipe: Recipe) -> None:
-    draws = [video for batch in TrainBatches(7, recipe, 3, True) for video, _ in batch]
+    draws = [video for batch in TrainBatches(7, recipe, 3, True) for video, *_ in batch]
     epochs = [draws[i : i + 7] for i in range(0, 35, 7)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 5  # each in an order of its own
@@ -51,20 +51,20 @@ def test_a_longer_recipe_begins_as_the_shorter_one_in_videos(recipe: Recipe) -> 
 
 
 def test_places_are_anywhere_in_training_or_the_middle(recipe: Recipe) -> None:
-    anywhere = [where for batch in TrainBatches(7, recipe, 3, True) for _, where in batch]
+    anywhere = [where for batch in TrainBatches(7, recipe, 3, True) for _, where, _ in batch]
     assert all(0 <= where < 1 for where in anywhere)
     assert len(set(anywhere)) == len(anywhere)
-    assert {where for batch in TrainBatches(7, recipe, 3, False) for _, where in batch} == {0.5}
+    assert {where for batch in TrainBatches(7, recipe, 3, False) for _, where, _ in batch} == {0.5}
 
 
 @pytest.mark.parametrize(("views", "batch", "places"), [(1, 4, [0.5]), (2, 5, [0, 1]), (3, 7, [0, 0.5, 1]), (10, 4, None)])
 def test_every_video_is_tested_exactly_views_times(views: int, batch: int, places: list[float] | None) -> None:
     batches = list(EvenBatches(7, views, batch))
     draws = [draw for part in batches for draw in part]
-    assert Counter(video for video, _ in draws) == dict.fromkeys(range(7), views)
-    assert [video for video, _ in draws[::views]] == list(range(7))
+    assert Counter(video for video, *_ in draws) == dict.fromkeys(range(7), views)
+    assert [video for video, *_ in draws[::views]] == list(range(7))
     assert len(EvenBatches(7, views, batch)) == len(batches)
     assert all(len(part) % views == 0 for part in batches)  # a video's views stay together
     assert all(len(part) <= max(batch, views) for part in batches)
     if places:
-        assert [where for _, where in draws[:views]] == places
+        assert [where for _, where, _ in draws[:views]] == places

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from ablations import TABLES, Ablation
 from ablations.catalogue import jobs
+from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.runs.sweep import with_parents
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec
@@ -112,11 +113,11 @@ def hooks(module: type[VideoClassifier]) -> dict[str, object]:
     return {name: value for name, value in own.items() if name not in describe and not name.startswith(("__", "_abc"))}
 
 
-def test_runs_of_one_key_are_trained_by_the_same_hooks_whichever_table_asks() -> None:
+def test_runs_of_one_key_are_trained_by_the_same_hooks_whichever_table_asks(smoke: Profile) -> None:
     """Also as somebody's parent: the record must not depend on which table was swept first."""
     found: dict[str, dict[str, object]] = {}
     for axis in TABLES.values():
-        for job in with_parents(jobs([axis], [0])):
+        for job in with_parents(jobs([axis], [0]), smoke):
             assert found.setdefault(job.spec.key, hooks(job.module)) == hooks(job.module), (job.spec.key, axis.__name__)
 
 
@@ -135,8 +136,8 @@ def test_hooks_tell_apart_what_trains_and_what_describes() -> None:
     assert list(hooks(Trains)) == ["on_train_start"]
 
 
-def test_parents_come_first_and_every_run_once() -> None:
-    ordered = with_parents(jobs([*TABLES.values(), *TABLES.values()], [0, 1]))
+def test_parents_come_first_and_every_run_once(smoke: Profile) -> None:
+    ordered = with_parents(jobs([*TABLES.values(), *TABLES.values()], [0, 1]), smoke)
     names = [(job.spec.key, job.seed) for job in ordered]
     assert len(set(names)) == len(names)
     for i, job in enumerate(ordered):

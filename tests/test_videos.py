@@ -170,44 +170,24 @@ def test_a_cache_folder_that_cannot_be_written_is_named(task: Generator, smoke: 
 
 
 @pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
-def test_a_clip_lies_where_it_is_asked(task: Generator, smoke: Profile, tmp_path: Path, frames: int, stride: int) -> None:
+def test_a_clip_lies_where_it_is_asked(task: Generator, tmp_path: Path, frames: int, stride: int) -> None:
     index = Tree.index(tree(tmp_path / "train", task), 2)
     videos = np.arange(4 * 10, dtype=np.uint8).reshape(4, 10, 1, 1, 1)  # a frame's value is 10 video + time
-    clips = ClipDataset(index, smoke.data, Clips(frames=frames, stride=stride, classes=2, anywhere=True), videos)
+    clips = ClipDataset(index, Clips(frames=frames, stride=stride, classes=2, anywhere=True), videos)
     latest = 10 - (frames - 1) * stride - 1
     for where, first in ((0.0, 0), (1.0, latest), (0.5, round(latest / 2))):
         assert clips.clip(2, where).ravel().tolist() == [20 + first + stride * i for i in range(frames)]
-    batch, labels = clips.__getitems__([(3, 0.0), (0, 1.0)])
+    batch, labels = clips.__getitems__([(3, 0.0, None), (0, 1.0, None)])
     assert batch.shape == (2, frames, 1, 1, 1)
     assert labels.tolist() == [1, 0]
     assert batch[0].ravel().tolist()[0] == 30
     assert len(clips) == 4
 
 
-@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
-def test_clips_from_the_files_are_those_from_the_cache(
-    task: Generator, smoke: Profile, tmp_path: Path, frames: int, stride: int
-) -> None:
-    index = Tree.index(tree(tmp_path / "train", task), 2)
-    asked = [(video, where) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
-    kind = Clips(frames=frames, stride=stride, classes=2, anywhere=True)
-    cached = ClipDataset(index, smoke.data, kind, decoded(index, smoke.data, tmp_path / "cache"))
-    batch, labels = ClipDataset(index, smoke.data, kind).__getitems__(asked)
-    assert batch.equal(cached.__getitems__(asked)[0])
-    assert labels.equal(cached.__getitems__(asked)[1])
-
-
-def test_a_file_too_short_for_a_clip_is_named(task: Generator, smoke: Profile, tmp_path: Path) -> None:
-    index = Tree.index(tree(tmp_path / "train", task), 2)
-    kind = Clips(frames=6, stride=2, classes=2, anywhere=True)
-    with pytest.raises(BadInput, match=r"a/1.mp4 has 10 frames, a clip needs 11"):
-        ClipDataset(index, smoke.data, kind).clip(1, 0.0)
-
-
-def test_videos_shorter_than_a_clip_are_refused(task: Generator, smoke: Profile, tmp_path: Path) -> None:
+def test_videos_shorter_than_a_clip_are_refused(task: Generator, tmp_path: Path) -> None:
     index = Tree.index(tree(tmp_path / "train", task), 2)
     with pytest.raises(BadInput, match=r"have 10 frames, a clip needs 11"):
-        ClipDataset(index, smoke.data, Clips(frames=6, stride=2, classes=2, anywhere=True), np.zeros((4, 10, 1, 1, 1), np.uint8))
+        ClipDataset(index, Clips(frames=6, stride=2, classes=2, anywhere=True), np.zeros((4, 10, 1, 1, 1), np.uint8))
 
 
 def test_check_names_every_unusable_video(data: Path, smoke: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ A tree is `<root>/<split>/<class>/<id>.mp4`. A clip is a (T, H, W, 3) uint8 arra
 """
 
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -140,36 +141,27 @@ def fill(path: Path, tree: Tree, size: int, jobs: int) -> None:
 
 
 class ClipDataset(Dataset[tuple[torch.Tensor, int]]):
-    """Clips of a split, from decoded `frames` or, without them, from the files themselves.
+    """Clips of a split out of its decoded `frames`.
 
-    A clip is asked for by (video, where): its first frame lies at the fraction `where` of the possible ones, 0 the video's begin,
-    1 the last that leaves room for the clip.
+    A clip is asked for by (video, where, ...): its first frame lies at the fraction `where` of the possible ones, 0 the video's
+    begin, 1 the last that leaves room for the clip.
     """
 
-    def __init__(self, tree: Tree, data: Data, clips: Clips, frames: Frames | None = None) -> None:
-        self.tree, self.data, self.clips, self.frames = tree, data, clips, frames
-        self.labels = np.asarray(tree.labels)
-        if frames is not None and frames.shape[1] < clips.span:
+    def __init__(self, tree: Tree, clips: Clips, frames: Frames) -> None:
+        self.tree, self.clips, self.frames = tree, clips, frames
+        self.labels = torch.tensor(tree.labels)
+        if frames.shape[1] < clips.span:
             raise BadInput(f"videos in {tree.folder} have {frames.shape[1]} frames, a clip needs {clips.span}")
 
     def __len__(self) -> int:
         return len(self.tree.videos)
 
-    def wanted(self, length: int, where: float) -> range:
-        """Indices of the clip's frames in a video of `length` frames."""
-        first = round(where * max(length - self.clips.span, 0))
-        return range(first, first + self.clips.span, self.clips.stride)
-
     def clip(self, video: int, where: float) -> Frames:
         """(T, H, W, 3) uint8."""
-        if self.frames is not None:
-            wanted = self.wanted(self.frames.shape[1], where)
-            return self.frames[video, wanted.start : wanted.stop : wanted.step]
-        path = self.tree.folder / self.tree.videos[video]
-        reader = open_video(path, self.data.size)
-        return read(reader, path, self.wanted(len(reader), where))
+        first = round(where * (self.frames.shape[1] - self.clips.span))
+        return self.frames[video, first : first + self.clips.span : self.clips.stride]
 
-    def __getitems__(self, asked: list[tuple[int, float]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitems__(self, asked: Sequence[tuple[int, float, object]]) -> tuple[torch.Tensor, torch.Tensor]:
         """A batch at once: clips (B, T, H, W, 3) uint8 and labels (B,)."""
-        clips = np.stack([self.clip(video, where) for video, where in asked])
-        return torch.from_numpy(clips), torch.from_numpy(self.labels[[video for video, _ in asked]])
+        clips = np.stack([self.clip(video, where) for video, where, _ in asked])
+        return torch.from_numpy(clips), self.labels[[video for video, *_ in asked]]

@@ -151,19 +151,22 @@ class VideoResNet(nn.Module):
         return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
 
     def stem(self, clips: Tensor) -> tuple[Tensor, int]:
-        """conv1 and pool1: (B, 3, T, H, W) -> (B T', width, H', W') and T'."""
+        """conv1 and pool1: (B, 3, T, H, W) -> (B T'', width, H'', W'') and T''."""
         if self.spec.conv == "2d":
             clips = clips[:, :, :: self.geometry.stem_stride[0]]  # (B, 3, T', H, W): a 1 x k x k kernel's stride in time
         x = fold(clips).contiguous(memory_format=torch.channels_last)  # (B T, 3, H, W)
         x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
         frames = len(x) // len(clips)  # T'
         x = unfold(x, frames)  # (B, width, T', H', W')
+        x = self.pool1(x)  # (B, width, T'', H'', W'')
+        return fold(x), x.shape[2]
+
+    def pool1(self, x: Tensor) -> Tensor:
+        """Max pool after conv1: (B, C, T, H, W) -> (B, C, T', H', W')."""
         t, h, w = self.geometry.pool1_kernel
         if self.geometry.architecture == "release":
-            x = F.max_pool3d(x, (2, h, w), self.geometry.pool1_stride)  # (B, width, T', H'', W'')
-        else:
-            x = F.max_pool3d(x, (t, h, w), self.geometry.pool1_stride, (t // 2, h // 2, w // 2))  # (B, width, T', H'', W'')
-        return fold(x), x.shape[2]
+            return F.max_pool3d(x, (2, h, w), self.geometry.pool1_stride)  # (B, C, T', H', W')
+        return F.max_pool3d(x, (t, h, w), self.geometry.pool1_stride, (t // 2, h // 2, w // 2))  # (B, C, T', H', W')
 
     def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
         """Max pool over time after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""

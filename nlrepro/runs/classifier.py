@@ -1,15 +1,16 @@
 """`VideoClassifier`: what all seven axes share. Lightning trains it, torchmetrics measures it."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, distributed
+from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from nlrepro.data.framing import test_framings
 from nlrepro.nets.video_resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.record import Point
@@ -26,14 +27,16 @@ def percent(accuracy: Metric) -> float:
 class VideoClassifier(pl.LightningModule):
     """A net under a profile's recipe for the spec's kind of clip. What it does follows from (spec, profile, seed) alone."""
 
-    def __init__(self, spec: RunSpec, profile: Profile) -> None:
+    def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__()
         self.run_spec, self.profile = spec, profile
-        self.recipe, self.clips = profile.recipes[spec.clip], profile.clips[spec.clip]
+        self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
+        self.views = profile.data.views * (len(test_framings(profile.real, profile.release)) if profile.real else 1)
         self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
         self.val_accuracy = MulticlassAccuracy(self.clips.classes, average="micro")
         self.top1 = MulticlassAccuracy(self.clips.classes, average="micro")
         self.top5 = MulticlassAccuracy(self.clips.classes, top_k=5, average="micro")
+        self.clip_top1 = MulticlassAccuracy(self.clips.classes, average="micro")  # of single views
         self.train_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.curve: list[Point] = []
         self.ranks: list[int] = []
@@ -65,18 +68,30 @@ class VideoClassifier(pl.LightningModule):
     def test_step(self, batch: Batch, index: int) -> None:
         """Softmax scores averaged over the views of each video."""
         clips, labels = batch
-        views = self.profile.data.views
-        scores = self(clips).softmax(1).unflatten(0, (-1, views)).mean(1)  # (videos, classes)
-        truth = labels[::views]  # (videos,)
+        of_views = self(clips).softmax(1)  # (videos views, classes)
+        self.clip_top1.update(of_views, labels)
+        scores = of_views.unflatten(0, (-1, self.views)).mean(1)  # (videos, classes)
+        truth = labels[:: self.views]  # (videos,)
         self.top1.update(scores, truth)
         self.top5.update(scores, truth)
         self.test_loss.update(F.nll_loss(scores.log(), truth), len(truth))
         true_scores = scores.gather(1, truth[:, None])  # (videos, 1)
         self.ranks += (scores > true_scores).sum(1).tolist()
 
+    def all_ranks(self) -> list[int]:
+        """The ranks of all test videos in their order, of which process r of n has seen numbers r, r + n, ..."""
+        if not distributed.is_initialized():
+            return self.ranks
+        shares: list[list[int]] = [[] for _ in range(distributed.get_world_size())]
+        distributed.all_gather_object(shares, self.ranks)
+        ranks = [0] * sum(map(len, shares))
+        for number, share in enumerate(shares):
+            ranks[number :: len(shares)] = share
+        return ranks
+
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and its schedule, advanced every step."""
-        recipe, optimizer = self.recipe, self.optimizer(self.net.parameters())
+        recipe, optimizer = self.recipe, self.optimizer(self.groups())
         schedule: torch.optim.lr_scheduler.LRScheduler
         if recipe.schedule == "one-cycle":
             schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps)
@@ -84,10 +99,25 @@ class VideoClassifier(pl.LightningModule):
             schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def optimizer(self, parameters: Iterable[Tensor]) -> torch.optim.Optimizer:
+    @property
+    def released_recipe(self) -> bool:
+        """Whether training follows the authors' code where it differs from the text."""
+        return self.profile.real is not None and self.profile.release
+
+    def groups(self) -> list[dict[str, Any]]:
+        """All parameters; with the released recipe those of normalisation apart, which it does not decay."""
+        if not self.released_recipe:
+            return [{"params": list(self.net.parameters())}]
+        norms = [p for module in self.net.modules() if isinstance(module, _BatchNorm) for p in module.parameters()]
+        theirs = set(map(id, norms))
+        others = [p for p in self.net.parameters() if id(p) not in theirs]
+        return [{"params": others}, {"params": norms, "weight_decay": 0.0}]
+
+    def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         recipe = self.recipe
         if recipe.optimizer == "sgd":
-            return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay)
+            decay, nesterov = recipe.weight_decay, self.released_recipe
+            return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
         return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

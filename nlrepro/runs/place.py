@@ -29,7 +29,27 @@ class Place:
         return self.run(profile, spec, seed) / f"net-{records.fingerprint(spec, profile)}.pt"
 
 
-LOCAL = Place()
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which part of each batch, or of the test videos, a process takes: number `rank` of `of`."""
+
+    rank: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where a run computes: so many devices on each of so many nodes."""
+
+    devices: int = 1
+    nodes: int = 1
+
+    @property
+    def all(self) -> int:
+        return self.devices * self.nodes
+
+
+LOCAL, WHOLE, ONE = Place(), Share(), Machine()
 
 
 def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record | None:

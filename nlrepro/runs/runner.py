@@ -18,21 +18,19 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from nlrepro import record as records
-from nlrepro.data.videos import ClipDataset, Tree, decoded
-from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.nets.cost import cost
-from nlrepro.nets.weights import start_from
 from nlrepro.profile import Profile
 from nlrepro.record import Made, Metrics, Record
 from nlrepro.runs.classifier import VideoClassifier, percent
 from nlrepro.runs.dashboard import dashboard
-from nlrepro.runs.loaders import Loader, TestBatches, TrainBatches
-from nlrepro.runs.place import LOCAL, Place, finished, save_whole
+from nlrepro.runs.norms import measure_norms
+from nlrepro.runs.place import LOCAL, ONE, Machine, Place, finished, save_whole
+from nlrepro.runs.splits import Splits
+from nlrepro.runs.start import warm_start
 from nlrepro.spec import RunSpec
 
 VERSIONS = ("torch", "torchvision", "pytorch-lightning", "decord", "numpy")
-TEST_BATCH = 100  # clips; changes nothing but speed
 
 
 class Progress(Callback):
@@ -47,20 +45,18 @@ class Progress(Callback):
             self.told = time.monotonic()
 
 
-def dataset(split: str, spec: RunSpec, profile: Profile, place: Place) -> ClipDataset:
-    clips = profile.clips[spec.clip]
-    tree = Tree.index(place.data / profile.data.root / split, clips.classes)
-    frames = decoded(tree, profile.data, place.data / "cache") if profile.data.cached else None
-    return ClipDataset(tree, profile.data, clips, frames)
-
-
-def trainer(classifier: VideoClassifier, folder: Path, log: Logger | bool, report: Callable[[int], None]) -> pl.Trainer:
+def trainer(
+    classifier: VideoClassifier, folder: Path, log: Logger | bool, report: Callable[[int], None], machine: Machine
+) -> pl.Trainer:
     """Lightning's, for the recipe's number of steps, with a checkpoint at each validation."""
     recipe, name = classifier.recipe, checkpoint_name(classifier.run_spec, classifier.profile)
     return pl.Trainer(
         max_steps=recipe.steps,
         max_epochs=-1,
-        devices=1,
+        devices=machine.devices,
+        num_nodes=machine.nodes,
+        strategy="ddp" if machine.all > 1 else "auto",
+        use_distributed_sampler=False,  # Splits gives each process its share
         precision=recipe.precision,
         gradient_clip_val=recipe.clip_norm,
         val_check_interval=recipe.validate_every,
@@ -71,7 +67,7 @@ def trainer(classifier: VideoClassifier, folder: Path, log: Logger | bool, repor
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
-        deterministic=True,
+        deterministic="warn" if torch.cuda.is_available() else True,  # max pooling in 3D has no deterministic backward on CUDA
     )
 
 
@@ -79,50 +75,29 @@ def checkpoint_name(spec: RunSpec, profile: Profile) -> str:
     return f"part-{records.fingerprint(spec, profile)}"
 
 
-def warm_start(classifier: VideoClassifier, seed: int, place: Place) -> None:
-    """Copy the weights of the run that this one starts from, if there is one.
-
-    Raises:
-        BadInput: that run has not been made.
-    """
-    parent, profile = classifier.run_spec.parent, classifier.profile
-    if parent is None:
-        return
-    weights = place.weights(profile, parent, seed)
-    if not weights.is_file():
-        raise BadInput(
-            f"{classifier.run_spec.key} starts from {parent.key}, which has no weights at {weights}; use `sweep`, or run it first"
-        )
-    start_from(classifier.net, torch.load(weights, weights_only=True))
-
-
 def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place, checkpoint: Path) -> None:
     """Train, from the checkpoint of an earlier try if there is one."""
-    spec, profile, clips = classifier.run_spec, classifier.profile, classifier.clips
-    training = dataset(clips.train, spec, profile, place)
-    validation = dataset(clips.val, spec, profile, place)
     first = int(torch.load(checkpoint, weights_only=True)["global_step"]) if checkpoint.is_file() else 0
-    fitter.fit(
-        classifier,
-        Loader(training, TrainBatches(len(training), classifier.recipe, seed, clips.anywhere, first)),
-        Loader(validation, TestBatches(len(validation), 1, TEST_BATCH, classifier.recipe.validate_videos)),
-        ckpt_path=str(checkpoint) if first else None,
-        weights_only=True,
-    )
+    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, seed, place, first)
+    fitter.fit(classifier, datamodule=splits, ckpt_path=str(checkpoint) if first else None, weights_only=True)
+    measure_norms(classifier, fitter, splits)
 
 
 def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metrics:
     """The accuracy on the test split, over the profile's views of each video."""
-    views = classifier.profile.data.views
-    testing = dataset(classifier.clips.test, classifier.run_spec, classifier.profile, place)
-    tester.test(classifier, Loader(testing, TestBatches(len(testing), views, TEST_BATCH)), verbose=False)
+    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, 0, place)
+    tester.test(classifier, datamodule=splits, verbose=False)
+    ranks = classifier.all_ranks()
+    views = classifier.views
     return Metrics(
         top1=percent(classifier.top1),
         top5=percent(classifier.top5),
         loss=float(classifier.test_loss.compute()),
-        videos=len(testing),
+        videos=len(ranks),
         views=views,
-        ranks="".join(str(min(rank, 9)) for rank in classifier.ranks),
+        ranks="".join(str(min(rank, 9)) for rank in ranks),
+        clip_top1=percent(classifier.clip_top1) if views > 1 else None,
+        listed=splits.tested.listed if splits.tested else None,
     )
 
 
@@ -134,6 +109,7 @@ def run(
     *,
     tables: tuple[str, ...] = (),
     place: Place = LOCAL,
+    machine: Machine = ONE,
     report: Callable[[int], None] = lambda step: None,
 ) -> Record:
     """Train and test one spec and write its record; `report` is told the steps that are done.
@@ -149,15 +125,14 @@ def run(
     quiet()
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
-    classifier = module(spec, profile)
+    classifier = module(spec, profile, machine.all)
     warm_start(classifier, seed, place)
-    lightning = trainer(classifier, folder, dashboard(spec, seed, profile, tables, folder), report)
+    lightning = trainer(classifier, folder, dashboard(spec, seed, profile, tables, folder), report, machine)
     checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
     fit(classifier, lightning, seed, place, checkpoint)
     metrics = test(classifier, lightning, place)
     if lightning.logger:
         lightning.logger.log_metrics({f"test_{name}": getattr(metrics, name) for name in ("top1", "top5", "loss")})
-    save_whole(classifier.net.state_dict(), place.weights(profile, spec, seed))
     record = Record(
         key=spec.key,
         profile=profile.name,
@@ -170,8 +145,10 @@ def run(
         cost=cost(spec, profile),
         made=made(time.monotonic() - begun, lightning),
     )
-    records.write(record, place.results)
-    checkpoint.unlink(missing_ok=True)
+    if lightning.is_global_zero:
+        save_whole(classifier.net.state_dict(), place.weights(profile, spec, seed))
+        records.write(record, place.results)
+        checkpoint.unlink(missing_ok=True)
     return record
 
 

@@ -44,7 +44,7 @@ class Job:
         return f"{self.spec.key} seed {self.seed}"
 
 
-def with_parents(jobs: Iterable[Job]) -> list[Job]:
+def with_parents(jobs: Iterable[Job], profile: Profile) -> list[Job]:
     """The jobs and all that they start from, each once, parents before children.
 
     A parent that no table shows (the still images) is trained by `VideoClassifier` itself.
@@ -53,9 +53,9 @@ def with_parents(jobs: Iterable[Job]) -> list[Job]:
     asked = {(job.spec.key, job.seed): job for job in jobs}
 
     def add(job: Job) -> None:
-        if job.spec.parent:
-            parent = Job(job.spec.parent, job.seed, VideoClassifier)
-            add(asked.get((parent.spec.key, parent.seed), parent))
+        spec = profile.parent(job.spec)
+        if spec:
+            add(asked.get((spec.key, job.seed), Job(spec, job.seed, VideoClassifier)))
         ordered.setdefault((job.spec.key, job.seed), job)
 
     for job in asked.values():
@@ -102,7 +102,7 @@ def sweep(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> 
     Raises:
         BadInput: some runs failed; the others are done and recorded.
     """
-    ordered = with_parents(jobs)
+    ordered = with_parents(jobs, profile)
     waiting = [job for job in ordered if not finished(job.spec, job.seed, profile, place)]
     print(f"{len(ordered)} runs: {len(ordered) - len(waiting)} recorded, {len(waiting)} to do, {at_once} at a time", flush=True)
     if not waiting:
@@ -156,10 +156,11 @@ class Scheduler:
         for job in list(self.waiting):
             unfinished = {(other.spec, other.seed) for other in (*self.waiting, *self.running)}
             failed = {(other.spec, other.seed) for other in self.failures}
-            if (job.spec.parent, job.seed) in failed:
+            parent = (self.profile.parent(job.spec), job.seed)
+            if parent in failed:
                 self.waiting.remove(job)
                 self.failures[job] = "the run that it starts from failed"
-            elif (job.spec.parent, job.seed) not in unfinished and len(self.running) < self.at_once:
+            elif parent not in unfinished and len(self.running) < self.at_once:
                 process = self.context.Process(target=work, args=(job, self.profile, self.place, self.notes), name=job.name)
                 process.start()
                 self.waiting.remove(job)

@@ -1,0 +1,132 @@
+"""Look at every file of a tree of real videos once, and keep what was found (nlrepro/data/index.py).
+
+A tree such as Kinetics has unusable files: they are counted and left out, no error. Each result goes to a journal beside the
+index at once, so that a check that was cut off goes on where it was; a finished one looks again only at files that are new,
+have changed, or could not be used (a timeout may have been the disk's).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from nlrepro.data.index import LINE, Count, Index, index_path, line, parse, serves, write_index
+from nlrepro.data.kinetics import listing
+from nlrepro.data.probe import Facts, examine, state
+from nlrepro.data.videos import Tree
+from nlrepro.data.watched import Failure, watched
+from nlrepro.errors import BadInput
+from nlrepro.files import make_folder
+from nlrepro.profile import Profile
+
+LIMIT = 60.0  # seconds a file; Kinetics' take about 0.2, a hang takes for ever
+Look = Callable[[Path, str], Facts]  # of nlrepro.data.probe.examine
+
+
+def splits(profile: Profile) -> dict[str, int]:
+    """The splits of videos -> number of classes."""
+    moving = profile.clips.values()
+    return {split: clips.classes for clips in moving for split in (clips.train, clips.val, clips.test)}
+
+
+def survey(profile: Profile, root: Path, cache: Path, jobs: int) -> None:
+    """Check all splits of the profile and print what was found.
+
+    Raises:
+        BadInput: a split is missing, contradicts its CSV, or has no video that can be used.
+    """
+    for split, classes in sorted(splits(profile).items()):
+        survey_split(root, split, cache, jobs, classes=classes)
+
+
+def survey_split(
+    root: Path,
+    split: str,
+    cache: Path,
+    jobs: int,
+    *,
+    classes: int | None = None,
+    look: Look = examine,
+    limit: float = LIMIT,
+) -> Index:
+    """Check one split, write its index, and print what was found; errors as of `survey`."""
+    listed = listing(root, split)
+    path = index_path(root, split, cache)
+    index = completed(listed.tree, path, jobs, look, limit)
+    good = [facts for facts in index.values() if serves(facts, 2)]
+    print(f"{split}: {Count(usable=len(good), listed=listed.listed)} can be used; the index is {path}")
+    found = len(listed.tree.classes)
+    other = [f"{found} classes where the profile says {classes}"] if classes not in (None, found) else []
+    for note in (*listed.notes, *other, *oddities(index)):
+        print(f"  {note}")
+    if not good:
+        raise BadInput(f"none of the {len(index):,} videos in {root / split} can be used; their reasons are in {path}")
+    return index
+
+
+def oddities(index: Index) -> Iterator[str]:
+    """One line a kind of trouble, the commonest first, then what decord makes upright or spaces unevenly."""
+    reasons = Counter(facts.reason for facts in index.values() if facts.reason)
+    example = {facts.reason: facts.video for facts in reversed(index.values()) if facts.reason}
+    for reason, number in reasons.most_common():
+        yield f"{number:,} cannot be used: {reason}, such as {example[reason]}"
+    good = [facts for facts in index.values() if not facts.reason]
+    for words, number in {
+        "have a variable frame rate; their clips are uneven in time": sum(facts.variable for facts in good),
+        "are rotated by their metadata; they are read upright": sum(facts.rotation != 0 for facts in good),
+    }.items():
+        if number:
+            yield f"{number:,} {words}"
+
+
+def completed(tree: Tree, path: Path, jobs: int, look: Look, limit: float) -> Index:
+    """The index of all videos of a tree, after a look at those that are not known yet."""
+    make_folder(path.parent)
+    journal = path.with_suffix(".journal")
+    known = fresh(tree, known_before(path, journal))
+    missing = [video for video in tree.videos if video not in known]
+    with (
+        journal.open("ab") as file,
+        tqdm(total=len(tree.videos), initial=len(known), desc=tree.folder.name, unit=" videos", mininterval=1) as bar,
+    ):
+        file.write(b"\n")  # ends the half line that a check that was cut off may have left
+        for facts in examined(tree.folder, missing, jobs, look, limit):
+            file.write(line(facts))
+            file.flush()
+            known[facts.video] = facts
+            bar.update()
+    index = {video: known[video] for video in tree.videos}
+    write_index(path, index)
+    journal.unlink()
+    return index
+
+
+def examined(folder: Path, videos: Iterable[str], jobs: int, look: Look, limit: float) -> Iterator[Facts]:
+    """The facts of each video, in the order in which they come; a hang or a crash is a reason."""
+    for video, result in watched(partial(look, folder), videos, jobs, limit):
+        if isinstance(result, Failure):
+            size, changed = state(folder / video)
+            result = Facts(video=video, bytes=size, mtime_ns=changed, reason=str(result))
+        yield result
+
+
+def known_before(path: Path, journal: Path) -> Index:
+    """Usable videos of the last finished check, and all of one that was cut off, whose last line may be half."""
+    finished = parse(path, path.read_bytes().splitlines()) if path.is_file() else {}
+    known = {video: facts for video, facts in finished.items() if not facts.reason}
+    for text in journal.read_bytes().splitlines() if journal.is_file() else ():
+        try:
+            facts = LINE.validate_json(text)
+        except ValidationError:
+            continue
+        known[facts.video] = facts
+    return known
+
+
+def fresh(tree: Tree, known: Index) -> Index:
+    """What is known of the tree's videos that have not changed since."""
+    states = {video: state(tree.folder / video) for video in tree.videos if video in known}
+    return {video: known[video] for video, now in states.items() if now == (known[video].bytes, known[video].mtime_ns)}

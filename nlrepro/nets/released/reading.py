@@ -1,0 +1,84 @@
+"""Tensors out of files of strangers: a pickle is a program, so only what weights need may be named in it."""
+
+import io
+import pickle
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nlrepro.errors import BadInput
+
+NESTED = ("blobs", "model_state", "state_dict")  # Caffe2, PySlowFast, mmaction2: where a file keeps its tensors
+ADMITTED = {("builtins", "set"), ("collections", "OrderedDict"), ("_codecs", "encode")}
+ARRAYS = {"ndarray", "dtype", "_reconstruct", "scalar"}
+NUMPY = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray"}
+
+
+class Arrays(pickle.Unpickler):
+    """Admits numpy's arrays, scalars and dtypes, and plain containers."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = {"__builtin__": "builtins"}.get(module, module)  # Python 2's name
+        if module in NUMPY and name in ARRAYS:
+            module = module.replace("numpy.core", "numpy._core")
+            return super().find_class(module, name)
+        if (module, name) in ADMITTED:
+            return super().find_class(module, name)
+        raise BadInput(f"it names {module}.{name}, which weights do not need and could run any program; it was not read further")
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor of a `.pkl` of numpy arrays or of a `.pth`, `.pyth` of torch.
+
+    Raises:
+        BadInput: no such file, damaged, or with something other than tensors in plain containers.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; give the path of a file of weights") from None
+    found = arrays(content, path) if path.suffix == ".pkl" else checkpoint(content, path)
+    inner = next((found[name] for name in NESTED if isinstance(found, dict) and name in found), found)
+    if not isinstance(inner, dict):
+        raise BadInput(f"{path}: expected names and tensors, got {type(inner).__name__}; it is no file of weights")
+    return {str(name): as_tensor(value, f"{path}: {name}") for name, value in inner.items()}
+
+
+def arrays(content: bytes, path: Path) -> Any:
+    """What a pickle of Python 2 or 3 holds."""
+    try:
+        return Arrays(io.BytesIO(content), encoding="latin1").load()
+    except BadInput as error:
+        raise BadInput(f"{path} is refused: {error}") from None
+    except Exception as error:  # a damaged pickle can raise anything
+        raise BadInput(f"{path} cannot be read as a pickle ({type(error).__name__}: {error}); download it again") from None
+
+
+def checkpoint(content: bytes, path: Path) -> Any:
+    """What a file of torch holds, by torch's own restricted reader."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise anything
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it names {named[1]}, which weights do not need" if named else "it is damaged or no such file"
+        raise BadInput(f"{path} is refused by torch.load(weights_only=True): {reason}; get it from its source again") from None
+
+
+def as_tensor(value: Any, label: str) -> Tensor:
+    """
+    Raises:
+        BadInput: neither a tensor, an array nor a number.
+    """
+    if isinstance(value, Tensor):
+        return value
+    numeric = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub"
+    if numeric or isinstance(value, int | float):
+        return torch.from_numpy(np.ascontiguousarray(value))
+    raise BadInput(f"{label}: expected an array of numbers, got {type(value).__name__}")

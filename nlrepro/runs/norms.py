@@ -1,0 +1,26 @@
+"""Precise BN, of the authors' code: before the test, normalisation's statistics are the plain mean of those of some batches."""
+
+from itertools import islice
+
+import pytorch_lightning as pl
+from torch import distributed
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+
+from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.splits import Splits
+
+
+def measure_norms(classifier: VideoClassifier, fitter: pl.Trainer, splits: Splits) -> None:
+    """Nothing where the recipe is not the released one, or where statistics are frozen."""
+    real, layers = classifier.profile.real, [m for m in classifier.train().modules() if isinstance(m, _BatchNorm) and m.training]
+    if real is None or not classifier.released_recipe or not layers:
+        return
+    device = fitter.strategy.root_device
+    update_bn(islice(splits.train_dataloader(), real.precise_batches), classifier.to(device), device)
+    if distributed.is_initialized():
+        for layer in layers:
+            for statistic in (layer.running_mean, layer.running_var):
+                assert statistic is not None
+                distributed.all_reduce(statistic)
+                statistic.div_(distributed.get_world_size())

@@ -1,0 +1,184 @@
+"""Released weights: our nets give the peers' outputs, every tensor is used or named."""
+
+import io
+import json
+import pickle
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from released_files import Shapes, affine, baseline, blobs, clip, flat, gaussian, shapes
+
+from ablations.__main__ import main
+from nlrepro import profile as profiles
+from nlrepro.errors import BadInput
+from nlrepro.nets.released.adopt import adopt
+from nlrepro.nets.released.names import Source
+from nlrepro.nets.released.nets import ReleasedResNet
+from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.profile import Clips
+from nlrepro.spec import NetSpec, RunSpec
+
+I3D, C2D = NetSpec(conv="3x1x1"), NetSpec()
+NL_I3D, NL_C2D = NetSpec(conv="3x1x1", blocks="5-block"), NetSpec(blocks="5-block")
+KEY = "r50-i3d-3x1x1-nl-5-block-embedded-spacetime"
+
+
+def nl(form: str) -> NetSpec:
+    return NetSpec(conv="3x1x1", blocks="5-block", form=form)  # type: ignore[arg-type]
+
+
+def whole(found: Shapes) -> Shapes:
+    return found
+
+
+def flat_baseline(found: Shapes) -> Shapes:
+    return flat(baseline(found))
+
+
+def net(source: Source, spec: NetSpec, frames: int, stride: int) -> ReleasedResNet:
+    clips = Clips(frames=frames, stride=stride, classes=400, anywhere=True)
+    return ReleasedResNet(RunSpec(net=spec), profiles.load("paper").net, clips, source).eval()
+
+
+# The first four class scores that the peer's own code gave for these weights and this clip (its softmax left out).
+OUTPUTS = [
+    ("pyslowfast", NL_I3D, 8, 8, whole, (4.61922, -0.934863, 1.572343, -3.078556)),
+    ("pyslowfast", nl("dot"), 8, 8, whole, (3219.673, 29.0892, -1650.615, -4040.825)),
+    ("pyslowfast", C2D, 8, 8, flat_baseline, (3.680456, -2.801844, 1.634813, -7.321867)),
+    ("pyslowfast", NL_C2D, 8, 8, flat, (3.340626, -2.984044, 1.533177, -7.294468)),
+    ("pyslowfast", I3D, 8, 8, baseline, (4.752016, -1.009346, 1.706414, -3.494497)),
+    ("mmaction2", I3D, 32, 2, baseline, (-0.05564533, -5.970834, -2.25728, -9.89253)),
+    ("mmaction2", NL_I3D, 32, 2, whole, (-0.3965412, -6.058392, -2.204727, -9.963139)),
+    ("mmaction2", nl("dot"), 32, 2, whole, (31.35341, -41.17475, -24.13863, -87.48942)),
+    ("mmaction2", nl("gaussian"), 32, 2, gaussian, (-0.3939019, -6.048786, -2.210125, -9.957632)),
+    ("caffe2", NL_I3D, 32, 2, whole, (6.529324, -1.740003, -4.058403, -0.113715)),
+    ("caffe2", nl("dot"), 32, 2, whole, (3312.067, 1778.866, 1891.449, -130.6178)),
+    ("caffe2", C2D, 32, 2, flat_baseline, (6.479368, -4.221688, -8.184014, 1.763076)),
+    ("caffe2", NL_C2D, 32, 2, flat, (6.369334, -4.002234, -8.129411, 1.451891)),
+    ("caffe2", I3D, 32, 2, baseline, (6.261163, -1.777847, -3.992916, -0.1398772)),
+    ("caffe2", I3D, 128, 1, affine, (2.660315, -0.8292402, -0.840398, 0.254695)),
+    ("caffe2", NL_I3D, 8, 8, whole, (5.881117, -1.213078, -3.246776, -0.6529607)),
+    ("caffe2", C2D, 8, 8, flat_baseline, (5.884479, -3.009503, -7.102667, 1.161233)),
+    ("caffe2", I3D, 32, 4, affine, (2.367685, -0.7308221, -0.7257055, 0.06089559)),
+]
+
+
+@pytest.mark.parametrize(("source", "spec", "frames", "stride", "variant", "expected"), OUTPUTS)
+def test_our_net_with_a_peers_weights_gives_the_peers_outputs(
+    source: Source, spec: NetSpec, frames: int, stride: int, variant: Callable[[Shapes], Shapes], expected: tuple[float, ...]
+) -> None:
+    ours = net(source, spec, frames, stride)
+    adopted = adopt(blobs(variant(shapes(source))), ours, source, "file")
+    assert not [name for name in adopted.left if not name.endswith("num_batches_tracked")]
+    ours.load_state_dict(adopted.state)
+    with torch.no_grad():
+        scores = ours(clip(frames))[0]
+    assert (scores[:4] - torch.tensor(expected)).abs().max() < 1e-5 * scores.abs().max()
+
+
+@pytest.mark.parametrize("pair", [("theta", "phi"), ("theta", "g"), ("phi", "g")])
+def test_the_outputs_tell_the_projections_apart(pair: tuple[str, str]) -> None:
+    """Else the test above could not see that names of one shape are exchanged."""
+    ours = net("caffe2", NL_I3D, 8, 8)
+    good = blobs(shapes("caffe2"))
+    other = dict(zip(pair, reversed(pair), strict=True))
+    exchanged = {re.sub(r"(?<=_)(theta|phi|g)(?=_w$)", lambda m: other.get(m[0], m[0]), name): x for name, x in good.items()}
+    outputs = []
+    for weights in (good, exchanged):
+        ours.load_state_dict(adopt(weights, ours, "caffe2", "file").state)
+        with torch.no_grad():
+            outputs.append(ours(clip(8))[0])
+    assert (outputs[0] - outputs[1])[:4].abs().max() > 2e-5 * outputs[0].abs().max()
+
+
+@pytest.mark.parametrize("source", ["caffe2", "pyslowfast", "mmaction2"])
+def test_a_missing_an_unknown_and_an_unfitting_tensor_are_named(source: Source) -> None:
+    with torch.device("meta"):
+        ours = net(source, NL_I3D, *((8, 8) if source == "pyslowfast" else (32, 2)))
+    good = blobs(shapes(source))
+    name = next(name for name, tensor in good.items() if tensor.ndim == 5)
+    with pytest.raises(BadInput, match=rf"lacks {name}, of shape \(64, 3, 5, 7, 7\)"):
+        adopt({k: v for k, v in good.items() if k != name}, ours, source, "file")
+    with pytest.raises(BadInput, match=r"has stray, of shape \(2,\), for which r50-i3d.* has no place"):
+        adopt(good | {"stray": torch.ones(2)}, ours, source, "file")
+    with pytest.raises(BadInput, match=rf"{name}: expected the shape \(64, 3, 5, 7, 7\), got \(64, 3, 1, 7, 7\)"):
+        adopt(good | {name: torch.ones(64, 3, 1, 7, 7)}, ours, source, "file")
+
+
+def test_what_the_optimizer_left_is_listed_not_used() -> None:
+    with torch.device("meta"):
+        ours = net("caffe2", NL_I3D, 32, 2)
+    extra = {"lr": torch.tensor(0.01), "model_iter": torch.tensor(400000), "conv1_w_momentum": torch.ones(64, 3, 5, 7, 7)}
+    assert adopt(blobs(shapes("caffe2")) | extra, ours, "caffe2", "file").left == ["conv1_w_momentum", "lr", "model_iter"]
+
+
+UNSUPPORTED: list[tuple[Source, NetSpec, int, int, str]] = [
+    ("caffe2", NL_I3D, 128, 1, "groups of 4 frames"),
+    ("pyslowfast", NetSpec(depth=101, conv="3x1x1", blocks="5-block"), 8, 8, "1, 3, 5"),
+    ("pyslowfast", I3D, 32, 2, "they are for 8x8"),
+    ("mmaction2", NetSpec(conv="3x3x3"), 32, 2, "3x1x1"),
+]
+
+
+@pytest.mark.parametrize(("source", "spec", "frames", "stride", "reason"), UNSUPPORTED)
+def test_a_net_that_ours_cannot_be_is_refused(source: Source, spec: NetSpec, frames: int, stride: int, reason: str) -> None:
+    with torch.device("meta"), pytest.raises(BadInput, match=reason):
+        net(source, spec, frames, stride)
+
+
+def imported(tmp_path: Path, *words: str | Path) -> int:
+    return main(["weights", "import", *map(str, words), "--out", str(tmp_path / "out" / "net.pt")])
+
+
+def test_import_writes_a_state_that_loads_and_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good = {name: tensor.numpy() for name, tensor in blobs(shapes("caffe2")).items()} | {"lr": np.float64(0.1)}
+    (tmp_path / "nl.pkl").write_bytes(pickle.dumps({"blobs": good}, protocol=2))
+    assert imported(tmp_path, tmp_path / "nl.pkl", "--source", "caffe2", "--key", KEY) == 0
+    assert "of 327 blobs of nl.pkl; 1 left over\n  left over: lr\n" in capsys.readouterr().out
+    state = torch.load(tmp_path / "out" / "net.pt", weights_only=True)
+    net("caffe2", NL_I3D, 32, 2).load_state_dict(state)
+    assert torch.equal(state["inserted.res3_1.w_z.weight"], torch.from_numpy(good["nonlocal_conv3_1_out_w"]))
+    note = json.loads((tmp_path / "out" / "net.pt.json").read_text())
+    assert (note["source"], note["key"], note["file"], note["left"]) == ("caffe2", KEY, "nl.pkl", ["lr"])
+
+
+def test_torchvisions_weights_start_the_still_net(tmp_path: Path) -> None:
+    from torchvision.models import resnet50
+
+    torch.save(OrderedDict(resnet50().state_dict()), tmp_path / "resnet50.pth")
+    assert imported(tmp_path, tmp_path / "resnet50.pth", "--source", "torchvision", "--key", "r50-c2d-still") == 0
+    still = VideoResNet(NetSpec(), profiles.load("paper").net, 1000)
+    names = {".".join(name.split(".")) for name in still.state_dict()}
+    assert names == set(torch.load(tmp_path / "resnet50.pth", weights_only=True))
+    still.load_state_dict(torch.load(tmp_path / "out" / "net.pt", weights_only=True))
+
+
+def refusal(capsys: pytest.CaptureFixture[str], tmp_path: Path, *words: str | Path) -> str:
+    assert imported(tmp_path, *words) == 2
+    assert not (tmp_path / "out").exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+def test_what_is_wrong_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    missing, buffer = tmp_path / "none.pth", io.BytesIO()
+    torch.save({"state_dict": blobs(shapes("mmaction2"))}, buffer)
+    (tmp_path / "nl.pth").write_bytes(buffer.getvalue())
+    line = refusal(capsys, tmp_path, missing, "--source", "torchvision", "--key", "r101-c2d-still")
+    assert "resnet101-63fe2227.pth" in line
+    assert str(tmp_path / "hub" / "checkpoints") in line
+    assert "cannot read" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", KEY)
+    assert "8x8" in refusal(capsys, tmp_path, missing, "--source", "pyslowfast", "--key", KEY)
+    assert "unknown run key" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", "r50")
+    wrong = refusal(capsys, tmp_path, tmp_path / "nl.pth", "--source", "mmaction2", "--key", "r50-i3d-3x1x1")
+    assert "has backbone.layer2.1.non_local_block." in wrong
+    torchvision = tmp_path / "nl.pth", "--source", "torchvision", "--key", "r50-c2d"
+    assert "r50-c2d-still" in refusal(capsys, tmp_path, *torchvision)
