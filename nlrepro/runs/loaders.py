@@ -100,6 +100,7 @@ class Loader(DataLoader[Any]):
             batch_sampler=batches,
             collate_fn=same,
             num_workers=workers,
+            persistent_workers=workers > 0,
             multiprocessing_context="spawn" if workers else None,
             generator=torch.Generator(),  # of its own: else each pass over the loader would draw from the one that dropout uses
         )
