@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nlrepro.nets import pairwise
+from nlrepro.nets import chunked, pairwise
 from nlrepro.nets.pairwise import concatenation_mean, dot_mean, rectified_sum_direct, rectified_sum_sorted, softmax_mean
 
 Pair = Callable[[Tensor, Tensor], Tensor]
@@ -148,11 +148,30 @@ def test_float32_sums_of_many_positions_keep_six_digits() -> None:
     assert error < 1e-6
 
 
-def test_the_gaussian_form_is_the_same_whether_scores_are_held_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("few", "held"), [(0, 1 << 22), (0, 0), (1 << 16, 1 << 22)])  # held, in chunks, by PyTorch
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_the_gaussian_forms_are_the_same_however_they_are_computed(
+    monkeypatch: pytest.MonkeyPatch, few: int, held: int, scale: float
+) -> None:
     theta, phi, g = sets(9, 8, 6, 3)
-    held = softmax_mean(theta, phi, g)
-    monkeypatch.setattr(pairwise, "HELD", 0)
-    torch.testing.assert_close(softmax_mean(theta, phi, g), held)
+    monkeypatch.setattr(pairwise, "FEW", few)
+    monkeypatch.setattr(pairwise, "HELD", held)
+    monkeypatch.setattr(chunked, "PAIRS", 40)  # two of nine rows of both sets
+    torch.testing.assert_close(softmax_mean(theta, phi, g, scale), torch.softmax(scale * theta @ phi.mT, 2) @ g)
+
+
+@pytest.mark.parametrize("pairs", [1, 40, 1 << 22])
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_chunks_have_the_right_gradients(monkeypatch: pytest.MonkeyPatch, pairs: int, scale: float) -> None:
+    monkeypatch.setattr(chunked, "PAIRS", pairs)
+    tensors = [x.requires_grad_() for x in sets(5, 4, 3, 2)]
+    assert torch.autograd.gradcheck(chunked.ChunkedSoftmaxMean.apply, (*tensors, scale))
+
+
+def test_chunks_of_large_scores_stay_finite() -> None:
+    theta, phi, g = sets(9, 8, 64, 3, scale=100.0)
+    y = chunked.ChunkedSoftmaxMean.apply(theta, phi, g, 1.0)
+    torch.testing.assert_close(y, torch.softmax(theta @ phi.mT, 2) @ g)
 
 
 def test_scores_meet_the_fused_kernels_in_four_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:

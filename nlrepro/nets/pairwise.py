@@ -15,7 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-HELD = 1 << 16  # pairs of one set whose scores may be held where no fused kernel fits: 256 KiB in float32
+from nlrepro.nets.chunked import ChunkedSoftmaxMean
+
+FEW = 1 << 16  # pairs of one set below which all ways to compute the Gaussian forms are as fast, on a CPU core
+HELD = 1 << 22  # pairs of one set whose scores may be held: 16 MiB in float32
 SORTED = 200  # N M / (N + M) from which the sorted order of the concatenation form is faster on a CPU core (1.0 at 157, 4 at 627)
 
 
@@ -36,18 +39,20 @@ def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor, scale: float = 1.0) -> T
     Scores are not divided by sqrt(K): the paper's text has none (its released code has; `scale`). Unscaled float16 scores pass
     65504, so float16 is computed in float32.
 
-    PyTorch's fused kernels never hold the N x M scores. On a CPU there is one, for equal widths K and C. On CUDA the flash kernel
-    serves widths up to 256, the memory-efficient one all others that are whole multiples of 16 bytes, equal or not (PyTorch's
-    sdp_utils.cpp; no GPU was at hand to measure).
+    Memory is linear in N. PyTorch's fused kernels never hold the N x M scores: the CPU's serves equal widths K and C, and chunks
+    the rest; up to `HELD` scores, holding them is a tenth to a half faster. On CUDA the flash kernel serves widths up to 256, the
+    memory-efficient one all others that are whole multiples of 16 bytes (PyTorch's sdp_utils.cpp; no GPU was at hand to measure).
     """
     check_shapes(theta, phi, g)
     if theta.dtype == torch.float16:
         with torch.autocast(theta.device.type, enabled=False):
             return softmax_mean(theta.float(), phi.float(), g.float(), scale).to(g.dtype)
-    missing = theta.shape[2] - g.shape[2]
-    if missing > 0 and theta.device.type == "cpu" and theta.shape[1] * phi.shape[1] > HELD:
-        # Gaussian: x has twice the channels of g
-        return softmax_mean(theta, phi, F.pad(g, (0, missing)), scale)[:, :, :-missing]  # (B, N, C)
+    pairs = theta.shape[1] * phi.shape[1]
+    if theta.device.type == "cpu" and FEW < pairs <= HELD:
+        return (scale * theta @ phi.mT).softmax(2) @ g  # (B, N, C)
+    if theta.device.type == "cpu" and pairs > FEW and theta.shape[2] != g.shape[2]:
+        y: Tensor = ChunkedSoftmaxMean.apply(theta, phi, g, scale)
+        return y
     theta, phi, g = theta.unsqueeze(1), phi.unsqueeze(1), g.unsqueeze(1)  # one head: CUDA's fused kernels want (B, 1, N, K)
     return F.scaled_dot_product_attention(theta, phi, g, scale=scale).squeeze(1)  # (B, N, C)
 
