@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 ROUNDS = 5  # odd, so that the median is a run that happened
-SLOW = 3.0  # seconds; a block that takes longer is timed once after its warm-up
+SLOW = 3.0  # seconds; a block that takes longer is timed once, without a warm-up
 
 
 def step(block: nn.Module, x: Tensor, backward: bool) -> None:
@@ -31,12 +31,12 @@ def seconds(blocks: Mapping[str, nn.Module], x: Tensor, backward: bool) -> dict[
     times: dict[str, list[float]] = {name: [] for name in blocks}
     for turn in range(ROUNDS + 1):
         for name, block in blocks.items():
-            if turn > 1 and times[name][0] > SLOW:
+            if turn and times[name][0] > SLOW:
                 continue
             begun = time.perf_counter()
             step(block, x, backward)
             times[name].append(time.perf_counter() - begun)
-    return {name: median(taken[1:]) for name, taken in times.items()}  # the first is a warm-up
+    return {name: median(taken[1:] or taken) for name, taken in times.items()}  # the first is a warm-up
 
 
 def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: str, backward: bool = True) -> int:
