@@ -17,7 +17,8 @@ SLOW = 3.0  # seconds; a block that takes longer is timed once, without a warm-u
 
 
 def step(block: nn.Module, x: Tensor, backward: bool) -> None:
-    """One forward pass, or one forward and backward pass."""
+    """One forward pass, or one forward and backward pass with the gradient of x too, as in the midst of a net."""
+    x = x.detach().requires_grad_(backward)
     with torch.set_grad_enabled(backward):
         z = block(x)
     if backward:
