@@ -18,6 +18,7 @@ from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame, write_table
+from nlrepro.runs.sweep import with_parents
 from nlrepro.spec import NetSpec, RunSpec
 
 PUBLISHED = Path("results/published")
@@ -36,8 +37,8 @@ def table_spec(axis: type[Ablation]) -> TableSpec:
 
 
 def fresh(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> tuple[list[Record], list[Path]]:
-    """The records that fit the specs and the profile as they are now, and the paths of those that do not."""
-    specs = {spec.key: spec for spec in catalogue.specs(axes)}
+    """The records, of warm starts too, that fit the specs and the profile as they are now; the paths of those that do not."""
+    specs = {job.spec.key: job.spec for job in with_parents(catalogue.jobs(axes, [0]), profile)}
     good, stale = [], []
     for record in records.read_all(results, profile.name):
         spec = specs.get(record.key)

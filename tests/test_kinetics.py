@@ -1,14 +1,12 @@
 """Real video trees: what belongs to a split, what each file is, and that no file can stop a check."""
 
-import io
 import json
 import shutil
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+from films import audio, film
 from touchy import process, touchy
 
 from ablations.__main__ import main
@@ -23,46 +21,6 @@ from nlrepro.errors import BadInput
 
 IDS = [f"abcdefghi-{i}" for i in range(10)]
 UPRIGHT_FROM_QUARTER = (0, 1, -1, 0)  # the display matrix of a video that is turned clockwise before it is shown
-
-
-def film(
-    path: Path,
-    codec: str = "libx264",
-    rate: int = 30,
-    frames: int = 40,
-    size: tuple[int, int] = (64, 48),
-    times: list[int] | None = None,  # milliseconds
-    **options: str,
-) -> Path:
-    """A real video that grows brighter, its upper third red."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=rate, options={"deadline": "realtime"} if "vpx" in codec else {})
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        if times:
-            stream.codec_context.time_base = Fraction(1, 1000)
-        for i in range(frames):
-            picture = np.full((size[1], size[0], 3), 40 + 3 * i, np.uint8)
-            picture[: size[1] // 3] = (220, 30, 30)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            if times:
-                frame.pts, frame.time_base = times[i], Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def sound() -> bytes:
-    """A second of AAC silence in mp4."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("aac", rate=16000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
-        frame.rate = 16000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return buffer.getvalue()
 
 
 def turned(mp4: bytes, matrix: tuple[int, int, int, int]) -> bytes:
@@ -152,7 +110,7 @@ def broken(good: Path) -> dict[str, tuple[bytes, str]]:
         "empty.mp4": (b"", "is empty"),
         "text.mp4": (b"not a video\n" * 50, "not a video"),
         "noise.mkv": (np.random.default_rng(0).bytes(5000), "not a video"),
-        "sound.mp4": (sound(), "no video stream"),
+        "sound.mp4": (audio(), "no video stream"),
         "one.mp4": (one, "one frame"),
         "truncated.mp4": (whole[: len(whole) // 2], "cut off"),
         "front.mp4": (first[: -len(first) // 4], "cut off"),

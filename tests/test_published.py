@@ -10,6 +10,7 @@ from ablations import TABLES, catalogue, reporting
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.reports.readme import pasted, without_heading
+from nlrepro.runs.sweep import with_parents
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
@@ -45,7 +46,8 @@ def test_published_tables_and_figures_are_what_the_published_records_give(
 
 @every_profile
 def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
-    specs = {spec.key: spec for spec in catalogue.specs(list(TABLES.values()))}
+    runs = with_parents(catalogue.jobs(TABLES.values(), [0]), profiles.load(profile))
+    specs = {job.spec.key: job.spec for job in runs}
     for record in records.read_all(PUBLISHED, profile):
         assert records.is_fresh(record, specs[record.key], profiles.load(profile)), (record.key, record.seed)
 

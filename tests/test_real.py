@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_kinetics import film
+from films import film
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlrepro import profile as profiles

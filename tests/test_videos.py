@@ -1,14 +1,13 @@
 """Video trees, decoding and the cache: what is damaged is named, what is decoded is what was encoded."""
 
-import io
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from films import audio
 
 from nlrepro.data.check import check
 from nlrepro.data.synthetic import encode
@@ -27,18 +26,6 @@ def stripes(task: Generator, frames: int) -> npt.NDArray[np.uint8]:
     """A video in which place and time can be told from the colour."""
     t, y, x = np.mgrid[:frames, : task.size, : task.size]
     return np.stack([40 + 15 * t, 60 + 120 * (x >= task.size // 2), 60 + 120 * (y >= task.size // 2)], -1).astype(np.uint8)
-
-
-def audio() -> bytes:
-    """One second of AAC silence in an mp4 container."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("aac", rate=16000)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
-        frame.rate = 16000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return buffer.getvalue()
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from torchvision.models import ResNet50_Weights, ResNet101_Weights
 
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
+from nlrepro.nets.imagenet import imagenet_file
 from nlrepro.nets.released.adopt import Adopted, adopt
 from nlrepro.nets.released.names import Source
 from nlrepro.nets.released.nets import ReleasedResNet
@@ -19,7 +19,6 @@ from nlrepro.runs.place import save_whole
 from nlrepro.spec import RunSpec
 
 IMAGENET_CLASSES = 1000
-IMAGENET = {50: ResNet50_Weights, 101: ResNet101_Weights}
 
 
 def net(source: Source, spec: RunSpec, profile: Profile) -> VideoResNet:
@@ -70,8 +69,8 @@ def imagenet(file: Path, spec: RunSpec) -> Path:
     Raises:
         BadInput: neither is there; the message says which file to put where.
     """
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / file.name
+    kept, url = imagenet_file(spec.net.depth)
+    cached = kept.with_name(file.name)
     if file.is_file() or cached.is_file():
         return file if file.is_file() else cached
-    url = IMAGENET[spec.net.depth].IMAGENET1K_V1.url
     raise BadInput(f"no file {file} nor {cached}; download {url} and give its path, or put it there")

@@ -54,8 +54,7 @@ class Splits(pl.LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         videos = self.dataset(self.clips.train)
-        framing = self.profile if self.profile.real else None
-        batches = TrainBatches(len(videos), self.recipe, self.seed, self.clips.anywhere, self.first, framing, self.share)
+        batches = TrainBatches(len(videos), self.recipe, self.seed, self.clips.anywhere, self.first, self.profile, self.share)
         return self.loader(videos, batches)
 
     def val_dataloader(self) -> Loader:
