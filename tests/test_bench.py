@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from nlrepro.bench.__main__ import operations
 from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
 from nlrepro.bench.figure import draw
 from nlrepro.bench.measure import peak_bytes, seconds
@@ -27,6 +28,13 @@ def test_our_block_and_each_order_are_the_same_function(order: type[NonLocalBloc
     torch.testing.assert_close(ours(x), other(x))
 
 
+@pytest.mark.parametrize("form", get_args(Form))
+def test_the_operation_alone_is_timed_in_each_order(form: Form) -> None:
+    rows = operations(form, "res5", 32, (1, 8, 2, 4, 4), "cpu")
+    assert [row["block"] for row in rows] == ["ours", "direct", *(["linear"] if form in ("dot", "concatenation") else [])]
+    assert all(row["part"] == "operation" and min(row["train_ms"], row["forward_ms"]) > 0 for row in rows)
+
+
 def test_absent_rivals_are_skipped(tmp_path: Path) -> None:
     assert [name for name, _ in subjects(tmp_path, "dot")] == ["ours", "ours, release", "direct", "linear"]
     assert [name for name, _ in subjects(None, "gaussian")] == ["ours", "ours, release", "direct"]
@@ -40,7 +48,7 @@ def test_seconds_are_of_each_block() -> None:
             return x
 
     x = torch.randn(1, 4, 4, 16, 16, requires_grad=True)
-    taken = seconds({"quick": torch.nn.ReLU(), "slow": Slow()}, x, backward=True)
+    taken = seconds({"quick": torch.nn.ReLU(), "slow": Slow()}, (x,), backward=True)
     assert taken["slow"] > 3 * taken["quick"] > 0
 
 
@@ -62,7 +70,9 @@ def example() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Milliseconds of the dot product at one size, and the peak of its two orders at two."""
     steps = {"ours": 10, "ours, release": 5, "direct": 200, "linear": 9, "PySlowFast": 100}
     where = {"form": "dot", "stage": "res3", "frames": 128}
-    time = pd.DataFrame([{**where, "block": block, "train_ms": ms, "train_ratio": ms / 10} for block, ms in steps.items()])
+    parts = {"block": steps, "operation": {"ours": 10, "direct": 300}}
+    lines = [{**where, "part": part, "block": block, "train_ms": ms} for part, of in parts.items() for block, ms in of.items()]
+    time = pd.DataFrame(lines).assign(train_ratio=lambda line: line["train_ms"] / 10)
     peaks = [("ours", 100, 1), ("ours", 800, 8), ("direct", 100, 2), ("direct", 800, 128)]
     rows = [{"form": "dot", "block": block, "positions": at, "peak_mib": mib} for block, at, mib in peaks]
     return time, pd.DataFrame(rows)
@@ -70,7 +80,7 @@ def example() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def test_three_sentences_say_what_was_measured() -> None:
     orders, rivals, memory = sentences(*example()).splitlines()
-    assert "20.0 times for dot product" in orders
+    assert "30.0 times for dot product as long as in ours; the whole block, with its 1x1x1 convolutions, 20.0 times" in orders
     assert "0.90 of the better order's speed" in orders
     assert "PySlowFast 20.00 to 20.0 (median 20.0, 1 cases)" in rivals  # against the release's order, which it has
     assert "8.0 to 8.0 times with ours, 64.0 to 64.0 times with the direct form" in memory

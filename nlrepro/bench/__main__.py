@@ -14,9 +14,9 @@ from typing import Any, get_args
 import pandas as pd
 import torch
 
-from nlrepro.bench.blocks import subjects
+from nlrepro.bench.blocks import Operation, subjects
 from nlrepro.bench.measure import peak_bytes, seconds, step
-from nlrepro.bench.report import write
+from nlrepro.bench.report import ORDERS, write
 from nlrepro.reports.readme import paste
 from nlrepro.spec import Form
 
@@ -45,11 +45,26 @@ def works(name: str, form: Form, block: torch.nn.Module) -> bool:
     device = next(block.parameters()).device
     x = torch.randn(1, next(p for p in block.parameters() if p.ndim == 5).shape[1], 1, 4, 4, device=device)
     try:
-        step(block, x, backward=True)
+        step(block, (x,), backward=True)
     except RuntimeError as error:
         print(f"{name}, {form}: skipped, {str(error).splitlines()[0][:100]}", file=sys.stderr)
         return False
     return True
+
+
+def lines(where: dict[str, Any], forward: dict[str, float], both: dict[str, float]) -> list[dict[str, Any]]:
+    """A line a block: milliseconds, and as multiples of ours."""
+    return [
+        {
+            **where,
+            "block": name,
+            "forward_ms": 1e3 * forward[name],
+            "train_ms": 1e3 * both[name],
+            "forward_ratio": forward[name] / forward["ours"],
+            "train_ratio": both[name] / both["ours"],
+        }
+        for name in forward
+    ]
 
 
 def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -57,21 +72,21 @@ def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], argume
     x = torch.randn(shape, device=arguments.device)
     blocks = {name: build(shape[1]).to(arguments.device) for name, build in builds.items()}
     blocks = {name: block for name, block in blocks.items() if works(name, form, block)}
-    forward, both = seconds(blocks, x, backward=False), seconds(blocks, x, backward=True)
-    where = {"form": form, "stage": stage, "frames": frames, "positions": x[0, 0].numel()}
-    return [
-        {
-            **where,
-            "block": name,
-            "forward_ms": 1e3 * forward[name],
-            "train_ms": 1e3 * both[name],
-            "peak_mib": peak_bytes(partial(build, shape[1]), shape, arguments.device) / 2**20,
-            "forward_ratio": forward[name] / forward["ours"],
-            "train_ratio": both[name] / both["ours"],
-        }
-        for name, build in builds.items()
-        if name in blocks
-    ]
+    where = {"part": "block", "form": form, "stage": stage, "frames": frames, "positions": x[0, 0].numel()}
+    rows = lines(where, seconds(blocks, (x,), backward=False), seconds(blocks, (x,), backward=True))
+    peaks = {name: peak_bytes(partial(builds[name], shape[1]), shape, arguments.device) / 2**20 for name in blocks}
+    return [row | {"peak_mib": peaks[row["block"]]} for row in rows]
+
+
+def operations(form: Form, stage: str, frames: int, shape: tuple[int, ...], device: str) -> list[dict[str, Any]]:
+    """The same for Eq. 1 alone, in our order, directly and linearly."""
+    _, c, t, h, w = shape
+    n, m, k = t * h * w, t * (h // 2) * (w // 2), c if form == "gaussian" else c // 2
+    inputs = tuple(torch.randn(1, *size, device=device) for size in ((n, k), (m, k), (m, c // 2)))
+    builds = {x: b for x, b in subjects(None, form) if x in ("ours", *ORDERS) and largest(x, form, shape) < LIMIT}
+    blocks = {name: Operation(build(c)).to(device) for name, build in builds.items()}  # type: ignore[arg-type]  # all ours
+    where = {"part": "operation", "form": form, "stage": stage, "frames": frames, "positions": n}
+    return lines(where, seconds(blocks, inputs, backward=False), seconds(blocks, inputs, backward=True))
 
 
 def growth(form: Form, device: str) -> list[dict[str, Any]]:
@@ -120,10 +135,12 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for stage, frames, shape in cases():
         for form in get_args(Form):
-            found = measured(form, stage, frames, shape, arguments)
-            rows += found
-            ratios = ", ".join(f"{row['block']} {row['train_ratio']:.2f}" for row in found)
-            print(f"{stage}, {frames} frames, {form}: training step, multiples of ours: {ratios}", flush=True)
+            whole = measured(form, stage, frames, shape, arguments)
+            alone = operations(form, stage, frames, shape, arguments.device)
+            rows += whole + alone
+            for part, found in {"block": whole, "operation alone": alone}.items():
+                ratios = ", ".join(f"{row['block']} {row['train_ratio']:.2f}" for row in found)
+                print(f"{stage}, {frames} frames, {form}, {part}: training step, multiples of ours: {ratios}", flush=True)
     memory = pd.DataFrame([row for form in get_args(Form) for row in growth(form, arguments.device)])
     device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()}-1thread"
     name = f"{device}-float32-torch{torch.__version__}".replace(" ", "-")

@@ -48,6 +48,17 @@ class LinearBlock(NonLocalBlock):
         return rectified_sum_sorted(theta @ self.w_f[:k], phi @ self.w_f[k:], g)  # (S, N, K)
 
 
+class Operation(nn.Module):
+    """A block's Eq. 1 alone, without its 1x1x1 convolutions: theta (S, N, K), phi (S, M, K), g (S, M, K) -> (S, N, K)."""
+
+    def __init__(self, block: NonLocalBlock) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+        return self.block.respond(theta, phi, g)
+
+
 def load(path: Path) -> ModuleType:
     """Import one Python file by its path."""
     spec = importlib.util.spec_from_file_location(f"rival_{path.stem}", path)

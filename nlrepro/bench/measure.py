@@ -16,18 +16,18 @@ ROUNDS = 5  # odd, so that the median is a run that happened
 SLOW = 3.0  # seconds; a block that takes longer is timed once, without a warm-up
 
 
-def step(block: nn.Module, x: Tensor, backward: bool) -> None:
-    """One forward pass, or one forward and backward pass with the gradient of x too, as in the midst of a net."""
-    x = x.detach().requires_grad_(backward)
+def step(block: nn.Module, inputs: tuple[Tensor, ...], backward: bool) -> None:
+    """One forward pass, or one forward and backward pass with the inputs' gradients too, as in the midst of a net."""
+    inputs = tuple(x.detach().requires_grad_(backward) for x in inputs)
     with torch.set_grad_enabled(backward):
-        z = block(x)
+        z = block(*inputs)
     if backward:
         z.sum().backward()
-    if x.is_cuda:
+    if z.is_cuda:
         torch.cuda.synchronize()
 
 
-def seconds(blocks: Mapping[str, nn.Module], x: Tensor, backward: bool) -> dict[str, float]:
+def seconds(blocks: Mapping[str, nn.Module], inputs: tuple[Tensor, ...], backward: bool) -> dict[str, float]:
     """Median seconds of each block, run in turn A B C A B C ..., so that a drift of the machine's speed meets all alike."""
     times: dict[str, list[float]] = {name: [] for name in blocks}
     for turn in range(ROUNDS + 1):
@@ -35,7 +35,7 @@ def seconds(blocks: Mapping[str, nn.Module], x: Tensor, backward: bool) -> dict[
             if turn and times[name][0] > SLOW:
                 continue
             begun = time.perf_counter()
-            step(block, x, backward)
+            step(block, inputs, backward)
             times[name].append(time.perf_counter() - begun)
     return {name: median(taken[1:] or taken) for name, taken in times.items()}  # the first is a warm-up
 
@@ -60,9 +60,9 @@ def cpu_peak(build: Callable[[], nn.Module], shape: tuple[int, ...], backward: b
     unit = 1 if sys.platform == "darwin" else 1024
     torch.set_num_threads(1)  # threads of the parent do not live on in a fork
     block, x = build(), torch.randn(shape)
-    step(block, x[:, :, :1, :2, :2].contiguous(), backward)  # what libraries allocate once
+    step(block, (x[:, :, :1, :2, :2].contiguous(),), backward)  # what libraries allocate once
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step(block, x, backward)
+    step(block, (x,), backward)
     send.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit)
     os._exit(0)
 
@@ -71,5 +71,5 @@ def cuda_peak(build: Callable[[], nn.Module], shape: tuple[int, ...], backward: 
     block, x = build().cuda(), torch.randn(shape, device="cuda")
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    step(block, x, backward)
+    step(block, (x,), backward)
     return torch.cuda.max_memory_allocated() - before
