@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nlrepro.nets.convolutions import PointConv
 from nlrepro.nets.pairwise import concatenation_mean, dot_mean, softmax_mean
 from nlrepro.profile import Architecture
 from nlrepro.spec import Domain, Form
@@ -43,12 +44,12 @@ class NonLocalBlock(nn.Module):
         self.form, self.domain, self.release = form, domain, architecture == "release"
         self.subsample = subsample and domain != "time"
         if form != "gaussian":
-            self.theta = nn.Conv3d(channels, inner, 1)
-            self.phi = nn.Conv3d(channels, inner, 1)
+            self.theta = PointConv(channels, inner)
+            self.phi = PointConv(channels, inner)
         if form == "concatenation":
             self.w_f = nn.Parameter(torch.empty(2 * inner))
-        self.g = nn.Conv3d(channels, inner, 1)
-        self.w_z = nn.Conv3d(inner, channels, 1)
+        self.g = PointConv(channels, inner)
+        self.w_z = PointConv(inner, channels)
         self.bn = nn.BatchNorm3d(channels)
         self.reset_parameters()
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nlrepro.nets.convolutions import SpatialConv, TemporalConv, fold, unfold
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.profile import Architecture, Geometry
 from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec
@@ -24,37 +25,6 @@ def inflated(architecture: Architecture, stage: int, i: int) -> bool:
     if architecture == "release" and stage in (2, 5):
         return stage == 2 or i == 1
     return i % 2 == 0
-
-
-def unfold(x: Tensor, frames: int) -> Tensor:
-    """(B T, C, H, W) -> (B, C, T, H, W)."""
-    return x.unflatten(0, (-1, frames)).transpose(1, 2)
-
-
-def fold(x: Tensor) -> Tensor:
-    """(B, C, T, H, W) -> (B T, C, H, W)."""
-    return x.transpose(1, 2).flatten(0, 1)
-
-
-class TemporalConv(nn.Conv3d):
-    """A t x k x k convolution of folded frames, padded so that only a stride shrinks T, H, W."""
-
-    def __init__(self, channels: int, out: int, kernel: tuple[int, int], stride: int = 1, time_stride: int = 1) -> None:
-        t, k = kernel
-        super().__init__(channels, out, (t, k, k), (time_stride, stride, stride), (t // 2, k // 2, k // 2), bias=False)
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
-        return fold(super().forward(unfold(x, frames)))  # (B T, C', H', W')
-
-
-class SpatialConv(nn.Conv2d):
-    """A k x k convolution of each frame: (B T, C, H, W) -> (B T, C', H', W')."""
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(channels, out, kernel, stride, kernel // 2, bias=False)
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: not looked at
-        return super().forward(x)
 
 
 class Bottleneck(nn.Module):
@@ -70,11 +40,11 @@ class Bottleneck(nn.Module):
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = TemporalConv(planes, planes, (3, 3), stride) if conv == "3x3x3" else SpatialConv(planes, planes, 3, stride)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, out, 1, bias=False)
+        self.conv3 = SpatialConv(planes, out, 1)
         self.bn3 = nn.BatchNorm2d(out)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or channels != out:
-            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+            self.downsample = nn.Sequential(SpatialConv(channels, out, 1, stride), nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x, frames)), inplace=True)  # (B T, P, H, W)
