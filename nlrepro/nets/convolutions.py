@@ -20,8 +20,11 @@ LARGE = 1 << 17  # numbers of a clip from which a 3x1x1 convolution runs as a 3x
 
 
 def unfold(x: Tensor, frames: int) -> Tensor:
-    """(B T, C, H, W) -> (B, C, T, H, W)."""
-    return x.unflatten(0, (-1, frames)).transpose(1, 2)
+    """(B T, C, H, W) -> (B, C, T, H, W).
+
+    C is moved to the end and back as unflatten gives a batch of one a stride by which convolutions no longer see channels-last.
+    """
+    return x.movedim(1, -1).unflatten(0, (-1, frames)).movedim(-1, 1)
 
 
 def fold(x: Tensor) -> Tensor:
@@ -58,9 +61,10 @@ class TemporalConv(nn.Conv3d):
 
     def along_time(self, x: Tensor, frames: int) -> Tensor:
         """The same with one picture a clip, T x H W: (B T, C, H, W) -> (B T, P, H, W)."""
-        pictures = unfold(x, frames).flatten(3)  # (B, C, T, H W)
+        n, c, h, w = x.shape
+        pictures = x.movedim(1, -1).reshape(-1, frames, h * w, c).movedim(-1, 1)  # (B, C, T, H W)
         y = F.conv2d(pictures, self.weight.squeeze(4), padding=(self.kernel_size[0] // 2, 0))  # (B, P, T, H W)
-        return fold(y.unflatten(3, x.shape[2:]))  # (B T, P, H, W)
+        return y.movedim(1, -1).reshape(n, h, w, -1).movedim(-1, 1)  # (B T, P, H, W)
 
 
 class SpatialConv(nn.Conv2d):
