@@ -25,9 +25,10 @@ LARGE = 1 << 17  # numbers of a clip from which a 3x1x1 convolution runs as a 3x
 def unfold(x: Tensor, frames: int) -> Tensor:
     """(B T, C, H, W) -> (B, C, T, H, W).
 
-    C is moved to the end and back as unflatten gives a batch of one a stride by which convolutions no longer see channels-last.
+    unflatten gives a batch of one a stride by which convolutions no longer see channels-last; unsqueeze does not.
     """
-    return x.movedim(1, -1).unflatten(0, (-1, frames)).movedim(-1, 1)
+    clips = x.unsqueeze(0) if len(x) == frames else x.unflatten(0, (-1, frames))  # (B, T, C, H, W)
+    return clips.transpose(1, 2)
 
 
 def fold(x: Tensor) -> Tensor:
