@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from nlrepro.bench.__main__ import operations
+from nlrepro.bench.block_cases import operations
 from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
 from nlrepro.bench.figure import draw
 from nlrepro.bench.measure import peak_bytes, seconds

@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from multiprocessing.connection import Connection
 from statistics import median
 
@@ -28,14 +29,19 @@ def step(block: nn.Module, inputs: tuple[Tensor, ...], backward: bool) -> None:
 
 
 def seconds(blocks: Mapping[str, nn.Module], inputs: tuple[Tensor, ...], backward: bool) -> dict[str, float]:
-    """Median seconds of each block, run in turn A B C A B C ..., so that a drift of the machine's speed meets all alike."""
-    times: dict[str, list[float]] = {name: [] for name in blocks}
+    """Median seconds of a step of each block."""
+    return in_turn({name: partial(step, block, inputs, backward) for name, block in blocks.items()})
+
+
+def in_turn(calls: Mapping[str, Callable[[], object]], slow: float = SLOW) -> dict[str, float]:
+    """Median seconds of each call, in turn A B C A B C ..., so that a drift of the machine's speed meets all alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(ROUNDS + 1):
-        for name, block in blocks.items():
-            if turn and times[name][0] > SLOW:
+        for name, call in calls.items():
+            if turn and times[name][0] > slow:
                 continue
             begun = time.perf_counter()
-            step(block, inputs, backward)
+            call()
             times[name].append(time.perf_counter() - begun)
     return {name: median(taken[1:] or taken) for name, taken in times.items()}  # the first is a warm-up
 

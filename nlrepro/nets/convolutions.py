@@ -3,10 +3,10 @@
 A clip's frames travel folded into the batch, (B T, C, H, W), in channels-last memory: (B, T, H, W, C) as it lies. So the same
 memory is also a batch of B T H rows, and a batch of B pictures with T rows of H W places, and no view of it is a copy.
 
-Measured on a core of an AMD EPYC with AVX-512, torch 2.14, one clip at the paper's sizes, forward and backward:
-- PyTorch gives a 1x1 convolution of fewer than 16 images on one thread to a matrix product (Convolution.cpp, `use_mkldnn`), oneDNN
-  serves it in 0.5 to 0.6 of the time. Rows as images are many.
-- For the same reason, and as oneDNN's 3D kernels are slower, a 3x1x1 convolution takes 0.3 to 0.8 of conv3d's time as a 3x1 one.
+Measured on a core of an AMD EPYC with AVX-512, torch 2.14, at the paper's sizes, forward and backward:
+- On one thread PyTorch gives a 1x1 convolution of fewer than 16 images to a matrix product (Convolution.cpp, `use_mkldnn`); oneDNN,
+  which serves it if rows are the images, takes 0.5 to 0.6 of the time.
+- A 3x1x1 convolution as a 3x1 one takes 0.2 to 0.7 of conv3d's time for one clip, 0.9 for 16.
 
 Legend: B clips, T frames, H x W places, C channels, P channels that come out.
 """
