@@ -10,7 +10,7 @@ import torch
 from nlrepro.bench.__main__ import operations
 from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
 from nlrepro.bench.figure import draw
-from nlrepro.bench.measure import peak_bytes, seconds
+from nlrepro.bench.measure import peak_bytes, rounds, seconds
 from nlrepro.bench.report import sentences, write
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.spec import Form
@@ -50,6 +50,10 @@ def test_seconds_are_of_each_block() -> None:
     x = torch.randn(1, 4, 4, 16, 16, requires_grad=True)
     taken = seconds({"quick": torch.nn.ReLU(), "slow": Slow()}, (x,), backward=True)
     assert taken["slow"] > 3 * taken["quick"] > 0
+
+
+def test_what_is_slow_is_timed_less_often() -> None:
+    assert [rounds(seconds) for seconds in (0.1, 4, 20, 31)] == [5, 3, 1, 0]
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")

@@ -12,8 +12,8 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
-ROUNDS = 5  # odd, so that the median is a run that happened
-SLOW = 3.0  # seconds; a block that takes longer is timed once, without a warm-up
+ROUNDS = 5
+ENOUGH = 15.0  # seconds of timing a block after its warm-up, or one round; a warm-up of more than twice that stands alone
 
 
 def step(block: nn.Module, inputs: tuple[Tensor, ...], backward: bool) -> None:
@@ -32,12 +32,17 @@ def seconds(blocks: Mapping[str, nn.Module], inputs: tuple[Tensor, ...], backwar
     times: dict[str, list[float]] = {name: [] for name in blocks}
     for turn in range(ROUNDS + 1):
         for name, block in blocks.items():
-            if turn and times[name][0] > SLOW:
+            if turn and turn > rounds(times[name][0]):
                 continue
             begun = time.perf_counter()
             step(block, inputs, backward)
             times[name].append(time.perf_counter() - begun)
-    return {name: median(taken[1:] or taken) for name, taken in times.items()}  # the first is a warm-up
+    return {name: median(taken[1:] or taken) for name, taken in times.items()}  # the first is the warm-up
+
+
+def rounds(warm_up: float) -> int:
+    """How often to time what took `warm_up` seconds the first time."""
+    return 0 if warm_up > 2 * ENOUGH else min(max(int(ENOUGH / warm_up), 1), ROUNDS)
 
 
 def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: str, backward: bool = True) -> int:
