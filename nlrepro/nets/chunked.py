@@ -32,7 +32,7 @@ class ChunkedSoftmaxMean(torch.autograd.Function):
     """theta (B, N, K), phi (B, M, K), g (B, M, C), scale -> y (B, N, C)."""
 
     @staticmethod
-    @custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # autocast would make some factors bfloat16 and others not
+    @custom_fwd(device_type="cpu", cast_inputs=torch.float32)  # type: ignore[untyped-decorator]  # not some factors bfloat16
     def forward(ctx: Any, theta: Tensor, phi: Tensor, g: Tensor, scale: float) -> Tensor:
         keys, y = (scale * phi).mT, g.new_empty(*theta.shape[:2], g.shape[2])  # (B, K, M), (B, N, C)
         for chunk, out, scores, p in chunks(phi, theta, y):
@@ -44,7 +44,7 @@ class ChunkedSoftmaxMean(torch.autograd.Function):
         return y
 
     @staticmethod
-    @custom_bwd(device_type="cpu")
+    @custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator]
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         """With p the softmax of the scores s = theta (scale phi)^T: dg = p^T dy, dp = dy g^T, ds = p (dp - dy . y)."""
