@@ -106,6 +106,11 @@ def standalone(rivals: Path, form: Form) -> Build | None:
     return partial(load(path).NONLocalBlock3D)
 
 
+def build(rivals: Path | None, form: Form, name: str, channels: int) -> nn.Module:
+    """One of the subjects, for a process that can be told its name only."""
+    return dict(subjects(rivals, form))[name](channels)
+
+
 def subjects(rivals: Path | None, form: Form) -> Iterator[tuple[str, Build]]:
     """Names and builders of what can be compared for a form; ours first, as in the text and as in the authors' code.
 

@@ -46,10 +46,14 @@ def rounds(warm_up: float) -> int:
 
 
 def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: str, backward: bool = True) -> int:
-    """Memory that a step takes at its peak, above the block and its input. On the CPU in a process of its own."""
+    """Memory that a step takes at its peak, above the block and its input.
+
+    On the CPU in a new process, which finds no freed memory that it could take again unseen; `build` must be picklable.
+    """
     if device == "cuda":
         return cuda_peak(build, shape, backward)
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nlrepro.bench.blocks"])
     receive, send = context.Pipe(duplex=False)
     child = context.Process(target=cpu_peak, args=(build, shape, backward, send))
     child.start()
@@ -63,7 +67,7 @@ def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: s
 def cpu_peak(build: Callable[[], nn.Module], shape: tuple[int, ...], backward: bool, send: Connection) -> None:
     """Send the growth of this process's largest resident size; Linux counts it in KiB, macOS in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
-    torch.set_num_threads(1)  # threads of the parent do not live on in a fork
+    torch.set_num_threads(1)
     block, x = build(), torch.randn(shape)
     step(block, (x[:, :, :1, :2, :2].contiguous(),), backward)  # what libraries allocate once
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
