@@ -11,13 +11,14 @@ from touchy import process, touchy
 
 from ablations.__main__ import main
 from nlrepro import profile as profiles
-from nlrepro.data.index import Count, index_path, read_index, usable
+from nlrepro.data.index import index_path, read_index, usable
 from nlrepro.data.kinetics import frame_step, listing
 from nlrepro.data.probe import Facts, examine
 from nlrepro.data.survey import splits, survey_split
 from nlrepro.data.videos import Tree
 from nlrepro.data.watched import watched
 from nlrepro.errors import BadInput
+from nlrepro.record import Count
 
 IDS = [f"abcdefghi-{i}" for i in range(10)]
 UPRIGHT_FROM_QUARTER = (0, 1, -1, 0)  # the display matrix of a video that is turned clockwise before it is shown

@@ -61,8 +61,13 @@ def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record
     return found if records.is_fresh(found, spec, profile) else None
 
 
-def save_whole(state: dict[str, torch.Tensor], path: Path) -> None:
-    """`torch.save`, whole or not at all."""
+def state_bytes(state: dict[str, torch.Tensor]) -> bytes:
+    """What `torch.save` would write."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save_whole(state: dict[str, torch.Tensor], path: Path) -> None:
+    """`torch.save`, whole or not at all."""
+    write_whole(path, state_bytes(state))

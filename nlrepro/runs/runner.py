@@ -83,9 +83,9 @@ def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place
     measure_norms(classifier, fitter, splits)
 
 
-def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metrics:
-    """The accuracy on the test split, over the profile's views of each video."""
-    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, 0, place)
+def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place, videos: int | None) -> Metrics:
+    """The accuracy on the test split, or on so many of its videos, over the profile's views of each."""
+    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, 0, place, at_most=videos)
     tester.test(classifier, datamodule=splits, verbose=False)
     ranks = classifier.all_ranks()
     views = classifier.views
@@ -130,7 +130,7 @@ def run(
     lightning = trainer(classifier, folder, dashboard(spec, seed, profile, tables, folder), report, machine)
     checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
     fit(classifier, lightning, seed, place, checkpoint)
-    metrics = test(classifier, lightning, place)
+    metrics = test(classifier, lightning, place, None)
     if lightning.logger:
         lightning.logger.log_metrics({f"test_{name}": getattr(metrics, name) for name in ("top1", "top5", "loss")})
     record = Record(

@@ -20,7 +20,7 @@ seen in a file's tensors; the names of released files tell it.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nlrepro.errors import BadInput
 from nlrepro.nets.released.names import Source
@@ -109,10 +109,10 @@ def check(source: Source, found: Variant, spec: RunSpec) -> None:
     """
     net = spec.net
     if spec.clip != found.clip:
-        short = spec.key.removesuffix("-long")
+        other = replace(spec, clip=found.clip).key
         raise BadInput(
-            f"{source} {found.name} is of {found.clip} clips, {spec.key} of {spec.clip} ones; use the key "
-            f"{short if found.clip == 'short' else short + '-long'}, or another --variant"
+            f"{source} {found.name} is of {found.clip} clips, {spec.key} of {spec.clip} ones; use the key {other}, "
+            "or another --variant"
         )
     foreign = net.kind == "residual" or net.domain != "spacetime" or net.form == "concatenation" or net.conv not in found.convs
     if foreign or (net.sites and not found.nonlocal_blocks):
