@@ -10,40 +10,14 @@ from films import film
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlrepro import profile as profiles
-from nlrepro.data.survey import survey
 from nlrepro.errors import BadInput
-from nlrepro.profile import Profile, Real, dry
+from nlrepro.profile import Profile, dry
 from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.runs.place import Place
 from nlrepro.runs.runner import run
 from nlrepro.spec import NetSpec, RunSpec
 
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="res4"))
-
-
-@pytest.fixture
-def real(smoke: Profile) -> Profile:
-    """The smoke profile's net and recipe for videos of two classes, as the authors' code trains and tests."""
-    return replace(
-        smoke,
-        name="real",
-        data=replace(smoke.data, root=".", cached=False, views=2),
-        clips={kind: replace(smoke.clips[kind], stride=2, test="val") for kind in ("short", "long")},
-        net=replace(smoke.net, architecture="release"),
-        generator=None,
-        real=Real(train_sides=(40, 56), test_side=44, devices=2, precise_batches=2),
-    )
-
-
-@pytest.fixture
-def videos(tmp_path: Path, real: Profile) -> Path:
-    root = tmp_path / "videos"
-    for name, rate in (("a", 30), ("b", 60)):
-        for split in ("train", "val"):
-            film(root / split / name / f"{name}.mp4", rate=rate)
-    (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
-    survey(real, root, tmp_path / "cache", 1)
-    return root
 
 
 def test_few_devices_make_smaller_steps_and_more_of_them() -> None:
