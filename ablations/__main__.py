@@ -141,6 +141,8 @@ def parser() -> argparse.ArgumentParser:
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
     for sub in (one, many):
         sub.add_argument("--steps", type=positive, help="a dry run of so many steps of two clips, which no table shows")
+        imagenet = "torchvision's ResNet-50 or -101 to start from, where its cache lacks them; may be given twice"
+        sub.add_argument("--imagenet", type=Path, action="append", default=[], metavar="FILE", help=imagenet)
     for sub in (many, public):
         sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))

@@ -32,7 +32,7 @@ def chosen(names: Iterable[str]) -> list[type[Ablation]]:
 
 
 def place(arguments: argparse.Namespace) -> Place:
-    return Place(data=arguments.data, results=arguments.results)
+    return Place(data=arguments.data, results=arguments.results, imagenet=tuple(getattr(arguments, "imagenet", ())))
 
 
 def tables_of(spec: RunSpec) -> tuple[str, ...]:

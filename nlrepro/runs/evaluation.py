@@ -116,7 +116,7 @@ def evaluate(
         std=data.std,
         metrics=metrics,
         cost=cost_of(classifier.net, clips.frames, data.size),
-        made=made(time.monotonic() - begun, tester),
+        made=made(time.monotonic() - begun, tester, {}),
     )
     if tester.is_global_zero:
         evaluations.write(found, place.results)

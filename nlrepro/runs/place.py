@@ -19,6 +19,7 @@ class Place:
 
     data: Path = Path("data")
     results: Path = Path("results/local")
+    imagenet: tuple[Path, ...] = ()  # files of torchvision's weights; without, its cache is looked at
 
     def run(self, profile: Profile, spec: RunSpec, seed: int) -> Path:
         """The folder of a run's checkpoint and log."""

@@ -126,7 +126,7 @@ def run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
     classifier = module(spec, profile, machine.all)
-    warm_start(classifier, seed, place)
+    start = warm_start(classifier, seed, place)
     lightning = trainer(classifier, folder, dashboard(spec, seed, profile, tables, folder), report, machine)
     checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
     fit(classifier, lightning, seed, place, checkpoint)
@@ -143,7 +143,7 @@ def run(
         metrics=metrics,
         curve=tuple(classifier.curve),
         cost=cost(spec, profile),
-        made=made(time.monotonic() - begun, lightning),
+        made=made(time.monotonic() - begun, lightning, start),
     )
     if lightning.is_global_zero:
         save_whole(classifier.net.state_dict(), place.weights(profile, spec, seed))
@@ -152,14 +152,14 @@ def run(
     return record
 
 
-def made(seconds: float, trainer: pl.Trainer) -> Made:
-    """When, where and with what."""
+def made(seconds: float, trainer: pl.Trainer, start: dict[str, str]) -> Made:
+    """When, where and with what; `start` says what a warm start took from files of others."""
     gpu = trainer.strategy.root_device.type == "cuda"
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return Made(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         git=commit,
-        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}, **start},
         device=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores",
         seconds=round(seconds, 1),
     )
