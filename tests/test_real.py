@@ -100,7 +100,7 @@ def test_imagenet_files_of_other_nets_are_refused(real: Profile, tmp_path: Path,
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(BadInput, match=r"given.pth is refused by torch.load"):
         imagenet(50, real.net, (path,))
-    with pytest.raises(BadInput, match="cannot read .*nowhere"):
+    with pytest.raises(BadInput, match=r"cannot read .*nowhere"):
         imagenet(50, real.net, (tmp_path / "nowhere.pth",))
 
 
