@@ -114,7 +114,7 @@ def test_a_dry_run_looks_at_few_videos_and_no_table_shows_it(
     assert main(["evaluate", *words, "--videos", "1"]) == 0
     assert "caffe2 8x8 net_8x8.pth: video-level top-1" in capsys.readouterr().out
     (found,) = evaluations.read_all(tmp_path / "results", "real-dry-run")
-    assert (found.metrics.videos, found.metrics.views) == (1, 6)
+    assert (found.metrics.videos, found.metrics.listed, found.metrics.views) == (1, None, 6)
     assert evaluations.read_all(tmp_path / "results", "real") == []
 
 

@@ -97,7 +97,7 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place, videos: 
         views=views,
         ranks="".join(str(min(rank, 9)) for rank in ranks),
         clip_top1=percent(classifier.clip_top1) if views > 1 else None,
-        listed=splits.tested.listed if splits.tested else None,
+        listed=splits.tested.listed if splits.tested and not videos else None,
     )
 
 
