@@ -2,6 +2,7 @@
 
 import re
 import time
+from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
@@ -115,7 +116,7 @@ def evaluate(
         mean=data.mean,
         std=data.std,
         metrics=metrics,
-        cost=cost_of(classifier.net, clips.frames, data.size),
+        cost=cost_of(deepcopy(classifier.net).to("meta"), clips.frames, data.size),
         made=made(time.monotonic() - begun, tester, {}),
     )
     if tester.is_global_zero:
