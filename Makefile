@@ -6,10 +6,12 @@ ONLY    ?= *
 JOBS    ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PYTHON  ?= python3
 DATA    ?= data
+IMAGENET ?=
 
 BIN := .venv/bin
 CLI := $(BIN)/python -m ablations
 OPTIONS := --profile $(PROFILE) --data $(DATA)
+SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish bench test lint clean
@@ -39,12 +41,12 @@ tables:  ## all seven; a run that tables share is trained once
 
 table2a table2b table2c table2d table2e table2f table2g: table%: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep $* $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(if $(STEPS),--steps $(STEPS))
+	$(CLI) sweep $* $(SWEEP)
 	$(CLI) report $* --profile $(PROFILE)
 
 tables: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep all $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(if $(STEPS),--steps $(STEPS))
+	$(CLI) sweep all $(SWEEP)
 	$(CLI) report all --profile $(PROFILE)
 
 report: .venv/ready  ## every table, figure and verdict from the records that exist; trains nothing
