@@ -16,7 +16,8 @@ from nlrepro.runs.place import Place, Share
 from nlrepro.spec import RunSpec
 
 TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
-WORKERS = min(os.cpu_count() or 1, 8)  # processes that decode files for one device
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that this process may use
+WORKERS = min(CORES, 8)  # processes that decode files for one device
 
 
 class Splits(pl.LightningDataModule):
