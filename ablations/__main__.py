@@ -1,4 +1,4 @@
-"""The command line: list | run | sweep | report | publish | cost | data | weights; each has --help with an example."""
+"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate; each has --help with an example."""
 
 import argparse
 import os
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ablations import weights
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
-from nlrepro.nets.released.names import SOURCES
 from nlrepro.profile import Profile
 
 
@@ -105,17 +105,6 @@ def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
         check(profile, root, arguments.jobs)
 
 
-def do_weights(arguments: argparse.Namespace, profile: Profile) -> None:
-    from ablations import catalogue
-    from nlrepro.runs.released import import_weights
-
-    spec = catalogue.spec(arguments.key)
-    adopted = import_weights(arguments.file, arguments.source, spec, profile, arguments.out)
-    print(f"{arguments.out}: {spec.key} of {len(adopted.used)} blobs of {arguments.file.name}; {len(adopted.left)} left over")
-    for name in adopted.left:
-        print(f"  left over: {name}")
-
-
 def parser() -> argparse.ArgumentParser:
     """One subcommand a verb, each with an example."""
     main = argparse.ArgumentParser(prog="nlrepro", description="Reproduce Table 2 of 'Non-local Neural Networks' (CVPR 2018).")
@@ -152,6 +141,8 @@ def parser() -> argparse.ArgumentParser:
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
     for sub in (one, many):
         sub.add_argument("--steps", type=positive, help="a dry run of so many steps of two clips, which no table shows")
+        imagenet = "torchvision's ResNet-50 or -101 to start from, where its cache lacks them; may be given twice"
+        sub.add_argument("--imagenet", type=Path, action="append", default=[], metavar="FILE", help=imagenet)
     for sub in (many, public):
         sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))
@@ -159,19 +150,7 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
-    released = verb(
-        "weights",
-        do_weights,
-        "released weights -> a state of this project's net, with a note of where it came from",
-        "import i3d_nonlocal_32x2_IN_pretrain_400k.pkl --source caffe2 --key r50-i3d-3x1x1-nl-5-block-embedded-spacetime "
-        "--out nl-i3d.pt",
-        profile="paper",
-    )
-    released.add_argument("action", choices=("import",))
-    released.add_argument("file", type=Path, metavar="FILE", help="what the source released: .pkl, .pyth or .pth")
-    released.add_argument("--source", choices=SOURCES, required=True)
-    released.add_argument("--key", required=True, help="the run key of the file's net; `list` shows them")
-    released.add_argument("--out", type=Path, required=True, help="the state to write; OUT.json is the note")
+    weights.add_verbs(verb, positive)
     return main
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ablations import TABLES, Ablation
+from nlrepro import evaluation as evaluations
 from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.nets.cost import cost
@@ -31,7 +32,7 @@ def chosen(names: Iterable[str]) -> list[type[Ablation]]:
 
 
 def place(arguments: argparse.Namespace) -> Place:
-    return Place(data=arguments.data, results=arguments.results)
+    return Place(data=arguments.data, results=arguments.results, imagenet=tuple(getattr(arguments, "imagenet", ())))
 
 
 def tables_of(spec: RunSpec) -> tuple[str, ...]:
@@ -83,14 +84,19 @@ def spec(key: str) -> RunSpec:
 
 
 def listing(axes: Iterable[type[Ablation]], profile: Profile, results: Path) -> list[str]:
-    """A line a run: key, tables, parent, recorded seeds; stale records are told apart."""
+    """A line a run: key, tables, parent, recorded seeds, evaluated weights if there are any; stale records are told apart."""
     found: dict[str, list[str]] = {}
+    given: dict[str, list[str]] = {}
     specs = [job.spec for job in with_parents(jobs(axes, [0]), profile)]
     for spec in specs:
         for path in sorted((results / "records" / profile.name / spec.key).glob("seed*.json")):
             record = records.read(path)
             stale = "" if records.is_fresh(record, spec, profile) else " (stale)"
             found.setdefault(spec.key, []).append(f"{record.seed}{stale}")
+    by_key = {spec.key: spec for spec in specs}
+    for test in evaluations.read_all(results, profile.name):
+        stale = "" if evaluations.is_fresh(test, by_key.get(test.key, test.spec), profile) else " (stale)"
+        given.setdefault(test.key, []).append(f"{test.weights.name} {test.weights.state[:8]}{stale}")
     frame = pd.DataFrame(
         {
             "key": [spec.key for spec in specs],
@@ -99,6 +105,8 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, results: Path) -> 
             "seeds": [", ".join(found.get(spec.key, [])) or "--" for spec in specs],
         }
     )
+    if given:
+        frame["weights"] = [", ".join(given.get(spec.key, [])) or "--" for spec in specs]
     return str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
 
 

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablations import TABLES, Ablation, catalogue
+from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
+from nlrepro.evaluation import Evaluation
 from nlrepro.files import write_whole
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
@@ -15,6 +17,7 @@ from nlrepro.reports.claims import judge, write_claims
 from nlrepro.reports.curves import write_curves
 from nlrepro.reports.figures import write_figure
 from nlrepro.reports.readme import paste, without_heading
+from nlrepro.reports.released import released_notes, with_released
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame, write_table
@@ -49,6 +52,18 @@ def fresh(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> tu
     return good, stale
 
 
+def evaluated(profile: Profile, results: Path) -> tuple[list[Evaluation], list[Path]]:
+    """The tests of given weights that fit the specs and the profile as they are now; the paths of those that do not."""
+    specs = {spec.key: spec for spec in catalogue.specs(TABLES.values())}
+    good, stale = [], []
+    for found in evaluations.read_all(results, profile.name):
+        if found.key in specs and evaluations.is_fresh(found, specs[found.key], profile):
+            good.append(found)
+        else:
+            stale.append(evaluations.evaluation_path(results, found))
+    return good, stale
+
+
 def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> None:
     """Write the tables, figures and claims of `results`, and print the tables with their verdicts.
 
@@ -56,10 +71,13 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> N
     """
     everything = list(TABLES.values())  # a sentence may compare two tables
     mine, stale = fresh(everything, profile, results)
-    if stale:
-        print(f"{len(stale)} records are stale (made with other settings) and left out: {', '.join(map(str, stale))}")
+    given, stale_too = evaluated(profile, results)
+    if stale + stale_too:
+        paths = ", ".join(map(str, stale + stale_too))
+        print(f"{len(stale + stale_too)} records are stale (made with other settings) and left out: {paths}")
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
     public = fresh(everything, profile, PUBLISHED)[0] if is_local else None
+    given += evaluated(profile, PUBLISHED)[0] if is_local else []
     tables, figures = results / "tables" / profile.name, results / "figures" / profile.name
     specs = {axis.table: table_spec(axis) for axis in everything}
     verdicts = judge(CLAIMS, list(specs.values()), mine)
@@ -67,9 +85,10 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> N
     write_curves(CURVES, mine, figures / "curves.svg")
     for axis in axes:
         spec = specs[axis.table]
-        frame, theirs = table_frame(spec, mine), None if public is None else table_frame(spec, public)
+        frame, theirs = with_released(table_frame(spec, mine), given), None if public is None else table_frame(spec, public)
         lines = [verdict.line for verdict in verdicts if verdict.claim.table == axis.table]
         sources = [note(comparable(spec, mine))] + ([] if public is None else [f"Published: {note(comparable(spec, public))}"])
+        sources += released_notes(frame, given)
         write_table(spec, frame, theirs, tables, ["\n".join(f"- {line}" for line in lines), *sources])
         figure = write_figure(spec, frame, theirs, figures)
         print("\n" + summary(spec, frame, theirs, verdicts, sources))
@@ -90,7 +109,9 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, see
     for key, seed in good:
         source, target = (records.record_path(place, profile.name, key, seed) for place in (results, PUBLISHED))
         write_whole(target, source.read_bytes())
-    for path in fresh(axes, profile, PUBLISHED)[1]:
+    for found in evaluated(profile, results)[0]:
+        evaluations.write(found, PUBLISHED)
+    for path in fresh(axes, profile, PUBLISHED)[1] + evaluated(profile, PUBLISHED)[1]:
         path.unlink()
     report(axes, profile, PUBLISHED)
     if profile.name == "mini":

@@ -17,6 +17,22 @@ from nlrepro.spec import RunSpec
 STRICT = ConfigDict(extra="forbid")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many of the videos that a split should have can be used: as it stands under a table."""
+
+    usable: int
+    listed: int
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.usable / max(self.listed, 1)
+
+    def __str__(self) -> str:
+        percent = min(self.percent, 99.9) if self.usable < self.listed else self.percent  # 100.0 means all
+        return f"{self.usable:,} of {self.listed:,} videos ({percent:.1f} %)"
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Metrics:
     """Test accuracy. `ranks` has one digit per test video, in the tree's order: how many classes scored above the true one
@@ -31,6 +47,13 @@ class Metrics:
     ranks: str
     clip_top1: float | None = None  # percent of single views that are right, where a video has several
     listed: int | None = None  # videos that the split should have, where some may be missing or unusable
+
+    @property
+    def tested(self) -> str:
+        """ "2000 test videos", or "19,402 of 19,761 videos (98.2 %)" where not all could be used."""
+        if self.listed is None or self.listed == self.videos:
+            return f"{self.videos} test videos"
+        return str(Count(usable=self.videos, listed=self.listed))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -37,7 +37,7 @@ def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights"):
+    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights", "evaluate"):
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pandas as pd
 import torch
 
-from nlrepro.bench.blocks import Operation, subjects
+from nlrepro.bench.blocks import Operation, build, subjects
 from nlrepro.bench.measure import peak_bytes, seconds, step
 from nlrepro.bench.provenance import device_name, source
 from nlrepro.bench.report import ORDERS, write
@@ -70,8 +70,13 @@ def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], argume
     blocks = {name: block for name, block in blocks.items() if works(name, form, block)}
     where = {"part": "block", "form": form, "stage": stage, "frames": frames, "positions": x[0, 0].numel()}
     rows = lines(where, seconds(blocks, (x,), backward=False), seconds(blocks, (x,), backward=True))
-    peaks = {name: peak_bytes(partial(builds[name], shape[1]), shape, arguments.device) / 2**20 for name in blocks}
+    peaks = {name: peak(arguments.rivals, form, name, shape, arguments.device) for name in blocks}
     return [row | {"peak_mib": peaks[row["block"]]} for row in rows]
+
+
+def peak(rivals: Path | None, form: Form, name: str, shape: tuple[int, ...], device: str) -> float:
+    """MiB of a training step."""
+    return peak_bytes(partial(build, rivals, form, name, shape[1]), shape, device) / 2**20
 
 
 def operations(form: Form, stage: str, frames: int, shape: tuple[int, ...], device: str) -> list[dict[str, Any]]:
@@ -91,9 +96,9 @@ def growth(form: Form, device: str) -> list[dict[str, Any]]:
     rows = []
     for times in (1, 2, 4, 8):
         shape = (1, c, times * t, h, w)
-        for name, build in subjects(None, form):
-            if name in ("ours", "direct") and largest(name, form, shape) < LIMIT:
-                mib = peak_bytes(partial(build, c), shape, device) / 2**20
+        for name in ("ours", "direct"):
+            if largest(name, form, shape) < LIMIT:
+                mib = peak(None, form, name, shape, device)
                 rows.append({"form": form, "positions": times * t * h * w, "block": name, "peak_mib": mib})
     return rows
 

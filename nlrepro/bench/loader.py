@@ -62,6 +62,10 @@ def plain(clips: FileClips, draw: Draw) -> Frames:
     return np.stack(kept)  # (T, H, W, 3)
 
 
+def unpacked(load: Callable[..., object], asked: Sequence[Any]) -> object:
+    return load(*asked)
+
+
 def passes(clips: FileClips, rivals: Path | None) -> dict[str, Callable[[], object]]:
     """A name, and all clips of a pass, one after the other."""
     places = [(video, place) for video in range(len(clips)) for place in range(PLACES)]
@@ -82,15 +86,15 @@ def passes(clips: FileClips, rivals: Path | None) -> dict[str, Callable[[], obje
         "ours, shorter side 320": partial(through, ours, framed(SIDES[1])),
     }
     for name, load in pyslowfast.loaders(rivals, SIDES, CROP).items():
-        asked = [(clips.tree.folder / clips.tree.videos[video], place) for video, place in places]
-        known[name] = partial(through, lambda draw, load=load: load(*draw, PLACES), asked)
+        asked = [(clips.tree.folder / clips.tree.videos[video], place, PLACES) for video, place in places]
+        known[name] = partial(through, partial(unpacked, load), asked)
     return known
 
 
 def measured(folder: Path, gop: int, rivals: Path | None) -> list[dict[str, Any]]:
     videos = [film(folder / f"gop{gop}-{seed}.mp4", gop, seed).name for seed in range(VIDEOS)]
     clips = clips_of(folder, videos)
-    taken = in_turn(passes(clips, rivals), slow=60.0)
+    taken = in_turn(passes(clips, rivals))
     count = VIDEOS * PLACES
     return [
         {"gop": gop, "code": name, "clip_ms": 1e3 * s / count, "clips_per_s": count / s, "speed_ratio": taken["ours"] / s}
@@ -132,12 +136,12 @@ def sentences(frame: pd.DataFrame, memory: dict[str, float]) -> str:
 
     rates = listed([f"{rate:.0f}" for rate in speed["ours"]])
     gops = listed([str(gop) for gop in speed.index])
-    rivals = [name for name in speed if name.startswith("PySlowFast")]
+    rivals = [name for name in map(str, speed) if name.startswith("PySlowFast")]
     against = "".join(f", {ratios(name)} times that of {name}" for name in rivals)
     grown = memory["all_mib"] - memory["tenth_mib"]
     return (
-        f"- One core loads {rates} clips a second (32 of 300 frames of 340 x 256, key frames every {gops} frames): {ratios('limit')}"
-        f" times the rate of plain sequential decord decoding{against}.\n"
+        f"- One core loads {rates} clips a second (32 of 300 frames of 340 x 256, key frames every {gops} frames):"
+        f" {ratios('limit')} times the rate of plain sequential decord decoding{against}.\n"
         f"- Over {memory['clips']:,.0f} clips the memory of a loading process peaks at {memory['all_mib']:.0f} MiB,"
         f" {grown:.0f} MiB above its peak after the first tenth."
     )

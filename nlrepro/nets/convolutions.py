@@ -4,8 +4,8 @@ A clip's frames travel folded into the batch, (B T, C, H, W), in channels-last m
 memory is also a batch of B T H rows, and a batch of B pictures with T rows of H W places, and no view of it is a copy.
 
 Measured on a core of an AMD EPYC with AVX-512, torch 2.14, at the paper's sizes, forward and backward:
-- On one thread PyTorch gives a 1x1 convolution of fewer than 16 images to a matrix product (Convolution.cpp, `use_mkldnn`); oneDNN,
-  which serves it if rows are the images, takes 0.5 to 0.6 of the time.
+- On one thread PyTorch gives a 1x1 convolution of fewer than 16 images to a matrix product (Convolution.cpp, `use_mkldnn`);
+  oneDNN, which serves it if rows are the images, takes 0.5 to 0.6 of the time.
 - A 3x1x1 convolution as a 3x1 one takes 0.2 to 0.7 of conv3d's time for one clip, 0.9 for 16.
 
 Legend: B clips, T frames, H x W places, C channels, P channels that come out.
@@ -109,7 +109,7 @@ class SpatialConv(nn.Conv2d):
     def __init__(self, channels: int, out: int, kernel: int, stride: int = 1) -> None:
         super().__init__(channels, out, kernel, stride, kernel // 2, bias=False)
 
-    def forward(self, x: Tensor, frames: int = 1) -> Tensor:  # type: ignore[override]  # frames: not looked at
+    def forward(self, x: Tensor, frames: int = 1) -> Tensor:
         if self.kernel_size == (1, 1) and self.stride == (1, 1):
             return pointwise(x, self.weight)  # (B T, P, H, W)
         return super().forward(x)

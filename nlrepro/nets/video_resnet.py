@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from nlrepro.nets.convolutions import SpatialConv, TemporalConv, fold, unfold
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.profile import Architecture, Geometry
-from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec
+from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, Site
 
 EXPANSION = 4
+WINDOW = 7  # side of res5 maps that fc is trained on: 224 pixels at stride 32
 
 
 def inflated(architecture: Architecture, stage: int, i: int) -> bool:
@@ -54,10 +55,15 @@ class Bottleneck(nn.Module):
 
 
 class FoldedNonLocalBlock(NonLocalBlock):
-    """The block on folded frames: (B T, C, H, W) -> (B T, C, H, W)."""
+    """The block on folded frames: (B T, C, H, W) -> (B T, C, H, W).
+
+    With a `group`, of released nets of long clips, the sum runs over so many frames instead of all T.
+    """
+
+    group: int | None = None
 
     def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
-        return fold(super().forward(unfold(x, frames)))  # (B T, C, H, W)
+        return fold(super().forward(unfold(x, self.group or frames)))  # (B T, C, H, W)
 
 
 class VideoResNet(nn.Module):
@@ -65,12 +71,13 @@ class VideoResNet(nn.Module):
 
     conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans several frames,
     5 in the paper, and every second residual block of a stage, from its first, is inflated. The paper's pools are 3x3x3 and
-    3x1x1 with padding; those of its authors' code 2x3x3 and 2x1x1 without, so that res2's 56 x 56 maps are 55 x 55.
+    3x1x1 with padding; those of its authors' code 2x3x3 and 2x1x1 without, so that res2's 56 x 56 maps are 55 x 55. Blocks sit
+    at the spec's sites if no others are given.
     """
 
-    def __init__(self, spec: NetSpec, geometry: Geometry, classes: int) -> None:
+    def __init__(self, spec: NetSpec, geometry: Geometry, classes: int, sites: tuple[Site, ...] | None = None) -> None:
         super().__init__()
-        self.spec, self.geometry = spec, geometry
+        self.spec, self.geometry, self.sites = spec, geometry, spec.sites if sites is None else sites
         width, (t, k, _), (time_stride, stride, _) = geometry.width, geometry.stem_kernel, geometry.stem_stride
         self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, k, stride)
         if spec.conv != "2d":
@@ -85,7 +92,7 @@ class VideoResNet(nn.Module):
                 blocks.append(Bottleneck(channels, planes, step, conv))
                 channels = planes * EXPANSION
             self.add_module(f"layer{stage - 1}", nn.ModuleList(blocks))  # torchvision counts stages from 1
-        self.inserted = nn.ModuleDict({f"res{stage}_{i}": self.insert(width * 2 ** (stage - 2)) for stage, i in spec.sites})
+        self.inserted = nn.ModuleDict({f"res{stage}_{i}": self.insert(width * 2 ** (stage - 2)) for stage, i in self.sites})
         self.fc = nn.Linear(channels, classes)
         self.reset_parameters()
 
@@ -113,12 +120,24 @@ class VideoResNet(nn.Module):
         for stage in range(2, 6):
             for i, block in enumerate(self.get_submodule(f"layer{stage - 1}").children()):
                 x = block(x, frames)  # (B T, C, H, W)
-                if (stage, i) in self.spec.sites:
+                if (stage, i) in self.sites:
                     x = self.inserted[f"res{stage}_{i}"](x, frames)  # (B T, C, H, W)
             if stage == 2:
                 x, frames = self.pool2(x, frames)  # (B T/2, C, H, W)
-        x = x.unflatten(0, (-1, frames)).mean((1, 3, 4))  # (B, C)
-        return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
+        return self.head(x.unflatten(0, (-1, frames)))  # (B, classes)
+
+    def head(self, x: Tensor) -> Tensor:
+        """Mean, dropout and fc: (B, T, C, H, W) -> (B, classes).
+
+        The authors' code tests fully convolutionally: maps larger than the trained ones are seen in windows of those, at every
+        place, and the softmax scores of all windows are averaged; their logarithms are returned.
+        """
+        if self.training or self.geometry.architecture == "text" or max(x.shape[3:]) <= WINDOW:
+            x = x.mean((1, 3, 4))  # (B, C)
+            return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
+        sides = [min(WINDOW, side) for side in x.shape[3:]]
+        x = F.avg_pool2d(x.mean(1), sides, 1).permute(0, 2, 3, 1)  # (B, H'', W'', C)
+        return self.fc(x).softmax(3).mean((1, 2)).log()  # (B, classes)
 
     def stem(self, clips: Tensor) -> tuple[Tensor, int]:
         """conv1 and pool1: (B, 3, T, H, W) -> (B T'', width, H'', W'') and T''."""

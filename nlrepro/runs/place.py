@@ -19,6 +19,7 @@ class Place:
 
     data: Path = Path("data")
     results: Path = Path("results/local")
+    imagenet: tuple[Path, ...] = ()  # files of torchvision's weights; without, its cache is looked at
 
     def run(self, profile: Profile, spec: RunSpec, seed: int) -> Path:
         """The folder of a run's checkpoint and log."""
@@ -61,8 +62,13 @@ def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record
     return found if records.is_fresh(found, spec, profile) else None
 
 
-def save_whole(state: dict[str, torch.Tensor], path: Path) -> None:
-    """`torch.save`, whole or not at all."""
+def state_bytes(state: dict[str, torch.Tensor]) -> bytes:
+    """What `torch.save` would write."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save_whole(state: dict[str, torch.Tensor], path: Path) -> None:
+    """`torch.save`, whole or not at all."""
+    write_whole(path, state_bytes(state))

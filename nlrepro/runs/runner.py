@@ -83,9 +83,9 @@ def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place
     measure_norms(classifier, fitter, splits)
 
 
-def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metrics:
-    """The accuracy on the test split, over the profile's views of each video."""
-    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, 0, place)
+def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place, videos: int | None) -> Metrics:
+    """The accuracy on the test split, or on so many of its videos, over the profile's views of each."""
+    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, 0, place, at_most=videos)
     tester.test(classifier, datamodule=splits, verbose=False)
     ranks = classifier.all_ranks()
     views = classifier.views
@@ -97,7 +97,7 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metri
         views=views,
         ranks="".join(str(min(rank, 9)) for rank in ranks),
         clip_top1=percent(classifier.clip_top1) if views > 1 else None,
-        listed=splits.tested.listed if splits.tested else None,
+        listed=splits.tested.listed if splits.tested and not videos else None,
     )
 
 
@@ -126,11 +126,11 @@ def run(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
     classifier = module(spec, profile, machine.all)
-    warm_start(classifier, seed, place)
+    start = warm_start(classifier, seed, place)
     lightning = trainer(classifier, folder, dashboard(spec, seed, profile, tables, folder), report, machine)
     checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
     fit(classifier, lightning, seed, place, checkpoint)
-    metrics = test(classifier, lightning, place)
+    metrics = test(classifier, lightning, place, None)
     if lightning.logger:
         lightning.logger.log_metrics({f"test_{name}": getattr(metrics, name) for name in ("top1", "top5", "loss")})
     record = Record(
@@ -143,7 +143,7 @@ def run(
         metrics=metrics,
         curve=tuple(classifier.curve),
         cost=cost(spec, profile),
-        made=made(time.monotonic() - begun, lightning),
+        made=made(time.monotonic() - begun, lightning, start),
     )
     if lightning.is_global_zero:
         save_whole(classifier.net.state_dict(), place.weights(profile, spec, seed))
@@ -152,14 +152,14 @@ def run(
     return record
 
 
-def made(seconds: float, trainer: pl.Trainer) -> Made:
-    """When, where and with what."""
+def made(seconds: float, trainer: pl.Trainer, start: dict[str, str]) -> Made:
+    """When, where and with what; `start` says what a warm start took from files of others."""
     gpu = trainer.strategy.root_device.type == "cuda"
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return Made(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         git=commit,
-        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}, **start},
         device=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores",
         seconds=round(seconds, 1),
     )
@@ -169,4 +169,5 @@ def quiet() -> None:
     """Silence what Lightning says about things that are meant to be as they are."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="The `srun` command is available.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

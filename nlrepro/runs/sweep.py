@@ -1,6 +1,7 @@
 """Many runs: each once, parents first, `jobs` at a time, with the time that is left.
 
-Each run has a process of its own with one thread: two such runs at once do more than one run with two threads.
+Each run has a process of its own with one thread: two such runs at once do more than one run with two threads. With GPUs it has
+one of its own, as far as they go.
 """
 
 import multiprocessing
@@ -21,6 +22,7 @@ from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.gpus import freest, gpus, keep_to
 from nlrepro.runs.place import Place, finished
 from nlrepro.runs.runner import run
 from nlrepro.spec import RunSpec
@@ -68,10 +70,11 @@ def generation(spec: RunSpec) -> int:
     return 1 + generation(spec.parent) if spec.parent else 0
 
 
-def work(job: Job, profile: Profile, place: Place, notes: "Queue[Note]") -> None:
+def work(job: Job, profile: Profile, place: Place, notes: "Queue[Note]", gpu: str | None = None) -> None:
     """One run, in a process of its own; what it prints goes to its log, what goes wrong to the sweep."""
     import torch
 
+    keep_to(gpu)
     torch.set_num_threads(1)
     folder = place.run(profile, job.spec, job.seed)
     make_folder(folder)
@@ -133,6 +136,7 @@ class Scheduler:
     def __init__(self, jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> None:
         self.waiting, self.profile, self.place, self.at_once = list(jobs), profile, place, at_once
         self.running: dict[Job, ForkServerProcess] = {}
+        self.gpus, self.on = gpus(), dict[Job, str | None]()
         self.failures: dict[Job, str] = {}
         self.steps = dict.fromkeys(jobs, 0)
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
@@ -161,7 +165,9 @@ class Scheduler:
                 self.waiting.remove(job)
                 self.failures[job] = "the run that it starts from failed"
             elif parent not in unfinished and len(self.running) < self.at_once:
-                process = self.context.Process(target=work, args=(job, self.profile, self.place, self.notes), name=job.name)
+                self.on[job] = freest(self.gpus, [self.on[other] for other in self.running])
+                arguments = (job, self.profile, self.place, self.notes, self.on[job])
+                process = self.context.Process(target=work, args=arguments, name=job.name)
                 process.start()
                 self.waiting.remove(job)
                 self.running[job] = process
