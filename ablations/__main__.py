@@ -86,7 +86,10 @@ def do_publish(arguments: argparse.Namespace, profile: Profile) -> None:
 def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
 
-    print(catalogue.costs(catalogue.chosen(arguments.tables), profile))
+    axes = catalogue.chosen(arguments.tables)
+    print(catalogue.costs(axes, profile))
+    if profile.real:
+        print("\n" + catalogue.labour(axes, profile, arguments.teraflops))
 
 
 def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -145,7 +148,9 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--imagenet", type=Path, action="append", default=[], metavar="FILE", help=imagenet)
     for sub in (many, public):
         sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
-    tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))
+    costs = verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper")
+    tables(costs)
+    costs.add_argument("--teraflops", type=float, default=50, help="a second that a GPU sustains, for GPU-hours (default: 50)")
     data = verb("data", do_data, "make the generated videos, or check a tree of videos; of real ones both check", "make --jobs 2")
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):

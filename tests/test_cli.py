@@ -96,6 +96,16 @@ def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pyte
     assert line.endswith("0, 1 (stale)")
 
 
+def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", "2a", "--teraflops", "100"]) == 0
+    told = capfd.readouterr().out.splitlines()[-1]
+    golden = (Path(__file__).parent / "golden" / "costs.txt").read_text().splitlines()
+    macs = next(int(line.split()[-1].replace(",", "")) for line in golden if line.startswith("r50-c2d |"))
+    hours = 3 * 2 * macs * 400_000 * 64 / 100e12 / 3600  # 400,000 steps of 64 clips
+    assert told.startswith("Training 5 runs once takes ")
+    assert f"from {hours:.0f} of r50-c2d to" in told
+
+
 def test_cost_has_every_row(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["cost", *SMOKE]) == 0
     out = capfd.readouterr().out
