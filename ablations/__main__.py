@@ -150,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
     costs = verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper")
     tables(costs)
-    costs.add_argument("--teraflops", type=float, default=50, help="a second that a GPU sustains, for GPU-hours (default: 50)")
+    costs.add_argument("--teraflops", type=positive, default=50, help="a second that a GPU sustains, for GPU-hours (default: 50)")
     data = verb("data", do_data, "make the generated videos, or check a tree of videos; of real ones both check", "make --jobs 2")
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):

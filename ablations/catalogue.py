@@ -110,14 +110,14 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, results: Path) -> 
     return str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
 
 
-def labour(axes: Iterable[type[Ablation]], profile: Profile, teraflops: float) -> str:
+def labour(axes: Iterable[type[Ablation]], profile: Profile, teraflops: int) -> str:
     """What one training of each run takes, by its count: a step is three forward passes, a multiply-add two operations."""
     clips = {spec: profile.recipes[spec.clip].steps * profile.recipes[spec.clip].batch for spec in specs(axes)}
     work = {spec: 3 * 2 * cost(spec, profile).macs * count for spec, count in clips.items()}
     hours = {spec.key: flops / (teraflops * 1e12) / 3600 for spec, flops in work.items()}
     ends = [f"{hours[key]:,.0f} of {key}" for key in (min(hours, key=hours.__getitem__), max(hours, key=hours.__getitem__))]
     return (
-        f"Training {len(work)} runs once takes {sum(work.values()) / 1e18:,.0f} exaFLOPs; at {teraflops:g} TFLOP/s a GPU"
+        f"Training {len(work)} runs once takes {sum(work.values()) / 1e18:,.0f} exaFLOPs; at {teraflops} TFLOP/s a GPU"
         f" (an assumption, --teraflops) {sum(hours.values()):,.0f} GPU-hours, from {' to '.join(ends)}."
     )
 

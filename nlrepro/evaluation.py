@@ -9,13 +9,12 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
-from nlrepro.profile import Pixel, Profile, explain
-from nlrepro.record import Cost, Made, Metrics
+from nlrepro.profile import Pixel, Profile
+from nlrepro.record import Cost, Made, Metrics, read_as
 from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
@@ -63,25 +62,16 @@ class Evaluation:
     @property
     def line(self) -> str:
         """What was measured on what, in one line."""
-        level = (
-            f"video-level top-1 {self.metrics.top1:.1f} %, top-5 {self.metrics.top5:.1f} % (views a video: {self.metrics.views})"
-        )
-        clips = "" if self.metrics.clip_top1 is None else f"; clip-level top-1 {self.metrics.clip_top1:.1f} %"
-        return (
-            level if self.metrics.views > 1 else level.replace("video-level", "clip-level")
-        ) + f"{clips}; {self.metrics.tested}"
+        found = self.metrics
+        level = "video" if found.views > 1 else "clip"
+        clips = "" if found.clip_top1 is None else f"; clip-level top-1 {found.clip_top1:.1f} %"
+        views = f"(views a video: {found.views})"
+        return f"{level}-level top-1 {found.top1:.1f} %, top-5 {found.top5:.1f} % {views}{clips}; {found.tested}"
 
 
 def read_note(path: Path) -> Weights:
-    """The note that `weights import` leaves beside the weights.
-
-    Raises:
-        BadInput: it is damaged, or of an older version.
-    """
-    try:
-        return TypeAdapter(Weights).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise BadInput(f"the note {path} is damaged: {explain(error)}; run `weights import` again") from None
+    """The note that `weights import` leaves beside the weights, with the errors of `read_as`."""
+    return read_as(Weights, path, "note", "run `weights import` again")
 
 
 def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
@@ -111,14 +101,8 @@ def write(evaluation: Evaluation, results: Path) -> Path:
 
 
 def read(path: Path) -> Evaluation:
-    """
-    Raises:
-        BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
-    """
-    try:
-        return TypeAdapter(Evaluation).validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise BadInput(f"the record {path} is damaged: {explain(error)}; remove it and run `evaluate` again") from None
+    """With the errors of `read_as`."""
+    return read_as(Evaluation, path, "record", "remove it and run `evaluate` again")
 
 
 def read_all(results: Path, profile: str) -> list[Evaluation]:

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -15,6 +15,7 @@ from nlrepro.profile import Profile, explain
 from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +126,20 @@ def write(record: Record, results: Path) -> Path:
     return path
 
 
-def read(path: Path) -> Record:
-    """Read one record.
-
+def read_as(kind: type[T], path: Path, what: str, advice: str) -> T:
+    """
     Raises:
         BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
     """
     try:
-        return TypeAdapter(Record).validate_json(path.read_bytes())
+        return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
-        raise BadInput(f"the record {path} is damaged: {explain(error)}; remove it and run the sweep again") from None
+        raise BadInput(f"the {what} {path} is damaged: {explain(error)}; {advice}") from None
+
+
+def read(path: Path) -> Record:
+    """Read one record, with the errors of `read_as`."""
+    return read_as(Record, path, "record", "remove it and run the sweep again")
 
 
 def read_all(results: Path, profile: str) -> list[Record]:

@@ -37,7 +37,6 @@ def test_a_film_is_as_long_as_those_of_kinetics(films: Path) -> None:
     assert loader.clips_of(films, ["gop12.mp4"]).facts[0].frames == FRAMES
 
 
-@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_the_loader_is_timed_without_a_rival_too(films: Path, capfd: pytest.CaptureFixture[str]) -> None:
     known = loader.passes(loader.clips_of(films, ["gop12.mp4"]), None)
     assert list(known) == ["ours", "limit", "ours, shorter side 320"]

@@ -1,13 +1,14 @@
 """The command line, end to end on the smoke profile: every verb, and what is said when something is wrong."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import command
 
-from ablations import TABLES
+from ablations import TABLES, catalogue
 from ablations.__main__ import main
 from ablations.catalogue import jobs
 from nlrepro import profile as profiles
@@ -104,6 +105,16 @@ def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture
     hours = 3 * 2 * macs * 400_000 * 64 / 100e12 / 3600  # 400,000 steps of 64 clips
     assert told.startswith("Training 5 runs once takes ")
     assert f"from {hours:.0f} of r50-c2d to" in told
+
+
+def test_the_readme_s_gpu_hours_are_those_that_cost_tells() -> None:
+    paper, readme = profiles.load("paper"), " ".join((Path(__file__).parent.parent / "README.md").read_text().split())
+    for tables, words in {
+        ("2f", "2g"): "{} exaFLOPs of training, {} GPU-hours",
+        ("all",): "runs {} exaFLOPs, {} GPU-hours",
+    }.items():
+        told = catalogue.labour(catalogue.chosen(tables), paper, 50)
+        assert words.format(*re.findall(r"(\d+) (?:exaFLOPs|GPU-hours)", told)) in readme
 
 
 def test_cost_has_every_row(capfd: pytest.CaptureFixture[str]) -> None:

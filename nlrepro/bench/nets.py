@@ -1,7 +1,6 @@
 """Training steps of whole nets at the paper's size, beside PySlowFast's nets of the same FLOPs."""
 
 import argparse
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,9 +41,9 @@ def train(net: nn.Module, optimizer: torch.optim.Optimizer, clips: Tensor, half:
 
 
 def pair(name: str, rivals: Path | None, device: str) -> dict[str, nn.Module]:
-    """Ours in the authors' released architecture, which is PySlowFast's, and PySlowFast's if it is at hand."""
+    """Ours as the paper profile has it, in the authors' released architecture, which is PySlowFast's; and theirs if at hand."""
     spec, config = NETS[name]
-    ours = VideoResNet(spec, replace(load("paper").net, architecture="release"), 400)
+    ours = VideoResNet(spec, load("paper").net, 400)
     theirs = pyslowfast.net(rivals, config)
     nets = {"ours": ours, "PySlowFast": theirs} if theirs else {"ours": ours}
     return {who: net.to(device).train() for who, net in nets.items()}

@@ -10,7 +10,7 @@ import torch
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import Weights
 from nlrepro.files import write_whole
-from nlrepro.nets.imagenet import imagenet_file
+from nlrepro.nets.imagenet import CLASSES, imagenet_file
 from nlrepro.nets.released.adopt import adopt
 from nlrepro.nets.released.names import Source
 from nlrepro.nets.released.nets import ReleasedResNet
@@ -20,8 +20,6 @@ from nlrepro.nets.video_resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.runs.place import state_bytes
 from nlrepro.spec import RunSpec
-
-IMAGENET_CLASSES = 1000
 
 
 def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> VideoResNet:
@@ -39,7 +37,7 @@ def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> Vi
             f"torchvision's weights are of still images, got the key {spec.key}; use --key r{spec.net.depth}-c2d-still, "
             "from which runs start, inflating them for I3D"
         )
-    return VideoResNet(spec.net, profile.net, IMAGENET_CLASSES)
+    return VideoResNet(spec.net, profile.net, CLASSES)
 
 
 def suited(profile: Profile, spec: RunSpec, source: Source, name: str) -> Profile:
