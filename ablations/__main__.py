@@ -1,4 +1,7 @@
-"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate | attend | keep; each has --help with an example."""
+"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate | attend | keep.
+
+Each has --help with an example.
+"""
 
 import argparse
 import os

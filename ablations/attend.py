@@ -46,8 +46,8 @@ def key_of(file: Path, profile: Profile) -> str:
         if spec.clip in profile.clips and file.name == f"net-{records.fingerprint(spec, profile)}.pt":
             return spec.key
     raise BadInput(
-        f"nothing tells which net {file} holds: there is no note {note_path(file).name} of `weights import` or `keep`, and no run "
-        f"of the profile {profile.name} writes a file of that name; is --profile right?"
+        f"nothing tells which net {file} holds: there is no note {note_path(file).name} of `weights import` or `keep`, and no "
+        f"run of the profile {profile.name} writes a file of that name; is --profile right?"
     )
 
 

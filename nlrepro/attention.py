@@ -1,4 +1,4 @@
-"""What a position looks at: the strongest x_j of one x_i in one block, on the frames of a clip. Figure 3 of the paper draws it."""
+"""What a position looks at: the strongest x_j of one x_i in one block, on the frames of a clip (the paper's Figure 3)."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """The weights f(x_i, x_j) / C(x) of a block on a clip, for chosen x_i: a row at a time, never all N x M.
 
-Legend: G groups of frames that are summed over apart (1, but in some released nets), T frames of one, H x W places; S sets, N query
-positions in each, R of them at once, M key positions, K compared channels.
+Legend: G groups of frames that are summed over apart (1, but in some released nets), T frames of one, H x W places; S sets, N
+query positions in each, R of them at once, M key positions, K compared channels.
 """
 
 from dataclasses import dataclass

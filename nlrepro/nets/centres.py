@@ -1,6 +1,7 @@
 """Which pixel of which frame a position of a net's map is about: the centre of its receptive field in the clip.
 
-A convolution or a pool with kernel k, stride s and padding p has the centre of its output i at s i + (k - 1) / 2 - p of its input.
+A convolution or a pool with kernel k, stride s and padding p has the centre of its output i at s i + (k - 1) / 2 - p of its
+input.
 Where padding is symmetric this is s i: in the paper's text positions are about the upper left corner of their cell.
 """
 

@@ -1,6 +1,5 @@
 """What a net looks at in a video: from a file of weights and one of video to an `Attention`, which reports draw."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
