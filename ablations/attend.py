@@ -89,7 +89,7 @@ def add_verbs(verb: Verb, positive: Callable[[str], int]) -> None:
     )
     look.add_argument("video", type=Path, metavar="VIDEO")
     look.add_argument("--weights", type=Path, required=True, help="what `weights import` or `keep` wrote, or the net of a run")
-    look.add_argument("--block", help="such as res3_3: after that residual block (default: the last of the first stage with any)")
+    look.add_argument("--block", help="such as res3_3: after that residual block (default: the first)")
     at = "frame, row and column of x_i in the block's map (default: the position whose strongest x_j are farthest)"
     look.add_argument("--at", type=place_of, metavar="T,Y,X", help=at)
     look.add_argument("--strongest", type=positive, default=20, help="number of x_j (default: 20)")

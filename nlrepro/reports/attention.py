@@ -6,6 +6,7 @@ Heavier and more opaque arrows have larger weights. As an animation the clip pla
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -27,6 +28,8 @@ A_ROW = 8  # frames
 GAP = 0.05  # between frames, in parts of their width
 INK, CASING = "#F0E442", "#202020"  # Okabe and Ito's yellow, cased in dark: seen on any frame
 SECONDS = 0.35  # that a frame of an animation is shown
+SIDE = 4.5  # inches, of an animation
+BELOW: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -42,10 +45,13 @@ def draw(attention: Attention) -> Figure:
     def moved(spot: Spot, column: int) -> tuple[float, float]:
         return spot.x + corners[column][0], spot.y + corners[column][1]
 
+    corner, head = (a_row * step[0] - GAP * width, rows * step[1] - 4 * GAP * height), 0.12 * height
     inches = min(2.2 * a_row, 10.0)
+    caption, below = captioned(attention, inches)
+    across = inches * (corner[1] + head) / corner[0]  # inches
     with style.context(["default", STYLE]):
-        figure = Figure(figsize=(inches, inches / a_row * height / width * (1 + 4 * GAP) * rows + 0.75), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(inches, across + below))
+        axes = figure.add_axes((0, below / (across + below), 1, across / (across + below)))
         for column, frame in enumerate(columns):
             x, y = corners[column]
             axes.imshow(frames[frame], extent=(x - 0.5, x + width - 0.5, y + height - 0.5, y - 0.5), interpolation="nearest")
@@ -54,9 +60,8 @@ def draw(attention: Attention) -> Figure:
         ends = [moved(spot, nearest(attention, spot.frame)) for spot in attention.ends]
         arrows(axes, start, ends, attention.look.weights)
         mark(axes, start)
-        finish(axes, (a_row * step[0] - GAP * width, rows * step[1] - 4 * GAP * height), 0.12 * height)
-        figure.suptitle(f"{attention.key}, block {attention.block}", fontsize=9)
-        figure.supxlabel(broken(attention.caption, int(15 * inches)), fontsize=7.5, color="#444444")
+        finish(axes, corner, head)
+        figure.text(0.5, 0.04 / (across + below), caption, **BELOW)
     return figure
 
 
@@ -71,7 +76,7 @@ def arrows(
     """From `start` to each of `ends`, the strongest on top; `most` is the weight of the heaviest arrow."""
     most = max(most or max(weights, default=0.0), 1e-12)
     for end, weight in reversed(list(zip(ends, weights, strict=True))):
-        strength = max(weight / most, 0.0)
+        strength = max(weight / most, 0.0) ** 0.5
         arrow = FancyArrowPatch(
             start,
             end,
@@ -82,10 +87,12 @@ def arrows(
             shrinkB=0,
             linewidth=0.6 + 1.6 * strength,
             color=INK,
-            alpha=0.35 + 0.65 * strength,
+            alpha=0.2 + 0.8 * strength,
             zorder=3 + strength,
         )
-        arrow.set_path_effects([patheffects.withStroke(linewidth=1.4 + 1.8 * strength, foreground=CASING, alpha=0.35)])
+        arrow.set_path_effects(
+            [patheffects.withStroke(linewidth=1.4 + 1.8 * strength, foreground=CASING, alpha=0.1 + 0.35 * strength)]
+        )
         axes.add_patch(arrow)
 
 
@@ -99,6 +106,12 @@ def finish(axes: Axes, corner: tuple[float, float], head: float) -> None:
     axes.set_ylim(corner[1] - 0.5, -head - 0.5)
     axes.set_aspect("equal")
     axes.set_axis_off()
+
+
+def captioned(attention: Attention, inches: float) -> tuple[str, float]:
+    """The caption in lines that fit a width, and the height that they take, both in inches."""
+    text = broken(f"{attention.key}, block {attention.block}. {attention.caption}", int(14 * inches))
+    return text, 0.16 * (text.count("\n") + 1) + 0.08
 
 
 def broken(text: str, columns: int) -> str:
@@ -116,18 +129,20 @@ def animate(attention: Attention) -> Iterator[Pixels]:
     frames, most = attention.frames, max(attention.look.weights)
     _, height, width, _ = frames.shape
     corner = (attention.start.x, attention.start.y)
+    (caption, below), across = captioned(attention, SIDE), SIDE * 1.08 * height / width  # inches
     for t, frame in enumerate(frames):
         column = nearest(attention, t)
         here = [i for i, spot in enumerate(attention.ends) if nearest(attention, spot.frame) == column]
         with style.context(["default", STYLE]):
-            figure = Figure(figsize=(4, 4 * height / width + 0.3), dpi=100)
-            axes = figure.add_axes((0, 0, 1, 1))
+            figure = Figure(figsize=(SIDE, across + below), dpi=100)
+            axes = figure.add_axes((0, below / (across + below), 1, across / (across + below)))
             axes.imshow(frame, interpolation="nearest")
             axes.text(width / 2, -0.02 * height, f"frame {t} of 0-{len(frames) - 1}", ha="center", va="bottom", color="#444444")
             ends = [(attention.ends[i].x, attention.ends[i].y) for i in here]
             arrows(axes, corner, ends, tuple(attention.look.weights[i] for i in here), most)
             mark(axes, corner, here=nearest(attention, attention.start.frame) == column)
             finish(axes, (width, height), 0.08 * height)
+            figure.text(0.5, 0.04 / (across + below), caption, **BELOW)
             canvas = FigureCanvasAgg(figure)
             canvas.draw()
             picture = np.asarray(canvas.buffer_rgba())[..., :3]  # (H, W, 3)
@@ -135,7 +150,7 @@ def animate(attention: Attention) -> Iterator[Pixels]:
 
 
 def gif(pictures: list[Pixels]) -> bytes:
-    images = [Image.fromarray(picture).quantize(128) for picture in pictures]
+    images = [Image.fromarray(picture).quantize(256) for picture in pictures]
     buffer = io.BytesIO()
     images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=int(1000 * SECONDS), loop=0)
     return buffer.getvalue()

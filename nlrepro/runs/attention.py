@@ -62,7 +62,7 @@ def net_of(file: Path, spec: RunSpec, profile: Profile) -> tuple[VideoResNet, Pr
 
 
 def block_of(net: VideoResNet, name: str | None) -> str:
-    """`name`, or the last block of the first stage that has any, which is res3 in nets of five and ten.
+    """`name`, or the first block: the features that it compares are of one place each, those of later ones are already mixed.
 
     Raises:
         BadInput: the net has no non-local block, or none of that name.
@@ -74,7 +74,7 @@ def block_of(net: VideoResNet, name: str | None) -> str:
         )
     if name and name not in names:
         raise BadInput(f"{net.spec.name} has no block {name!r}; use one of {', '.join(names)}")
-    return name or [other for other in names if other.split("_")[0] == names[0].split("_")[0]][-1]
+    return name or names[0]
 
 
 def position(found: Compared, at: tuple[int, int, int] | None, strongest: int) -> Place:
