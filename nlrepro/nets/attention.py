@@ -31,6 +31,7 @@ class Compared:
     def pooled(self) -> bool:
         return bool((self.keys % 1).any())
 
+    @torch.no_grad()
     def look(self, query: Place, strongest: int) -> Look:
         """The strongest x_j of the position `query`, or all if they are fewer."""
         s, i = (self.queries == self.queries.new_tensor(query)).all(2).nonzero()[0].tolist()
@@ -44,6 +45,7 @@ class Compared:
             total=float(weights.sum()),
         )
 
+    @torch.no_grad()
     def farthest(self, strongest: int) -> Place:
         """The x_i whose strongest x_j reach farthest: the distance to them, in parts of the map, weighted by their share."""
         reaches = []
@@ -60,16 +62,16 @@ class Compared:
         return Place(*place.tolist())
 
 
+@torch.no_grad()
 def compared(net: VideoResNet, name: str, clip: Tensor) -> Compared:
     """What the block `name` of `net.inserted` compares when the net sees a clip (1, 3, T, H, W)."""
     block, seen = net.inserted[name], []
     assert isinstance(block, FoldedNonLocalBlock)
     hook = block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
-    with torch.no_grad():
-        net.eval()(clip)
-        hook.remove()
-        x, frames = seen[0]  # (T, C, H, W), T
-        theta, phi, _ = block.compared(unfold(x, block.group or frames))  # (G, K, T, H, W), (G, K, T, H', W')
+    net.eval()(clip)
+    hook.remove()
+    x, frames = seen[0]  # (T, C, H, W), T
+    theta, phi, _ = block.compared(unfold(x, block.group or frames))  # (G, K, T, H, W), (G, K, T, H', W')
     return Compared(
         block=block,
         theta=block.sets(theta),

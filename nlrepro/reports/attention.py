@@ -1,10 +1,12 @@
 """An `Attention` as a picture: arrows from x_i to its strongest x_j over the frames of the clip, as in the paper's Figure 3.
 
-Heavier and more opaque arrows have larger weights. As an animation the clip plays, each frame with the arrows that end in it.
+Heavier and more opaque arrows have larger weights; negligible ones are hardly seen. As an animation the clip plays, each frame
+with the arrows that end in it.
 """
 
 import io
 from collections.abc import Iterator
+from math import hypot
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ INK, CASING = "#F0E442", "#202020"  # Okabe and Ito's yellow, cased in dark: see
 SECONDS = 0.35  # that a frame of an animation is shown
 SIDE = 4.5  # inches, of an animation
 BELOW: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
+Point = tuple[float, float]
 Pixels = npt.NDArray[np.uint8]
 
 
@@ -42,7 +45,7 @@ def draw(attention: Attention) -> Figure:
     step = (width * (1 + GAP), height * (1 + 4 * GAP))
     corners = {i: (i % a_row * step[0], i // a_row * step[1]) for i in range(len(columns))}
 
-    def moved(spot: Spot, column: int) -> tuple[float, float]:
+    def moved(spot: Spot, column: int) -> Point:
         return spot.x + corners[column][0], spot.y + corners[column][1]
 
     corner, head = (a_row * step[0] - GAP * width, rows * step[1] - 4 * GAP * height), 0.12 * height
@@ -58,7 +61,7 @@ def draw(attention: Attention) -> Figure:
             axes.text(x + width / 2, y - 0.03 * height, f"frame {frame}", ha="center", va="bottom", color="#444444")
         start = moved(attention.start, nearest(attention, attention.start.frame))
         ends = [moved(spot, nearest(attention, spot.frame)) for spot in attention.ends]
-        arrows(axes, start, ends, attention.look.weights)
+        arrows(axes, start, ends, attention.look.weights, width)
         mark(axes, start)
         finish(axes, corner, head)
         figure.text(0.5, 0.04 / (across + below), caption, **BELOW)
@@ -71,18 +74,22 @@ def nearest(attention: Attention, frame: int) -> int:
 
 
 def arrows(
-    axes: Axes, start: tuple[float, float], ends: list[tuple[float, float]], weights: tuple[float, ...], most: float | None = None
+    axes: Axes, start: Point, ends: list[Point], weights: tuple[float, ...], width: int, most: float | None = None
 ) -> None:
-    """From `start` to each of `ends`, the strongest on top; `most` is the weight of the heaviest arrow."""
+    """From `start` to each of `ends`, the strongest on top; `width` is a frame's, `most` the weight of the heaviest arrow.
+
+    Width and opacity go with the root of the weight, so that a tenth of the largest can still be seen.
+    """
     most = max(most or max(weights, default=0.0), 1e-12)
     for end, weight in reversed(list(zip(ends, weights, strict=True))):
         strength = max(weight / most, 0.0) ** 0.5
+        bend = -0.18 * min(1.0, 1.5 * width / max(hypot(end[0] - start[0], end[1] - start[1]), 1.0))
         arrow = FancyArrowPatch(
             start,
             end,
             arrowstyle="-|>",
             mutation_scale=5 + 6 * strength,
-            connectionstyle="arc3,rad=-0.18" if end != start else "arc3",
+            connectionstyle=f"arc3,rad={bend}",
             shrinkA=3,
             shrinkB=0,
             linewidth=0.6 + 1.6 * strength,
@@ -96,12 +103,12 @@ def arrows(
         axes.add_patch(arrow)
 
 
-def mark(axes: Axes, start: tuple[float, float], here: bool = True) -> None:
+def mark(axes: Axes, start: Point, here: bool = True) -> None:
     """x_i: a filled ring in its own frame, an open one in others."""
     axes.plot(*start, "o", markersize=7, color="white" if here else "none", markeredgecolor=CASING, markeredgewidth=1.4, zorder=6)
 
 
-def finish(axes: Axes, corner: tuple[float, float], head: float) -> None:
+def finish(axes: Axes, corner: Point, head: float) -> None:
     axes.set_xlim(-0.5, corner[0] - 0.5)
     axes.set_ylim(corner[1] - 0.5, -head - 0.5)
     axes.set_aspect("equal")
@@ -139,7 +146,7 @@ def animate(attention: Attention) -> Iterator[Pixels]:
             axes.imshow(frame, interpolation="nearest")
             axes.text(width / 2, -0.02 * height, f"frame {t} of 0-{len(frames) - 1}", ha="center", va="bottom", color="#444444")
             ends = [(attention.ends[i].x, attention.ends[i].y) for i in here]
-            arrows(axes, corner, ends, tuple(attention.look.weights[i] for i in here), most)
+            arrows(axes, corner, ends, tuple(attention.look.weights[i] for i in here), width, most)
             mark(axes, corner, here=nearest(attention, attention.start.frame) == column)
             finish(axes, (width, height), 0.08 * height)
             figure.text(0.5, 0.04 / (across + below), caption, **BELOW)
