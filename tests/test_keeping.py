@@ -16,7 +16,7 @@ from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
 from nlrepro.nets.released.reading import tensors
 from nlrepro.profile import Profile
-from nlrepro.runs.attention import clip_of, net_of
+from nlrepro.runs.attention import clip_of, net_of, normalised
 from nlrepro.runs.evaluation import provenance
 from nlrepro.runs.keeping import keep
 from nlrepro.runs.place import Place
@@ -79,8 +79,7 @@ def test_the_committed_net_ranks_classes_as_its_record_says(tmp_path: Path) -> N
     for number, (name, i) in list(enumerate(sorted(found)))[::50]:
         write_video(i, task=mini.generator, root=tmp_path, split="test")
         clip = clip_of(tmp_path / "test" / name / f"{i:05d}.mp4", mini, NL, 0.5)  # (T, H, W, 3)
-        pixels = (torch.from_numpy(clip).float() - mini.data.mean) / mini.data.std
         with torch.no_grad():
-            scores = net(pixels.permute(3, 0, 1, 2).unsqueeze(0))[0]
+            scores = net(normalised(clip, mini.data))[0]
         agree += int((scores > scores[classes.index(name)]).sum()) == int(ranks[number])
     assert agree >= 39

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from nlrepro.attention import Attention, Place, Spot
 from nlrepro.data.clips import FileClips
@@ -15,7 +16,7 @@ from nlrepro.nets.centres import centres
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.nets.released.reading import tensors
 from nlrepro.nets.video_resnet import VideoResNet
-from nlrepro.profile import Profile
+from nlrepro.profile import Data, Profile
 from nlrepro.runs.evaluation import load, of_weights, provenance
 from nlrepro.spec import RunSpec
 
@@ -48,6 +49,12 @@ def clip_of(video: Path, profile: Profile, spec: RunSpec, where: float, times: i
     tree = Tree(folder=video.parent, classes=(), videos=(video.name,), labels=(0,))
     clips = FileClips(tree, [facts_of(video)], profile.clips[spec.clip])
     return clips.clip(Draw(0, where, framing._replace(side=times * framing.side, crop=crop)))
+
+
+def normalised(clip: Frames, data: Data) -> Tensor:
+    """As nets see it: (T, H, W, 3) uint8 -> (1, 3, T, H, W)."""
+    pixels = (torch.from_numpy(clip.copy()).float() - torch.tensor(data.mean)) / torch.tensor(data.std)  # (T, H, W, 3)
+    return pixels.permute(3, 0, 1, 2).unsqueeze(0)  # (1, 3, T, H, W)
 
 
 def net_of(file: Path, spec: RunSpec, profile: Profile) -> tuple[VideoResNet, Profile]:
@@ -115,8 +122,7 @@ def attend(
     seen = clip_of(video, fitting, spec, where)  # (T, H, W, 3)
     facts = facts_of(video)
     times = max(min(facts.width, facts.height, SHOWN) // min(seen.shape[1:3]), 1)
-    pixels = (torch.from_numpy(seen.copy()).float() - torch.tensor(fitting.data.mean)) / torch.tensor(fitting.data.std)
-    found = compared(net, name, pixels.permute(3, 0, 1, 2).unsqueeze(0))
+    found = compared(net, name, normalised(seen, fitting.data))
     look = found.look(position(found, at, strongest), strongest)
     time, height, width = centres(net, int(name[3]))
 
