@@ -1,5 +1,6 @@
 """What a position looks at: rows of f / C, planted keys, the pixels that positions are about, pictures of any net and video."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -8,6 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from films import film
 from PIL import Image
 from test_evaluation import imported
@@ -17,6 +19,7 @@ from ablations.__main__ import main
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.attention import Attention, Place
+from nlrepro.data.synthetic import write_video
 from nlrepro.errors import BadInput
 from nlrepro.nets.attention import Compared, compared
 from nlrepro.nets.centres import centres
@@ -292,6 +295,27 @@ def test_weights_of_another_net_are_refused(swept: Path, data: Path, smoke: Prof
     mistaken.write_bytes(net_file(swept, RunSpec()).read_bytes())
     with pytest.raises(BadInput, match=r"lacks inserted\.res3_1.*, which r50-c2d-nl-5-block.* has; is it of this net"):
         attend(video_of(data), mistaken, NL, smoke)
+
+
+def test_the_readmes_picture_is_what_its_command_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the video of the mini profile, made again."""
+    task = profiles.load("mini").generator
+    assert task is not None
+    (command,) = re.findall(r"^python -m ablations (attend .*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    words = command.replace("\\\n", " ").split()
+    monkeypatch.chdir(ROOT)
+    write_video(int(Path(words[1]).stem), task=task, root=tmp_path, split="test")
+    words[1], words[words.index("--out") + 1] = (
+        str(tmp_path / Path(words[1]).relative_to("data/mini")),
+        str(tmp_path / "look.png"),
+    )
+    assert main(words) == 0
+    pictures = []
+    for path in (tmp_path / "look.png", ROOT / "results" / "published" / "figures" / "mini" / "attention.png"):
+        with Image.open(path) as image:
+            pictures.append(np.asarray(image.convert("RGB"), float))
+    assert pictures[0].shape == pictures[1].shape
+    assert np.abs(pictures[0] - pictures[1]).mean() < 0.1
 
 
 def test_imported_weights_look_at_any_video(real: Profile, tmp_path: Path) -> None:

@@ -10,30 +10,26 @@ from math import hypot
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-import numpy.typing as npt
 from matplotlib import patheffects, style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
-from PIL import Image
 
 from nlrepro.attention import Attention, Spot
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
+from nlrepro.reports.films import Pixels, gif, mp4
 
 STILL, MOVING = (".png", ".svg", ".pdf"), (".gif", ".mp4")
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "svg.hashsalt": "nlrepro"}
 A_ROW = 8  # frames
 GAP = 0.05  # between frames, in parts of their width
 INK, CASING = "#F0E442", "#202020"  # Okabe and Ito's yellow, cased in dark: seen on any frame
-SECONDS = 0.35  # that a frame of an animation is shown
 SIDE = 4.5  # inches, of an animation
 BELOW: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
 Point = tuple[float, float]
-Pixels = npt.NDArray[np.uint8]
 
 
 def draw(attention: Attention) -> Figure:
@@ -154,27 +150,6 @@ def animate(attention: Attention) -> Iterator[Pixels]:
             canvas.draw()
             picture = np.asarray(canvas.buffer_rgba())[..., :3]  # (H, W, 3)
         yield picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
-
-
-def gif(pictures: list[Pixels]) -> bytes:
-    images = [Image.fromarray(picture).quantize(256) for picture in pictures]
-    buffer = io.BytesIO()
-    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=int(1000 * SECONDS), loop=0)
-    return buffer.getvalue()
-
-
-def mp4(pictures: list[Pixels]) -> bytes:
-    """H.264, each picture shown for SECONDS."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "18"})
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            for _ in range(round(30 * SECONDS)):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
-    return buffer.getvalue()
 
 
 def check_suffix(path: Path) -> None:
