@@ -14,7 +14,7 @@ OPTIONS := --profile $(PROFILE) --data $(DATA)
 SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish bench test lint clean
+.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish bench notebooks test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ publish: .venv/ready  ## maintainers: local records of TABLES and SEEDS, complet
 
 bench: .venv/ready  ## WHAT=blocks,nets,loader against public code; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
 	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals $(RIVALS)) $(if $(PUBLISH),--publish)
+
+notebooks: .venv/ready  ## run the notebooks and write them with their outputs
+	$(BIN)/python notebooks/execute.py
 
 test: lint  ## lint, types and every test
 	$(BIN)/pytest

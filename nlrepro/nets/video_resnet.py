@@ -17,6 +17,8 @@ from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.profile import Architecture, Geometry
 from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, Site
 
+Triple = tuple[int, int, int]
+
 EXPANSION = 4
 WINDOW = 7  # side of res5 maps that fc is trained on: 224 pixels at stride 32
 
@@ -150,16 +152,29 @@ class VideoResNet(nn.Module):
         x = self.pool1(x)  # (B, width, T'', H'', W'')
         return fold(x), x.shape[2]
 
+    @property
+    def pool1_window(self) -> tuple[Triple, Triple]:
+        """Kernel and padding of the max pool after conv1: (time, height, width)."""
+        t, h, w = self.geometry.pool1_kernel
+        return ((2, h, w), (0, 0, 0)) if self.release else ((t, h, w), (t // 2, h // 2, w // 2))
+
+    @property
+    def pool2_window(self) -> tuple[int, int]:
+        """Kernel and padding, in time, of the max pool after res2."""
+        return (2, 0) if self.release else (3, 1)
+
+    @property
+    def release(self) -> bool:
+        return self.geometry.architecture == "release"
+
     def pool1(self, x: Tensor) -> Tensor:
         """Max pool after conv1: (B, C, T, H, W) -> (B, C, T', H', W')."""
-        t, h, w = self.geometry.pool1_kernel
-        if self.geometry.architecture == "release":
-            return F.max_pool3d(x, (2, h, w), self.geometry.pool1_stride)  # (B, C, T', H', W')
-        return F.max_pool3d(x, (t, h, w), self.geometry.pool1_stride, (t // 2, h // 2, w // 2))  # (B, C, T', H', W')
+        kernel, padding = self.pool1_window
+        return F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, C, T', H', W')
 
     def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
         """Max pool over time after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""
-        kernel, padding = (2, 0) if self.geometry.architecture == "release" else (3, 1)
+        kernel, padding = self.pool2_window
         stride = (self.geometry.pool2_stride, 1, 1)
         x = F.max_pool3d(unfold(x, frames), (kernel, 1, 1), stride, (padding, 0, 0))  # (B, C, T', H, W)
         return fold(x), x.shape[2]

@@ -62,6 +62,14 @@ def of_run(file: Path, digest: str, spec: RunSpec, profile: Profile) -> Weights:
     return Weights(source=OWN, variant=None, key=spec.key, file=file.name, sha256=digest, state=digest)
 
 
+def of_weights(weights: Weights, spec: RunSpec, profile: Profile) -> tuple[Profile, VideoResNet]:
+    """The profile with the clips and pixels that these weights want, and the net that they belong to."""
+    if weights.source == OWN:
+        return profile, VideoResNet(spec.net, profile.net, profile.clips[spec.clip].classes)
+    source, name = cast(Source, weights.source), weights.variant or ""
+    return suited(profile, spec, source, name), net(source, spec, profile, name)
+
+
 def evaluate(
     spec: RunSpec,
     file: Path,
@@ -84,13 +92,10 @@ def evaluate(
         raise BadInput(f"the profile {profile.name} has no {spec.clip} clips, of which {spec.key} is; choose another key")
     begun = time.monotonic()
     weights = provenance(file, spec, base or profile)
-    fitting, model = profile, None
-    if weights.source != OWN:
-        source, name = cast(Source, weights.source), weights.variant or ""
-        fitting, model = suited(profile, spec, source, name), net(source, spec, profile, name)
+    fitting, model = of_weights(weights, spec, profile)
     quiet()
     classifier = VideoClassifier(spec, fitting, machine.all)
-    classifier.net = model or classifier.net
+    classifier.net = model
     load(classifier.net, by_name(checkpoint(file.read_bytes(), file), file), file)
     tester = pl.Trainer(
         devices=machine.devices,

@@ -2,13 +2,12 @@
 
 from dataclasses import replace
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.nets.released.names import Source
 from nlrepro.nets.released.variants import Variant, check, sites
-from nlrepro.nets.video_resnet import FoldedNonLocalBlock, VideoResNet
+from nlrepro.nets.video_resnet import FoldedNonLocalBlock, Triple, VideoResNet
 from nlrepro.profile import Geometry
 from nlrepro.spec import RunSpec
 
@@ -38,10 +37,10 @@ class ReleasedResNet(VideoResNet):
             if isinstance(block, FoldedNonLocalBlock) and name.startswith("res3_"):
                 block.group = variant.group
 
-    def pool1(self, x: Tensor) -> Tensor:
+    @property
+    def pool1_window(self) -> tuple[Triple, Triple]:
         t, h, w = self.geometry.pool1_kernel
-        padding = (0, h // 2, w // 2) if self.variant.padded else 0
-        return F.max_pool3d(x, (t, h, w), self.geometry.pool1_stride, padding)  # (B, C, T', H', W')
+        return (t, h, w), (0, h // 2, w // 2) if self.variant.padded else (0, 0, 0)
 
     def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
         return super().pool2(x, frames) if self.variant.pool2 else (x, frames)
