@@ -36,6 +36,10 @@ class Group:
     name: str
     columns: tuple[Column, ...]
 
+    @property
+    def size(self) -> int:
+        return len(self.columns)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PagePanel:

@@ -1,0 +1,94 @@
+"""Debian's chromium without a window, told what to do over DevTools' pipe: no driver and no library is needed."""
+
+import json
+import os
+import shutil
+import subprocess
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe")
+
+
+class Page:
+    """One tab. `complaints` are its console messages, exceptions, and whatever it asked the network for."""
+
+    def __init__(self, commands: int, answers: int) -> None:
+        self.commands, self.answers = os.fdopen(commands, "wb", 0), os.fdopen(answers, "rb")
+        self.number, self.session, self.complaints = 0, "", [str(i) for i in range(0)]
+        target = self.tell("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.tell("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.tell(f"{domain}.enable")
+
+    def tell(self, method: str, **parameters: Any) -> Any:
+        self.number += 1
+        message = {"id": self.number, "method": method, "params": parameters}
+        self.commands.write(json.dumps(message | ({"sessionId": self.session} if self.session else {})).encode() + b"\0")
+        answer = self._next()
+        while answer.get("id") != self.number:
+            answer = self._next()
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def _next(self) -> dict[str, Any]:
+        message = bytearray()
+        while (byte := self.answers.read(1)) != b"\0":
+            assert byte, "chromium ended"
+            message += byte
+        event: dict[str, Any] = json.loads(message)
+        told = event.get("params", {})
+        if event.get("method") in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"):
+            self.complaints.append(json.dumps(told))
+        if event.get("method") == "Network.requestWillBeSent":
+            if not told["request"]["url"].startswith(("file:", "data:")):
+                self.complaints.append(told["request"]["url"])
+        if event.get("method") == "Page.loadEventFired":
+            self.loaded = True
+        return event
+
+    def open(self, path: Path, width: int = 1440, scheme: str = "light") -> None:
+        self.loaded = False
+        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.tell("Page.navigate", url=path.resolve().as_uri())
+        while not self.loaded:
+            self._next()
+
+    def value(self, expression: str) -> Any:
+        """Of a JavaScript expression."""
+        return self.tell("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def shoot(self, path: Path, top: int = 0, height: int | None = None) -> None:
+        """The whole page as PNG, or a part of it."""
+        width, whole = self.value("[innerWidth, document.documentElement.scrollHeight]")
+        clip = {"x": 0, "y": top, "width": width, "height": height or whole, "scale": 1}
+        path.write_bytes(b64decode(self.tell("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]))
+
+    def print(self, path: Path) -> None:
+        path.write_bytes(b64decode(self.tell("Page.printToPDF", preferCSSPageSize=True)["data"]))
+
+
+@contextmanager
+def browse(profile: Path) -> Iterator[Page]:
+    """A browser with its files in `profile`."""
+    assert CHROMIUM
+    (theirs_in, commands), (answers, theirs_out) = os.pipe(), os.pipe()
+    wires = f'exec "$@" 3<&{theirs_in} 4>&{theirs_out}'
+    line = ["bash", "-c", wires, "browser", CHROMIUM, *FLAGS, f"--user-data-dir={profile}"]
+    with subprocess.Popen(line, pass_fds=(theirs_in, theirs_out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs_in)
+        os.close(theirs_out)
+        page = Page(commands, answers)
+        try:
+            yield page
+        finally:
+            page.session = ""
+            page.tell("Browser.close")
+            page.commands.close()
+            page.answers.close()
+            process.wait(20)
