@@ -19,17 +19,21 @@ FIGURE_4 = {"C2D baseline": RunSpec().key, "NL C2D, 5-block": RunSpec(net=NetSpe
 
 
 def page_profile(found: Findings) -> PageProfile:
-    """Everything that the page shows of one profile."""
+    """Everything that the page shows of one profile; curves only of what was trained."""
+    keys = {record.key for record in found.records}
     return PageProfile(
         name=found.profile.name,
         about=ABOUT.get(found.profile.name, ""),
         panels=tuple(_panel(finding, found) for finding in found.tables.values()),
-        learning=to_svg(draw_curves(FIGURE_4, found.records)),
+        learning=to_svg(draw_curves(FIGURE_4, found.records)) if keys >= set(FIGURE_4.values()) else None,
         costs={spec.key: paper_cost(spec) for spec in specs(TABLES.values())},
         records=tuple(found.records),
     )
 
 
 def _panel(finding: Finding, found: Findings) -> PagePanel:
-    gains = to_svg(draw(finding.spec, finding.mine, finding.published))
-    return PagePanel(finding=finding, gains=gains, curves=to_svg(draw_rows(finding.spec, found.records)))
+    return PagePanel(
+        finding=finding,
+        gains=to_svg(draw(finding.spec, finding.mine, finding.published)),
+        curves=to_svg(draw_rows(finding.spec, found.records)) if finding.mine["top1"].notna().any() else None,
+    )

@@ -35,9 +35,10 @@ def draw(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None) ->
         _dress(left, "the paper")
         _dress(right, " and ".join(shown) + ", 95 % intervals")
         if len(shown) > 1:
-            figure.legend(handles=right.containers, loc="outside lower right", ncols=2, frameon=False)
+            figure.legend(handles=right.containers, loc="outside lower right", ncols=2)
         figure.suptitle(f"Table {spec.table}. {spec.name}")
-        figure.supxlabel("top-1 above the baseline, points")
+        left.set_xlabel("points")
+        right.set_xlabel("top-1 above the baseline, points")
     return figure
 
 

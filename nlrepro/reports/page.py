@@ -47,7 +47,7 @@ class PagePanel:
 
     finding: Finding
     gains: bytes
-    curves: bytes
+    curves: bytes | None  # None where nothing was trained
 
     @property
     def table(self) -> str:
@@ -63,6 +63,11 @@ class PagePanel:
         return any(frame["top1"].notna().any() for frame in self.finding.frames.values())
 
     @property
+    def readable(self) -> bool:
+        """Whether there is more to say than the paper does."""
+        return self.measured or bool(released_names(self.finding.mine))
+
+    @property
     def rows(self) -> list[tuple[TableRow, str]]:
         """Each with the depth as a heading where it changes, if the table has several."""
         rows = self.finding.spec.rows
@@ -72,7 +77,9 @@ class PagePanel:
     def groups(self, costs: Mapping[str, Cost]) -> list[Group]:
         """The paper's columns, then those of the records; of the counted costs where there are no records."""
         spec, mine = self.finding.spec, self.finding.mine
-        found = [Group(name="paper", columns=(*_accuracies(mine, "paper_"), *_ratios(mine, "paper_params_ratio", "paper_flops_ratio")))]
+        found = [
+            Group(name="paper", columns=(*_accuracies(mine, "paper_"), *_ratios(mine, "paper_params_ratio", "paper_flops_ratio")))
+        ]
         for name, frame in self.finding.frames.items():
             if frame["top1"].notna().any():
                 found.append(Group(name=name, columns=_accuracies(frame, "")))
@@ -129,13 +136,13 @@ class PageProfile:
     name: str
     about: str
     panels: tuple[PagePanel, ...]
-    learning: bytes
+    learning: bytes | None
     costs: Mapping[str, Cost]
     records: tuple[Record, ...]
 
     @property
-    def measured(self) -> bool:
-        return any(panel.measured for panel in self.panels)
+    def readable(self) -> bool:
+        return any(panel.readable for panel in self.panels)
 
     @property
     def provenance(self) -> dict[str, str]:
@@ -149,28 +156,24 @@ class PageProfile:
     @property
     def labour(self) -> pd.DataFrame:
         """A line a net: where it stands in the tables, its cost at the paper's scale, the mean minutes of its runs."""
-        minutes = {key: [r.made.seconds / 60 for r in self.records if r.key == key] for key in self.costs}
         places: dict[str, list[str]] = {}
         for panel in self.panels:
             for row in panel.finding.spec.rows:
-                places.setdefault(row.key, []).append(panel.table)
-        lines = [
-            {
-                "net": key,
-                "tables": " ".join(places.get(key, [])),
-                "params, M": f"{cost.params / 1e6:.1f}",
-                "FLOPs, B": f"{cost.macs / 1e9:.1f}",
-                "minutes a run": number(sum(spent) / len(spent)) if (spent := minutes[key]) else MISSING,
-            }
-            for key, cost in self.costs.items()
-        ]
-        return pd.DataFrame(lines)
+                places.setdefault(row.key, []).append(panel.letter)
+        params, flops = _counts([self.costs[key] for key in places])
+        columns = {"net": list(places), "tables": [" ".join(letters) for letters in places.values()]}
+        columns |= {column.title: column.cells for column in (params, flops)}
+        return pd.DataFrame(columns | ({"minutes a run": list(map(self._minutes, places))} if self.records else {}))
+
+    def _minutes(self, key: str) -> str:
+        spent = [record.made.seconds / 60 for record in self.records if record.key == key]
+        return number(sum(spent) / len(spent)) if spent else MISSING
 
     def pictures(self, tables: Sequence[str]) -> dict[str, bytes]:
         """By file name: the gains and the curves of these tables, and the curves of two nets."""
         chosen = [panel for panel in self.panels if panel.table in tables]
         of_tables = {f"table{p.table}{end}": svg for p in chosen for end, svg in (("", p.gains), ("-curves", p.curves))}
-        return {"curves": self.learning, **of_tables}
+        return {name: svg for name, svg in {"curves": self.learning, **of_tables}.items() if svg}
 
 
 def render(profiles: Sequence[PageProfile], shown: str) -> str:
@@ -182,7 +185,7 @@ def render(profiles: Sequence[PageProfile], shown: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["inline"] = lambda svg, label, prefix: Markup(inline(svg, label, prefix))  # noqa: S704
+    environment.filters["inline"] = lambda svg, label, prefix: Markup(inline(svg, label, prefix))
     return environment.get_template("page.html").render(profiles=profiles, shown=shown) + "\n"
 
 

@@ -1,5 +1,6 @@
 """What released weights reach, in columns of their own: they were not trained here, no mean and no claim takes them in."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -41,8 +42,8 @@ def _cells(evaluation: Evaluation | None) -> tuple[float, ...]:
 
 def released_names(frame: pd.DataFrame) -> list[str]:
     """Source and variant of the columns that `with_released` has added."""
-    ends = (f"{MARK} ", " top5")
-    return [c.removeprefix(ends[0]).removesuffix(ends[1]) for c in map(str, frame) if c.startswith(ends[0]) and c.endswith(ends[1])]
+    matches = (re.fullmatch(rf"{MARK} (.+) top5", column) for column in map(str, frame))
+    return [match[1] for match in matches if match]
 
 
 def released_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
