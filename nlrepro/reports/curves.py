@@ -31,7 +31,7 @@ def draw_curves(keys: Mapping[str, str], records: Sequence[Record]) -> Figure:
     seeds = set.intersection(*(set(frame["seed"]) for frame in frames.values()))
     frames = {name: frame[frame["seed"].isin(seeds)] for name, frame in frames.items()}
     with styled():
-        figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
         panels = figure.subplots(1, 2)
         for axes, value, title in zip(panels, ("loss", "error"), ("training loss", "validation error, %"), strict=True):
             for (name, frame), (colour, marker) in zip(frames.items(), SERIES, strict=False):
@@ -39,7 +39,7 @@ def draw_curves(keys: Mapping[str, str], records: Sequence[Record]) -> Figure:
                     axes.plot(seed["step"].to_numpy(), seed[value].to_numpy(), color=colour, marker="", linewidth=0.5, alpha=0.5)
                 _mean(axes, frame, value, name, colour, marker)
             _dress(axes, title)
-        panels[1].legend()
+        figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=len(keys))
     return figure
 
 
