@@ -1,4 +1,4 @@
-"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate; each has --help with an example."""
+"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate | dashboard | sync; each has --help with an example."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ablations import weights
+from ablations import dashboards, weights
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
@@ -156,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
     for sub in (many, data):
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
     weights.add_verbs(verb, positive)
+    dashboards.add_verbs(verb)
     return main
 
 
