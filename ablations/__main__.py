@@ -1,4 +1,4 @@
-"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate | dashboard | sync; each has --help with an example."""
+"""The command line; `--help` lists its verbs, and each has --help with an example."""
 
 import argparse
 import os

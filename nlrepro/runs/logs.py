@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from nlrepro.errors import BadInput
@@ -49,17 +48,37 @@ def upload(results: Path, entity: str | None) -> None:
     """Upload the offline runs that were not uploaded yet.
 
     Raises:
-        BadInput: no key is configured, or wandb could not upload.
+        BadInput: no key is configured, it is refused, or wandb could not upload.
     """
     import wandb as service
 
-    if not service.login(prompt=False):
+    try:
+        known = service.login(prompt=False)
+    except service.errors.AuthenticationError as error:
+        raise BadInput(f"wandb refuses the key that is configured ({error}); run `.venv/bin/wandb login --relogin`") from None
+    if not known:
         raise BadInput(NO_KEY)
     offline = [str(log) for log in logs(results) if log.name.startswith("offline-")]
     if offline and wandb("sync", "--yes", *(["--entity", entity] if entity else []), *offline):
         raise BadInput("wandb could not upload all runs (above it says why); the same command goes on with those that are left")
 
 
-def wandb(*words: str, call: Callable[[list[str]], int] = subprocess.call) -> int:
-    """wandb's own command line."""
-    return call([sys.executable, "-m", "wandb", *words])
+def own_entity() -> str:
+    """Whose projects the configured key opens by default.
+
+    Raises:
+        BadInput: wandb knows of none.
+    """
+    import wandb as service
+
+    entity = service.Api().default_entity
+    if not entity:
+        raise BadInput(
+            "wandb names no default entity for this key; say whose project it is: `python -m ablations sync --entity NAME`"
+        )
+    return entity
+
+
+def wandb(*words: str) -> int:
+    """wandb's own command line; its exit status."""
+    return subprocess.call([sys.executable, "-m", "wandb", *words])

@@ -33,7 +33,7 @@ def section(table: str, title: str) -> workspaces.Section:
                 title="Test accuracy against cost",
                 x=reports.Config("macs"),
                 y=reports.SummaryMetric(test),
-                legend_template="${config:key}, seed ${config:seed}: ${x} multiply-adds, ${y} %",
+                legend_template="${config:key}: ${x} multiply-adds, ${y} %",
             ),
             _curves("Validation accuracy, %", validation),
             _curves("Training loss", loss),
@@ -56,7 +56,7 @@ def workspace(entity: str, profile: str, titles: Mapping[str, str]) -> workspace
         sections=[section(table, title) for table, title in titles.items()],
         settings=workspaces.WorkspaceSettings(x_axis=STEP, max_runs=100, sort_panels_alphabetically=False),
         runset_settings=workspaces.RunsetSettings(
-            filters=[expr.Config("profile") == profile],
+            filters=expr.And(expr.Config("profile") == profile),
             groupby=[expr.Config("key")],
             order=[expr.Ordering(expr.Config("key"), ascending=True)],
             pinned_columns=["config:seed", f"summary:{TEST}", "config:macs"],
