@@ -190,7 +190,7 @@ def make(task: Generator, root: Path, jobs: int) -> None:
     if note.is_file() and note.read_text() != settings:
         raise BadInput(f"{root} holds videos of other generator settings; remove that folder and run `data make` again")
     write_whole(note, settings)
-    with sole(root / ".lock", f"makes the videos in {root}"):
+    with sole(root.with_name(f".{root.name}.lock"), f"makes the videos in {root}"):
         missing = {
             split: sorted(set(range(number)) - {int(path.stem) for path in (root / split).glob("*/*.mp4") if path.stat().st_size})
             for split, number in task.videos.items()
