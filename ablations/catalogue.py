@@ -12,8 +12,8 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
+from nlrepro.runs.job import Job, with_parents
 from nlrepro.runs.place import Place
-from nlrepro.runs.sweep import Job, with_parents
 from nlrepro.spec import DEPTHS, NetSpec, RunSpec
 
 

@@ -18,7 +18,7 @@ from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame, write_table
-from nlrepro.runs.sweep import with_parents
+from nlrepro.runs.job import with_parents
 from nlrepro.spec import NetSpec, RunSpec
 
 PUBLISHED = Path("results/published")

@@ -12,7 +12,7 @@ from ablations.__main__ import main
 from ablations.catalogue import jobs
 from nlrepro import profile as profiles
 from nlrepro import record as records
-from nlrepro.runs.sweep import with_parents
+from nlrepro.runs.job import with_parents
 
 SMOKE = ("--profile", "smoke")
 KEYS = [job.spec.key for job in with_parents(jobs(TABLES.values(), [0]), profiles.load("smoke"))]

@@ -41,7 +41,6 @@ class Queued:
 
     job: str
     fingerprint: str
-    log: str
 
 
 def mark_queued(folder: Path, queued: Queued) -> None:

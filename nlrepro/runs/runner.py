@@ -139,6 +139,7 @@ def marked(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Iterator
     except Exception as error:
         mark_failed(folder, reason(error))
         raise
+    forget_failure(folder)  # of a sweep that marked an earlier try late
 
 
 def train(
@@ -155,6 +156,8 @@ def train(
     folder, checkpoint = place.run(profile, spec, seed), place.checkpoint(profile, spec, seed)
     videos = place.videos(profile, spec)
     quiet()
+    if profile.real is None:
+        torch.set_num_threads(1)  # another number may add in another order
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
     classifier, this = module(spec, profile, machine.all), Try(report, machine.all, videos)
