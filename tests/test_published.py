@@ -10,7 +10,7 @@ from ablations import TABLES, catalogue, reporting
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.reports.readme import pasted, without_heading
-from nlrepro.runs.sweep import with_parents
+from nlrepro.runs.job import with_parents
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"

@@ -63,10 +63,10 @@ class Scheduler:
         elsewhere = 0
         for job in list(self.waiting):
             parent = self.parent(job)
-            if parent in map(identity, self.failures):
+            if parent in self.failures:
                 self.waiting.remove(job)
                 self.fail(job, PARENT_FAILED)
-            elif parent in map(identity, (*self.waiting, *(worker.job for worker in self.running))):
+            elif parent and parent in (*self.waiting, *(worker.job for worker in self.running)):
                 continue
             elif len(self.running) == self.at_once:
                 break
@@ -80,9 +80,10 @@ class Scheduler:
                     self.running.append(Worker(self.context, job, self.profile, self.place))
         return elsewhere
 
-    def parent(self, job: Job) -> tuple[str, int] | None:
+    def parent(self, job: Job) -> Job | None:
+        """The job of this sweep that makes what this one starts from; None where that is recorded."""
         spec = self.profile.parent(job.spec)
-        return (spec.key, job.seed) if spec else None
+        return next((other for other in self.steps if (other.spec, other.seed) == (spec, job.seed)), None)
 
     def listen(self) -> None:
         """Take in what runs have told, and let go of those that have ended, for up to half a second."""
@@ -108,7 +109,3 @@ class Scheduler:
         others = f", {elsewhere} in another sweep" if elsewhere else ""
         bar.set_description(f"{done}/{len(self.steps)} runs{others}", refresh=False)
         bar.update(sum(self.steps.values()) - bar.n)
-
-
-def identity(job: Job) -> tuple[str, int]:
-    return job.spec.key, job.seed
