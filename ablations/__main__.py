@@ -5,11 +5,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.nets.released.names import SOURCES
 from nlrepro.profile import Profile
+
+if TYPE_CHECKING:
+    from nlrepro.runs.slurm import Cluster
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -28,10 +32,24 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"a whole number, got {text!r}")
+    return int(text)
+
+
+def option(text: str) -> tuple[str, str]:
+    """ "account=vision" -> ("account", "vision")."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(f"NAME=VALUE, such as account=vision; got {text!r}")
+    return name, value
+
+
 def do_list(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
 
-    for line in catalogue.listing(catalogue.chosen(arguments.tables), profile, arguments.results):
+    for line in catalogue.listing(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments)):
         print(line)
 
 
@@ -39,11 +57,11 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
     from tqdm import tqdm
 
     from ablations import catalogue
-    from nlrepro.runs.place import Machine
+    from nlrepro.runs.place import Machine, rank
     from nlrepro.runs.runner import run
 
     job = catalogue.job(arguments.key, arguments.seed, profile)
-    with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps") as bar:
+    with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps", disable=rank() > 0) as bar:
 
         def show(step: int) -> None:
             bar.update(step - bar.n)
@@ -58,7 +76,10 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
             machine=Machine(devices=arguments.devices, nodes=arguments.nodes),
             report=show,
         )
-    print(f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos")
+    if rank() == 0:
+        print(
+            f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos"
+        )
 
 
 def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -66,21 +87,32 @@ def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
     from nlrepro.runs.sweep import sweep
 
     jobs = catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds, arguments.only)
-    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs)
+    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, cluster(arguments, profile))
+
+
+def cluster(arguments: argparse.Namespace, profile: Profile) -> "Cluster | None":
+    """What SLURM is asked for, if it is to run the sweep; a GPU for real videos unless another number is given."""
+    from nlrepro.runs.slurm import Cluster
+
+    if arguments.launcher == "local":
+        return None
+    gpus = arguments.gpus if arguments.gpus is not None else int(profile.real is not None)
+    options = dict(arguments.slurm)
+    return Cluster(partition=arguments.partition, gpus=gpus, nodes=arguments.nodes, minutes=arguments.time, options=options)
 
 
 def do_report(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from ablations.reporting import report
 
-    report(catalogue.chosen(arguments.tables), profile, arguments.results)
+    report(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments))
 
 
 def do_publish(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from ablations.reporting import publish
 
-    publish(catalogue.chosen(arguments.tables), profile, arguments.results, arguments.seeds, arguments.only)
+    publish(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments), arguments.seeds, arguments.only)
 
 
 def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -135,7 +167,7 @@ def parser() -> argparse.ArgumentParser:
     def tables(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("tables", nargs="*", default=["all"], metavar="TABLE", help="2a ..., or all (default: all)")
 
-    tables(verb("list", do_list, "every run key: the tables that use it, its parent, the seeds recorded", "2a"))
+    tables(verb("list", do_list, "every run key: its tables, its parent, and how far its seeds are", "2a"))
     one = verb("run", do_run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
     one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
     one.add_argument("--seed", type=int, default=0)
@@ -144,6 +176,8 @@ def parser() -> argparse.ArgumentParser:
     many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
+    many.add_argument("--launcher", choices=("local", "slurm"), default="local", help="default: local")
+    add_slurm(many)
     tables(verb("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
     public = verb(
         "publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2"
@@ -173,6 +207,15 @@ def parser() -> argparse.ArgumentParser:
     released.add_argument("--key", required=True, help="the run key of the file's net; `list` shows them")
     released.add_argument("--out", type=Path, required=True, help="the state to write; OUT.json is the note")
     return main
+
+
+def add_slurm(sweep: argparse.ArgumentParser) -> None:
+    group = sweep.add_argument_group("with --launcher slurm, for each run")
+    group.add_argument("--partition", help="default: SLURM's")
+    group.add_argument("--gpus", type=whole, help="on each node (default: 1 for real videos, else 0, the CPU)")
+    group.add_argument("--nodes", type=positive, default=1, help="default: 1")
+    group.add_argument("--time", type=positive, default=24 * 60, help="minutes until it is queued again (default: 1440)")
+    group.add_argument("--slurm", type=option, action="append", default=[], metavar="NAME=VALUE", help="more for sbatch")
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame, write_table
 from nlrepro.runs.job import with_parents
+from nlrepro.runs.place import Place
 from nlrepro.spec import NetSpec, RunSpec
 
 PUBLISHED = Path("results/published")
@@ -36,30 +37,36 @@ def table_spec(axis: type[Ablation]) -> TableSpec:
     return TableSpec(table=axis.table, title=axis.title, rows=tuple(rows))
 
 
-def fresh(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> tuple[list[Record], list[Path]]:
-    """The records, of warm starts too, that fit the specs and the profile as they are now; the paths of those that do not."""
+def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tuple[list[Record], list[Path]]:
+    """The records, of warm starts too, that fit specs, profile and videos as they are now; the paths of those that do not.
+
+    Published records are not held to the videos that lie here.
+    """
+    results, published = place.results, place.results.resolve() == PUBLISHED.resolve()
     specs = {job.spec.key: job.spec for job in with_parents(catalogue.jobs(axes, [0]), profile)}
     good, stale = [], []
     for record in records.read_all(results, profile.name):
         spec = specs.get(record.key)
-        if spec and records.is_fresh(record, spec, profile):
+        videos = place.videos(profile, spec) if spec and record.videos and not published else None
+        if spec and records.is_fresh(record, spec, profile, videos):
             good.append(record)
         elif spec:
             stale.append(records.record_path(results, profile.name, record.key, record.seed))
     return good, stale
 
 
-def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> None:
+def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> None:
     """Write the tables, figures and claims of `results`, and print the tables with their verdicts.
 
     Local tables show the published numbers beside your own; the published ones show only themselves.
     """
-    everything = list(TABLES.values())  # a sentence may compare two tables
-    mine, stale = fresh(everything, profile, results)
+    results, everything = place.results, list(TABLES.values())  # a sentence may compare two tables
+    mine, stale = fresh(everything, profile, place)
     if stale:
-        print(f"{len(stale)} records are stale (made with other settings) and left out: {', '.join(map(str, stale))}")
+        what = f"{catalogue.counted(len(stale), 'record')} stale (made with other settings or videos) and left out"
+        print(f"{what}: {', '.join(map(str, stale))}")
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
-    public = fresh(everything, profile, PUBLISHED)[0] if is_local else None
+    public = fresh(everything, profile, Place(results=PUBLISHED))[0] if is_local else None
     tables, figures = results / "tables" / profile.name, results / "figures" / profile.name
     specs = {axis.table: table_spec(axis) for axis in everything}
     verdicts = judge(CLAIMS, list(specs.values()), mine)
@@ -76,23 +83,24 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> N
         print(f"written: {tables}/table{spec.table}.md, .csv, .tex; {figure}")
 
 
-def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int], only: str = "*") -> None:
+def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seeds: Sequence[int], only: str = "*") -> None:
     """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
 
     Raises:
         BadInput: a run whose key matches `only` has no fresh record of one of `seeds`.
     """
-    good = {(record.key, record.seed) for record in fresh(axes, profile, results)[0]}
+    public = Place(results=PUBLISHED)
+    good = {(record.key, record.seed) for record in fresh(axes, profile, place)[0]}
     wanted = [(job.spec.key, job.seed) for job in catalogue.jobs(axes, seeds, only)]
     missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
     for key, seed in good:
-        source, target = (records.record_path(place, profile.name, key, seed) for place in (results, PUBLISHED))
+        source, target = (records.record_path(at, profile.name, key, seed) for at in (place.results, PUBLISHED))
         write_whole(target, source.read_bytes())
-    for path in fresh(axes, profile, PUBLISHED)[1]:
+    for path in fresh(axes, profile, public)[1]:
         path.unlink()
-    report(axes, profile, PUBLISHED)
+    report(axes, profile, public)
     if profile.name == "mini":
         for axis in axes:
             table = f"table{axis.table}"
