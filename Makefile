@@ -6,13 +6,15 @@ ONLY    ?= *
 JOBS    ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PYTHON  ?= python3
 DATA    ?= data
+IMAGENET ?=
 
 BIN := .venv/bin
 CLI := $(BIN)/python -m ablations
 OPTIONS := --profile $(PROFILE) --data $(DATA)
+SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish bench test lint clean
+.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish bench notebooks test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,12 +41,12 @@ tables:  ## all seven; a run that tables share is trained once
 
 table2a table2b table2c table2d table2e table2f table2g: table%: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep $* $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(if $(STEPS),--steps $(STEPS))
+	$(CLI) sweep $* $(SWEEP)
 	$(CLI) report $* --profile $(PROFILE)
 
 tables: .venv/ready
 	$(CLI) data make $(OPTIONS)
-	$(CLI) sweep all $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(if $(STEPS),--steps $(STEPS))
+	$(CLI) sweep all $(SWEEP)
 	$(CLI) report all --profile $(PROFILE)
 
 report: .venv/ready  ## every table, figure and verdict from the records that exist; trains nothing
@@ -53,8 +55,11 @@ report: .venv/ready  ## every table, figure and verdict from the records that ex
 publish: .venv/ready  ## maintainers: local records of TABLES and SEEDS, complete and fresh, to results/published, and report
 	$(CLI) publish $(TABLES) --profile $(PROFILE) --seeds $(SEEDS) --only '$(ONLY)'
 
-bench: .venv/ready  ## the block against its direct form and public ones; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
-	$(BIN)/python -m nlrepro.bench $(if $(RIVALS),--rivals $(RIVALS)) $(if $(PUBLISH),--publish)
+bench: .venv/ready  ## WHAT=blocks,nets,loader against public code; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
+	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals $(RIVALS)) $(if $(PUBLISH),--publish)
+
+notebooks: .venv/ready  ## run the notebooks and write them with their outputs
+	$(BIN)/python notebooks/execute.py
 
 test: lint  ## lint, types and every test
 	$(BIN)/pytest

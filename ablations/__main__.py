@@ -1,19 +1,18 @@
-"""The command line: list | run | sweep | report | publish | cost | data | weights; each has --help with an example."""
+"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate | attend | keep.
+
+Each has --help with an example.
+"""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from ablations import attend, slurm, weights
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
-from nlrepro.nets.released.names import SOURCES
 from nlrepro.profile import Profile
-
-if TYPE_CHECKING:
-    from nlrepro.runs.slurm import Cluster
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -32,24 +31,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def whole(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"a whole number, got {text!r}")
-    return int(text)
-
-
-def option(text: str) -> tuple[str, str]:
-    """ "account=vision" -> ("account", "vision")."""
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise argparse.ArgumentTypeError(f"NAME=VALUE, such as account=vision; got {text!r}")
-    return name, value
-
-
 def do_list(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
+    from ablations.listing import listing
 
-    for line in catalogue.listing(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments)):
+    for line in listing(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments)):
         print(line)
 
 
@@ -87,18 +73,7 @@ def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
     from nlrepro.runs.sweep import sweep
 
     jobs = catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds, arguments.only)
-    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, cluster(arguments, profile))
-
-
-def cluster(arguments: argparse.Namespace, profile: Profile) -> "Cluster | None":
-    """What SLURM is asked for, if it is to run the sweep; a GPU for real videos unless another number is given."""
-    from nlrepro.runs.slurm import Cluster
-
-    if arguments.launcher == "local":
-        return None
-    gpus = arguments.gpus if arguments.gpus is not None else int(profile.real is not None)
-    options = dict(arguments.slurm)
-    return Cluster(partition=arguments.partition, gpus=gpus, nodes=arguments.nodes, minutes=arguments.time, options=options)
+    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, slurm.cluster(arguments, profile))
 
 
 def do_report(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -118,7 +93,10 @@ def do_publish(arguments: argparse.Namespace, profile: Profile) -> None:
 def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
 
-    print(catalogue.costs(catalogue.chosen(arguments.tables), profile))
+    axes = catalogue.chosen(arguments.tables)
+    print(catalogue.costs(axes, profile))
+    if profile.real:
+        print("\n" + catalogue.labour(axes, profile, arguments.teraflops))
 
 
 def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -135,17 +113,6 @@ def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
         from nlrepro.data.check import check
 
         check(profile, root, arguments.jobs)
-
-
-def do_weights(arguments: argparse.Namespace, profile: Profile) -> None:
-    from ablations import catalogue
-    from nlrepro.runs.released import import_weights
-
-    spec = catalogue.spec(arguments.key)
-    adopted = import_weights(arguments.file, arguments.source, spec, profile, arguments.out)
-    print(f"{arguments.out}: {spec.key} of {len(adopted.used)} blobs of {arguments.file.name}; {len(adopted.left)} left over")
-    for name in adopted.left:
-        print(f"  left over: {name}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -176,8 +143,7 @@ def parser() -> argparse.ArgumentParser:
     many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
-    many.add_argument("--launcher", choices=("local", "slurm"), default="local", help="default: local")
-    add_slurm(many)
+    slurm.add_options(many, positive)
     tables(verb("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
     public = verb(
         "publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2"
@@ -186,36 +152,20 @@ def parser() -> argparse.ArgumentParser:
     public.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="seeds that every row must have (default: 0,1,2)")
     for sub in (one, many):
         sub.add_argument("--steps", type=positive, help="a dry run of so many steps of two clips, which no table shows")
+        imagenet = "torchvision's ResNet-50 or -101 to start from, where its cache lacks them; may be given twice"
+        sub.add_argument("--imagenet", type=Path, action="append", default=[], metavar="FILE", help=imagenet)
     for sub in (many, public):
         sub.add_argument("--only", default="*", metavar="PATTERN", help="runs whose key matches, such as 'r50-*' (default: all)")
-    tables(verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper"))
+    costs = verb("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper")
+    tables(costs)
+    costs.add_argument("--teraflops", type=positive, default=50, help="a second that a GPU sustains, for GPU-hours (default: 50)")
     data = verb("data", do_data, "make the generated videos, or check a tree of videos; of real ones both check", "make --jobs 2")
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
-    released = verb(
-        "weights",
-        do_weights,
-        "released weights -> a state of this project's net, with a note of where it came from",
-        "import i3d_nonlocal_32x2_IN_pretrain_400k.pkl --source caffe2 --key r50-i3d-3x1x1-nl-5-block-embedded-spacetime "
-        "--out nl-i3d.pt",
-        profile="paper",
-    )
-    released.add_argument("action", choices=("import",))
-    released.add_argument("file", type=Path, metavar="FILE", help="what the source released: .pkl, .pyth or .pth")
-    released.add_argument("--source", choices=SOURCES, required=True)
-    released.add_argument("--key", required=True, help="the run key of the file's net; `list` shows them")
-    released.add_argument("--out", type=Path, required=True, help="the state to write; OUT.json is the note")
+    weights.add_verbs(verb, positive)
+    attend.add_verbs(verb, positive)
     return main
-
-
-def add_slurm(sweep: argparse.ArgumentParser) -> None:
-    group = sweep.add_argument_group("with --launcher slurm, for each run")
-    group.add_argument("--partition", help="default: SLURM's")
-    group.add_argument("--gpus", type=whole, help="on each node (default: 1 for real videos, else 0, the CPU)")
-    group.add_argument("--nodes", type=positive, default=1, help="default: 1")
-    group.add_argument("--time", type=positive, default=24 * 60, help="minutes until it is queued again (default: 1440)")
-    group.add_argument("--slurm", type=option, action="append", default=[], metavar="NAME=VALUE", help="more for sbatch")
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -1,10 +1,8 @@
 """All runs of the chosen tables: who shares them, what they cost, what is recorded."""
 
 import argparse
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import pandas as pd
 
@@ -13,10 +11,7 @@ from nlrepro.errors import BadInput
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.runs.job import Job, with_parents
-from nlrepro.runs.marks import QUEUED
 from nlrepro.runs.place import Place
-from nlrepro.runs.slurm import queue as slurm_queue
-from nlrepro.runs.states import State, state
 from nlrepro.spec import DEPTHS, NetSpec, RunSpec
 
 
@@ -34,7 +29,7 @@ def chosen(names: Iterable[str]) -> list[type[Ablation]]:
 
 
 def place(arguments: argparse.Namespace) -> Place:
-    return Place(data=arguments.data, results=arguments.results)
+    return Place(data=arguments.data, results=arguments.results, imagenet=tuple(getattr(arguments, "imagenet", ())))
 
 
 def tables_of(spec: RunSpec) -> tuple[str, ...]:
@@ -85,57 +80,16 @@ def spec(key: str) -> RunSpec:
     return known[key]
 
 
-def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> list[str]:
-    """A line a run: key, tables, parent, and its seeds, recorded or under way; then their number, what is stale and what failed."""
-    specs = [job.spec for job in with_parents(jobs(axes, [0]), profile)]
-    queue = slurm_queue() if any(marks_of(place, profile, specs)) else {}
-    found = {
-        (spec.key, seed): state(spec, seed, profile, place, queue) for spec in specs for seed in seeds_of(place, profile, spec)
-    }
-    frame = pd.DataFrame(
-        {
-            "key": [spec.key for spec in specs],
-            "tables": [" ".join(tables_of(spec)) or "warm start" for spec in specs],
-            "parent": [parent.key if (parent := profile.parent(spec)) else "--" for spec in specs],
-            "seeds": [", ".join(labels(spec.key, found)) or "--" for spec in specs],
-        }
+def labour(axes: Iterable[type[Ablation]], profile: Profile, teraflops: int) -> str:
+    """What one training of each run takes, by its count: a step is three forward passes, a multiply-add two operations."""
+    clips = {spec: profile.recipes[spec.clip].steps * profile.recipes[spec.clip].batch for spec in specs(axes)}
+    work = {spec: 3 * 2 * cost(spec, profile).macs * count for spec, count in clips.items()}
+    hours = {spec.key: flops / (teraflops * 1e12) / 3600 for spec, flops in work.items()}
+    ends = [f"{hours[key]:,.0f} of {key}" for key in (min(hours, key=hours.__getitem__), max(hours, key=hours.__getitem__))]
+    return (
+        f"Training {len(work)} runs once takes {sum(work.values()) / 1e18:,.0f} exaFLOPs; at {teraflops} TFLOP/s a GPU"
+        f" (an assumption, --teraflops) {sum(hours.values()):,.0f} GPU-hours, from {' to '.join(ends)}."
     )
-    return [*str(frame.to_markdown(index=False, tablefmt="plain")).splitlines(), "", *totals(found)]
-
-
-Found = dict[tuple[str, int], State]
-
-
-def seeds_of(place: Place, profile: Profile, spec: RunSpec) -> list[int]:
-    """The seeds that have a record, or a folder of a run that has none yet."""
-    recorded = (place.results / "records" / profile.name / spec.key).glob("seed*.json")
-    begun = (place.results / "runs" / profile.name / spec.key).glob("seed*")
-    return sorted({int(path.stem.removeprefix("seed")) for path in (*recorded, *begun)})
-
-
-def marks_of(place: Place, profile: Profile, specs: Iterable[RunSpec]) -> Iterator[Path]:
-    """Of runs that were submitted to SLURM."""
-    return (mark for spec in specs for mark in (place.results / "runs" / profile.name / spec.key).glob(f"seed*/{QUEUED}"))
-
-
-def labels(key: str, found: Found) -> list[str]:
-    """ "0, 1 (running)"; a seed that is done stands alone."""
-    shown = {seed: state.name for (of, seed), state in found.items() if of == key and state.name != "missing"}
-    return [str(seed) if name == "done" else f"{seed} ({name})" for seed, name in shown.items()]
-
-
-def totals(found: Found) -> list[str]:
-    numbers = Counter(state.name for state in found.values())
-    lines = [", ".join(f"{numbers[name]} {name}" for name in ("done", "running", "queued", "stopped", "failed", "stale"))]
-    if stale := [f"{key} seed {seed}" for (key, seed), state in found.items() if state.name == "stale"]:
-        lines.append(f"{counted(len(stale), 'record')} stale: {', '.join(stale)}; `sweep` makes them anew")
-    failed = {f"{key} seed {seed}": state.why for (key, seed), state in found.items() if state.name == "failed"}
-    return lines + [f"failed: {name}: {why}" for name, why in failed.items()] + ["`sweep` tries them again"] * bool(failed)
-
-
-def counted(number: int, noun: str) -> str:
-    """ "1 record is", "3 records are"."""
-    return f"{number} {noun} is" if number == 1 else f"{number} {noun}s are"
 
 
 def costs(axes: Iterable[type[Ablation]], profile: Profile) -> str:

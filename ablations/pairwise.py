@@ -3,13 +3,14 @@
 The paper's claim (section 5.1): one non-local block improves the C2D baseline by about 1 point of top-1, with any of the four
 forms: "the generic non-local behavior is the main reason for the observed improvements", not the attentional softmax.
 
-Axis: f is Gaussian, embedded Gaussian, dot product or concatenation.
+Axis: f is Gaussian, embedded Gaussian, dot product or concatenation, or a form of your own (nlrepro/nets/forms.py).
 Fixed: C2D ResNet-50, one spacetime block before the last residual block of res4, 32-frame clips.
 """
 
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
+from nlrepro.nets.forms import OWN
 from nlrepro.spec import NetSpec, RunSpec
 
 
@@ -22,6 +23,7 @@ class PairwiseForm(Ablation):
         Row("Gaussian, embed", "embedded"),
         Row("dot-product", "dot"),
         Row("concatenation", "concatenation"),
+        *(Row(name, name) for name in OWN),
     )
 
     @classmethod

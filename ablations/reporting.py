@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ablations import TABLES, Ablation, catalogue
+from ablations.listing import counted
+from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
+from nlrepro.evaluation import Evaluation
 from nlrepro.files import write_whole
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
@@ -15,6 +18,7 @@ from nlrepro.reports.claims import judge, write_claims
 from nlrepro.reports.curves import write_curves
 from nlrepro.reports.figures import write_figure
 from nlrepro.reports.readme import paste, without_heading
+from nlrepro.reports.released import released_notes, with_released
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame, write_table
@@ -55,6 +59,18 @@ def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tup
     return good, stale
 
 
+def evaluated(profile: Profile, results: Path) -> tuple[list[Evaluation], list[Path]]:
+    """The tests of given weights that fit the specs and the profile as they are now; the paths of those that do not."""
+    specs = {spec.key: spec for spec in catalogue.specs(TABLES.values())}
+    good, stale = [], []
+    for found in evaluations.read_all(results, profile.name):
+        if found.key in specs and evaluations.is_fresh(found, specs[found.key], profile):
+            good.append(found)
+        else:
+            stale.append(evaluations.evaluation_path(results, found))
+    return good, stale
+
+
 def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> None:
     """Write the tables, figures and claims of `results`, and print the tables with their verdicts.
 
@@ -62,11 +78,13 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> No
     """
     results, everything = place.results, list(TABLES.values())  # a sentence may compare two tables
     mine, stale = fresh(everything, profile, place)
-    if stale:
-        what = f"{catalogue.counted(len(stale), 'record')} stale (made with other settings or videos) and left out"
-        print(f"{what}: {', '.join(map(str, stale))}")
+    given, stale_too = evaluated(profile, results)
+    if stale + stale_too:
+        what = f"{counted(len(stale + stale_too), 'record')} stale (made with other settings or videos) and left out"
+        print(f"{what}: {', '.join(map(str, stale + stale_too))}")
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
     public = fresh(everything, profile, Place(results=PUBLISHED))[0] if is_local else None
+    given += evaluated(profile, PUBLISHED)[0] if is_local else []
     tables, figures = results / "tables" / profile.name, results / "figures" / profile.name
     specs = {axis.table: table_spec(axis) for axis in everything}
     verdicts = judge(CLAIMS, list(specs.values()), mine)
@@ -74,9 +92,10 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> No
     write_curves(CURVES, mine, figures / "curves.svg")
     for axis in axes:
         spec = specs[axis.table]
-        frame, theirs = table_frame(spec, mine), None if public is None else table_frame(spec, public)
+        frame, theirs = with_released(table_frame(spec, mine), given), None if public is None else table_frame(spec, public)
         lines = [verdict.line for verdict in verdicts if verdict.claim.table == axis.table]
         sources = [note(comparable(spec, mine))] + ([] if public is None else [f"Published: {note(comparable(spec, public))}"])
+        sources += released_notes(frame, given)
         write_table(spec, frame, theirs, tables, ["\n".join(f"- {line}" for line in lines), *sources])
         figure = write_figure(spec, frame, theirs, figures)
         print("\n" + summary(spec, frame, theirs, verdicts, sources))
@@ -98,7 +117,9 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seed
     for key, seed in good:
         source, target = (records.record_path(at, profile.name, key, seed) for at in (place.results, PUBLISHED))
         write_whole(target, source.read_bytes())
-    for path in fresh(axes, profile, public)[1]:
+    for found in evaluated(profile, place.results)[0]:
+        evaluations.write(found, PUBLISHED)
+    for path in fresh(axes, profile, public)[1] + evaluated(profile, PUBLISHED)[1]:
         path.unlink()
     report(axes, profile, public)
     if profile.name == "mini":

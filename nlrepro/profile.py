@@ -19,6 +19,7 @@ from nlrepro.spec import Clip, RunSpec
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nets/)
 
 STRICT = ConfigDict(extra="forbid")
+Pixel = float | tuple[float, float, float]  # of 0 to 255: one value, or those of red, green and blue
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -68,8 +69,8 @@ class Data:
     size: int  # height and width of a clip, pixels
     cached: bool  # decode every video once into a memory-mapped array; else decode each clip when it is needed
     views: int  # clips of a test video over which the softmax scores are averaged
-    mean: float = 114.75
-    std: float = 57.375
+    mean: Pixel = 114.75
+    std: Pixel = 57.375
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -15,6 +15,23 @@ from nlrepro.profile import Profile, explain
 from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """How many of the videos that a split should have can be used: as it stands under a table."""
+
+    usable: int
+    listed: int
+
+    @property
+    def percent(self) -> float:
+        return 100 * self.usable / max(self.listed, 1)
+
+    def __str__(self) -> str:
+        percent = min(self.percent, 99.9) if self.usable < self.listed else self.percent  # 100.0 means all
+        return f"{self.usable:,} of {self.listed:,} videos ({percent:.1f} %)"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -31,6 +48,13 @@ class Metrics:
     ranks: str
     clip_top1: float | None = None  # percent of single views that are right, where a video has several
     listed: int | None = None  # videos that the split should have, where some may be missing or unusable
+
+    @property
+    def tested(self) -> str:
+        """ "2000 test videos", or "19,402 of 19,761 videos (98.2 %)" where not all could be used."""
+        if self.listed is None or self.listed == self.videos:
+            return f"{self.videos} test videos"
+        return str(Count(usable=self.videos, listed=self.listed))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -103,16 +127,20 @@ def write(record: Record, results: Path) -> Path:
     return path
 
 
-def read(path: Path) -> Record:
-    """Read one record.
-
+def read_as(kind: type[T], path: Path, what: str, advice: str) -> T:
+    """
     Raises:
         BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
     """
     try:
-        return TypeAdapter(Record).validate_json(path.read_bytes())
+        return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
-        raise BadInput(f"the record {path} is damaged: {explain(error)}; remove it and run the sweep again") from None
+        raise BadInput(f"the {what} {path} is damaged: {explain(error)}; {advice}") from None
+
+
+def read(path: Path) -> Record:
+    """Read one record, with the errors of `read_as`."""
+    return read_as(Record, path, "record", "remove it and run the sweep again")
 
 
 def read_all(results: Path, profile: str) -> list[Record]:

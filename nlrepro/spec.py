@@ -5,7 +5,7 @@ net and the same clips give equal specs, hence the same `key`, hence one record 
 """
 
 from dataclasses import field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
@@ -14,7 +14,7 @@ STRICT = ConfigDict(extra="forbid")
 
 Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
-Form = Literal["gaussian", "embedded", "dot", "concatenation"]
+Form = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's
 Domain = Literal["space", "time", "spacetime"]
 Kind = Literal["nonlocal", "residual"]  # what is put at the sites; plain residual blocks are the text's control (section 5.1)
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
@@ -22,6 +22,7 @@ Clip = Literal["still", "short", "long"]  # single frames (warm start), 32-frame
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
 
 DEPTHS: tuple[Depth, ...] = (50, 101)
+FORMS: list[str] = [*get_args(Form)]  # and those that nets/forms.py adds
 STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: {2: 3, 3: 4, 4: 23, 5: 3}}
 
 # "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4
@@ -57,10 +58,12 @@ class NetSpec:
     conv: Conv = "2d"
     blocks: Blocks = "none"
     kind: Kind = "nonlocal"
-    form: Form = "embedded"
+    form: str = "embedded"
     domain: Domain = "spacetime"
 
     def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise ValueError(f"form: expected one of {', '.join(map(repr, FORMS))}, got {self.form!r}")
         if self.blocks == "none":
             object.__setattr__(self, "kind", "nonlocal")
         if self.blocks == "none" or self.kind == "residual":

@@ -3,17 +3,19 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av  # noqa: F401  # before decord, whose libvpx can only decode: else av could not write the tests' webm files
 import pytest
+from films import film
 
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from nlrepro import profile as profiles
-from nlrepro.profile import Geometry, Profile
+from nlrepro.data.survey import survey
+from nlrepro.profile import Geometry, Profile, Real
 from nlrepro.record import Cost, Made, Metrics, Record
 from nlrepro.spec import RunSpec
 
@@ -108,3 +110,28 @@ def swept(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = command("sweep", "all", "--seeds", "0,1", "--jobs", "2", "--profile", "smoke", "--data", data, "--results", results)
     assert done.status == 0, done.err
     return results
+
+
+@pytest.fixture
+def real(smoke: Profile) -> Profile:
+    """The smoke profile's net and recipe for videos of two classes, as the authors' code trains and tests."""
+    return replace(
+        smoke,
+        name="real",
+        data=replace(smoke.data, root=".", cached=False, views=2),
+        clips={kind: replace(smoke.clips[kind], stride=2, test="val") for kind in ("short", "long")},
+        net=replace(smoke.net, architecture="release"),
+        generator=None,
+        real=Real(train_sides=(40, 56), test_side=44, devices=2, precise_batches=2),
+    )
+
+
+@pytest.fixture
+def videos(tmp_path: Path, real: Profile) -> Path:
+    root = tmp_path / "videos"
+    for name, rate in (("a", 30), ("b", 60)):
+        for split in ("train", "val"):
+            film(root / split / name / f"{name}.mp4", rate=rate)
+    (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
+    survey(real, root, tmp_path / "cache", 1)
+    return root

@@ -38,7 +38,17 @@ def flat(found: Shapes) -> Shapes:
 
 
 def affine(found: Shapes) -> Shapes:
-    return {name: shape for name, shape in baseline(found).items() if not name.endswith(("_rm", "_riv"))}
+    """Scale and bias alone, non-local blocks without either."""
+    return {name: shape for name, shape in found.items() if not re.search(r"_rm$|_riv$|nonlocal.*_bn_", name)}
+
+
+def deeper(found: Shapes) -> Shapes:
+    """PySlowFast's ResNet-101: 17 more blocks in its s4, inflated in turns as those of ResNet-50."""
+    more: Shapes = {}
+    for n in range(6, 23):
+        like = f"s4.pathway0_res{4 + n % 2}."
+        more |= {name.replace(like, f"s4.pathway0_res{n}."): shape for name, shape in found.items() if name.startswith(like)}
+    return found | more
 
 
 def gaussian(found: Shapes) -> Shapes:

@@ -1,13 +1,14 @@
 """The command line, end to end on the smoke profile: every verb, and what is said when something is wrong."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from conftest import command
 
-from ablations import TABLES
+from ablations import TABLES, catalogue
 from ablations.__main__ import main
 from ablations.catalogue import jobs
 from nlrepro import profile as profiles
@@ -37,7 +38,7 @@ def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights"):
+    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights", "evaluate"):
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0
@@ -98,6 +99,26 @@ def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pyte
     (line,) = (line for line in out.splitlines() if line.startswith("r50-c2d "))
     assert line.endswith("0, 1 (stale)")
     assert "\n1 record is stale: r50-c2d seed 1; " in out
+
+
+def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["cost", "2a", "--teraflops", "100"]) == 0
+    told = capfd.readouterr().out.splitlines()[-1]
+    golden = (Path(__file__).parent / "golden" / "costs.txt").read_text().splitlines()
+    macs = next(int(line.split()[-1].replace(",", "")) for line in golden if line.startswith("r50-c2d |"))
+    hours = 3 * 2 * macs * 400_000 * 64 / 100e12 / 3600  # 400,000 steps of 64 clips
+    assert told.startswith("Training 5 runs once takes ")
+    assert f"from {hours:.0f} of r50-c2d to" in told
+
+
+def test_the_readme_s_gpu_hours_are_those_that_cost_tells() -> None:
+    paper, readme = profiles.load("paper"), " ".join((Path(__file__).parent.parent / "README.md").read_text().split())
+    for tables, words in {
+        ("2f", "2g"): "{} exaFLOPs of training, {} GPU-hours",
+        ("all",): "runs {} exaFLOPs, {} GPU-hours",
+    }.items():
+        told = catalogue.labour(catalogue.chosen(tables), paper, 50)
+        assert words.format(*re.findall(r"(\d+) (?:exaFLOPs|GPU-hours)", told)) in readme
 
 
 def test_cost_has_every_row(capfd: pytest.CaptureFixture[str]) -> None:

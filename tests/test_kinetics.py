@@ -11,13 +11,14 @@ from touchy import process, touchy
 
 from ablations.__main__ import main
 from nlrepro import profile as profiles
-from nlrepro.data.index import Count, index_path, read_index, usable
+from nlrepro.data.index import index_path, read_index, usable
 from nlrepro.data.kinetics import frame_step, listing
 from nlrepro.data.probe import Facts, examine
 from nlrepro.data.survey import splits, survey_split
 from nlrepro.data.videos import Tree
 from nlrepro.data.watched import watched
 from nlrepro.errors import BadInput
+from nlrepro.record import Count
 
 IDS = [f"abcdefghi-{i}" for i in range(10)]
 UPRIGHT_FROM_QUARTER = (0, 1, -1, 0)  # the display matrix of a video that is turned clockwise before it is shown
@@ -219,6 +220,26 @@ def test_a_csv_says_which_classes_and_videos_there_are(tmp_path: Path, csv: str)
         "1 files are of a video that has another file and are left out",
         "2 of 4 classes have no video in val",
     ]
+
+
+def test_videos_with_the_ending_of_another_container_are_read_as_what_they_are(good: Path, tmp_path: Path) -> None:
+    for name, other in (("vp9.webm", "vp9.mp4"), ("h264.mp4", "h264.avi"), ("mpeg4.mkv", "with spaces, \u00fcml\u00e4uts.webm")):
+        shutil.copy(good / name, tmp_path / other)
+        facts = examine(tmp_path, other)
+        assert (facts.reason, facts.frames) == ("", 40), other
+
+
+def test_videos_whose_names_are_no_ids_of_the_csv_are_left_out_and_named(tmp_path: Path) -> None:
+    annotate(tmp_path / "val.csv", {IDS[0]: "yoga", IDS[1]: "yoga"})
+    plant(tmp_path, f"val/yoga/{IDS[0]}.mp4", f"val/yoga/video_{IDS[1]}.mp4", "val/yoga/1.mp4", f"val/yoga/{IDS[1]}.mp4.part")
+    found = listing(tmp_path, "val")
+    assert found.tree.videos == (f"yoga/{IDS[0]}.mp4",)
+    assert (found.listed, len(found.notes)) == (2, 2)
+    assert found.notes[0] == "1 of the 2 videos in val.csv have no file"
+    assert found.notes[1].startswith("2 files are not in val.csv and are left out, such as ['yoga/1.mp4']")
+    (tmp_path / "val" / "yoga" / f"{IDS[0]}.mp4").unlink()
+    with pytest.raises(BadInput, match="no videos in"):
+        listing(tmp_path, "val")
 
 
 def test_a_csv_that_contradicts_the_tree_is_refused(tmp_path: Path) -> None:

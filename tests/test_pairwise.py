@@ -168,6 +168,16 @@ def test_chunks_have_the_right_gradients(monkeypatch: pytest.MonkeyPatch, pairs:
     assert torch.autograd.gradcheck(chunked.ChunkedSoftmaxMean.apply, (*tensors, scale))
 
 
+def test_chunks_compute_in_float32_under_autocast() -> None:
+    theta, phi, g = torch.randn(3, 1, 6, 4).unbind()
+    theta.requires_grad_()
+    plain = chunked.ChunkedSoftmaxMean.apply(theta, phi, g, 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = chunked.ChunkedSoftmaxMean.apply(theta, phi, g, 1.0)
+    torch.testing.assert_close(mixed, plain)
+    torch.testing.assert_close(*(torch.autograd.grad(y.sum(), theta)[0] for y in (mixed, plain)))
+
+
 def test_chunks_of_large_scores_stay_finite() -> None:
     theta, phi, g = sets(9, 8, 64, 3, scale=100.0)
     y = chunked.ChunkedSoftmaxMean.apply(theta, phi, g, 1.0)

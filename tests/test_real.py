@@ -10,40 +10,17 @@ from films import film
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlrepro import profile as profiles
-from nlrepro.data.survey import survey
 from nlrepro.errors import BadInput
-from nlrepro.profile import Profile, Real, dry
+from nlrepro.nets.imagenet import imagenet
+from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.profile import Profile, dry
 from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.runs.place import Place
 from nlrepro.runs.runner import run
-from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.runs.start import warm_start
+from nlrepro.spec import Depth, NetSpec, RunSpec
 
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="res4"))
-
-
-@pytest.fixture
-def real(smoke: Profile) -> Profile:
-    """The smoke profile's net and recipe for videos of two classes, as the authors' code trains and tests."""
-    return replace(
-        smoke,
-        name="real",
-        data=replace(smoke.data, root=".", cached=False, views=2),
-        clips={kind: replace(smoke.clips[kind], stride=2, test="val") for kind in ("short", "long")},
-        net=replace(smoke.net, architecture="release"),
-        generator=None,
-        real=Real(train_sides=(40, 56), test_side=44, devices=2, precise_batches=2),
-    )
-
-
-@pytest.fixture
-def videos(tmp_path: Path, real: Profile) -> Path:
-    root = tmp_path / "videos"
-    for name, rate in (("a", 30), ("b", 60)):
-        for split in ("train", "val"):
-            film(root / split / name / f"{name}.mp4", rate=rate)
-    (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
-    survey(real, root, tmp_path / "cache", 1)
-    return root
 
 
 def test_few_devices_make_smaller_steps_and_more_of_them() -> None:
@@ -79,8 +56,52 @@ def test_imagenet_weights_that_are_not_there_are_named(
     real: Profile, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    with pytest.raises(BadInput, match=r"no ImageNet weights of ResNet-50: download https.*resnet50-0676ba61.pth to .*hub"):
+    asked = (
+        r"no ImageNet weights of ResNet-50: download https.*resnet50-0676ba61.pth and give it as --imagenet FILE, or put .*hub"
+    )
+    with pytest.raises(BadInput, match=asked):
         run(VideoClassifier, NL, 0, real, place=Place(data=videos, results=tmp_path / "results"))
+
+
+def still(profile: Profile, depth: Depth) -> dict[str, torch.Tensor]:
+    """A narrow ResNet under torchvision's names."""
+    return VideoResNet(NetSpec(depth=depth), profile.net, 1000).state_dict()
+
+
+def test_a_run_starts_from_the_imagenet_file_of_its_depth(real: Profile, tmp_path: Path) -> None:
+    files = (tmp_path / "r101.pth", tmp_path / "r50.pth")
+    for file, depth in zip(files, (101, 50), strict=True):
+        torch.save(still(real, depth), file)
+    for depth, file in ((50, files[1]), (101, files[0])):
+        module = VideoClassifier(RunSpec(net=NetSpec(depth=depth, conv="3x1x1")), real)
+        noted = warm_start(module, 0, Place(results=tmp_path, imagenet=files))
+        given, inflated = torch.load(file, weights_only=True), module.net.conv1.weight
+        assert torch.allclose(inflated.sum(2), given["conv1.weight"])
+        assert torch.equal(module.net.state_dict()["layer3.5.bn3.running_var"], given["layer3.5.bn3.running_var"])
+        assert noted["imagenet"].startswith(f"{file.name} (sha256 ")
+
+
+def test_imagenet_files_of_other_nets_are_refused(real: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    path, good = tmp_path / "given.pth", still(real, 50)
+
+    def refusal(state: dict[str, torch.Tensor], depth: Depth = 50) -> str:
+        torch.save(state, path)
+        module = VideoClassifier(RunSpec(net=NetSpec(depth=depth)), real)
+        with pytest.raises(BadInput) as caught:
+            warm_start(module, 0, Place(results=tmp_path, imagenet=(path,)))
+        return str(caught.value)
+
+    assert f"no ImageNet weights of ResNet-101 among {path}: download" in refusal(good, 101)
+    assert "given.pth is of no ResNet-50 or -101" in refusal({"conv1.weight": good["conv1.weight"]})
+    assert "lacks layer1.0.conv1.weight" in refusal({k: v for k, v in good.items() if k != "layer1.0.conv1.weight"})
+    assert "expected the shape" in refusal(good | {"conv1.weight": torch.zeros(64, 3, 7, 7)})
+    assert "has stray" in refusal(good | {"stray": torch.zeros(1)})
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(BadInput, match=r"given.pth is refused by torch.load"):
+        imagenet(50, real.net, (path,))
+    with pytest.raises(BadInput, match=r"cannot read .*nowhere"):
+        imagenet(50, real.net, (tmp_path / "nowhere.pth",))
 
 
 def test_videos_that_were_not_checked_are_named(real: Profile, tmp_path: Path) -> None:

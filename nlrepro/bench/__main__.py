@@ -1,154 +1,46 @@
-"""`python -m nlrepro.bench [--rivals DIR]` writes results/local/bench/<device>-<dtype>-torch<version>: .md, two .csv and .svg."""
+"""`python -m nlrepro.bench [--what blocks,nets,loader] [--rivals DIR]` writes tables and text to results/local/bench."""
 
 import argparse
-import os
-import platform
-import subprocess
-import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
 
-import pandas as pd
 import torch
 
-from nlrepro.bench.blocks import Operation, subjects
-from nlrepro.bench.measure import peak_bytes, seconds, step
-from nlrepro.bench.report import ORDERS, write
 from nlrepro.reports.readme import paste
-from nlrepro.spec import Form
 
-# Table 1: what a block sees in each stage, (C, T, H, W), for 32-frame clips; 128-frame clips have 4 times as many frames
-STAGES = {"res2": (256, 8, 56, 56), "res3": (512, 4, 28, 28), "res4": (1024, 4, 14, 14), "res5": (2048, 4, 7, 7)}
-LIMIT = 6 << 30  # bytes that the largest tensor of a block may take; larger cases are told as not measured
-
-
-def cases() -> Iterator[tuple[str, int, tuple[int, ...]]]:
-    for frames in (32, 128):
-        for stage, (c, t, h, w) in STAGES.items():
-            yield stage, frames, (1, c, t * frames // 32, h, w)
+# what can be measured -> the module whose `bench` does it, the README's marks
+BENCHES = {
+    "blocks": ("nlrepro.bench.block_cases", "bench"),
+    "nets": ("nlrepro.bench.nets", "bench-nets"),
+    "loader": ("nlrepro.bench.loader", "bench-loader"),
+}
 
 
-def largest(name: str, form: Form, shape: tuple[int, ...]) -> int:
-    """Bytes in float32 of the N x M scores, of which a training step holds about four, or of all concatenated pairs."""
-    _, c, t, h, w = shape
-    pairs = t * h * w * t * (h // 2) * (w // 2)
-    if name in ("ours", "ours, release", "linear"):
-        return 0
-    return 4 * pairs * (c if form == "concatenation" and name != "direct" else 4)
-
-
-def works(name: str, form: Form, block: torch.nn.Module) -> bool:
-    """Whether a block can be trained at all; mmcv's concatenation form cannot, for it divides in place what ReLU keeps."""
-    device = next(block.parameters()).device
-    x = torch.randn(1, next(p for p in block.parameters() if p.ndim == 5).shape[1], 1, 4, 4, device=device)
-    try:
-        step(block, (x,), backward=True)
-    except RuntimeError as error:
-        print(f"{name}, {form}: skipped, {str(error).splitlines()[0][:100]}", file=sys.stderr)
-        return False
-    return True
-
-
-def lines(where: dict[str, Any], forward: dict[str, float], both: dict[str, float]) -> list[dict[str, Any]]:
-    """A line a block: milliseconds, and as multiples of ours."""
-    return [
-        {
-            **where,
-            "block": name,
-            "forward_ms": 1e3 * forward[name],
-            "train_ms": 1e3 * both[name],
-            "forward_ratio": forward[name] / forward["ours"],
-            "train_ratio": both[name] / both["ours"],
-        }
-        for name in forward
-    ]
-
-
-def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    builds = {n: b for n, b in subjects(arguments.rivals, form) if largest(n, form, shape) < LIMIT}
-    x = torch.randn(shape, device=arguments.device)
-    blocks = {name: build(shape[1]).to(arguments.device) for name, build in builds.items()}
-    blocks = {name: block for name, block in blocks.items() if works(name, form, block)}
-    where = {"part": "block", "form": form, "stage": stage, "frames": frames, "positions": x[0, 0].numel()}
-    rows = lines(where, seconds(blocks, (x,), backward=False), seconds(blocks, (x,), backward=True))
-    peaks = {name: peak_bytes(partial(builds[name], shape[1]), shape, arguments.device) / 2**20 for name in blocks}
-    return [row | {"peak_mib": peaks[row["block"]]} for row in rows]
-
-
-def operations(form: Form, stage: str, frames: int, shape: tuple[int, ...], device: str) -> list[dict[str, Any]]:
-    """The same for Eq. 1 alone, in our order, directly and linearly."""
-    _, c, t, h, w = shape
-    n, m, k = t * h * w, t * (h // 2) * (w // 2), c if form == "gaussian" else c // 2
-    inputs = tuple(torch.randn(1, *size, device=device) for size in ((n, k), (m, k), (m, c // 2)))
-    builds = {x: b for x, b in subjects(None, form) if x in ("ours", *ORDERS) and largest(x, form, shape) < LIMIT}
-    blocks = {name: Operation(build(c)).to(device) for name, build in builds.items()}  # type: ignore[arg-type]  # all ours
-    where = {"part": "operation", "form": form, "stage": stage, "frames": frames, "positions": n}
-    return lines(where, seconds(blocks, inputs, backward=False), seconds(blocks, inputs, backward=True))
-
-
-def growth(form: Form, device: str) -> list[dict[str, Any]]:
-    """Peak memory of a training step at 1, 2, 4 and 8 times the frames of a 32-frame clip's res3."""
-    c, t, h, w = STAGES["res3"]
-    rows = []
-    for times in (1, 2, 4, 8):
-        shape = (1, c, times * t, h, w)
-        for name, build in subjects(None, form):
-            if name in ("ours", "direct") and largest(name, form, shape) < LIMIT:
-                mib = peak_bytes(partial(build, c), shape, device) / 2**20
-                rows.append({"form": form, "positions": times * t * h * w, "block": name, "peak_mib": mib})
-    return rows
-
-
-def source(arguments: argparse.Namespace) -> str:
-    """When, where, with what."""
-    found = {path.name: commit(path) for path in sorted(arguments.rivals.iterdir())} if arguments.rivals else {}
-    public = ", ".join(f"{name} at {at}" for name, at in found.items() if at) or "no public code"
-    gpu = arguments.device == "cuda"
-    device = torch.cuda.get_device_name() if gpu else f"{processor()}, 1 thread of {os.cpu_count()} cores"
-    return f"{datetime.now(UTC):%Y-%m-%d}; {device}; torch {torch.__version__}, float32; ours at {commit(Path())}; {public}."
-
-
-def processor() -> str:
-    """The CPU's name where Linux tells it, its architecture elsewhere."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def commit(checkout: Path) -> str:
-    told = subprocess.run(["git", "-C", checkout, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+def several(text: str) -> list[str]:
+    names = text.split(",")
+    if not set(names) <= set(BENCHES):
+        raise argparse.ArgumentTypeError(f"some of {','.join(BENCHES)} with commas between them; got {text!r}")
+    return names
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nlrepro.bench", description=__doc__)
+    parser.add_argument("--what", type=several, default=list(BENCHES), help=f"some of {','.join(BENCHES)} (default: all)")
     parser.add_argument("--rivals", type=Path, help="folder with checkouts named SlowFast, mmcv, Non-local_pytorch")
     parser.add_argument("--publish", action="store_true", help="maintainers: to results/published and into the README")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--clips", type=int, default=10_000, help="clips after which the loader's memory is looked at")
     arguments = parser.parse_args()
     if arguments.rivals and not arguments.rivals.is_dir():
         parser.error(f"--rivals {arguments.rivals} is not a folder; give the one that holds SlowFast, mmcv, Non-local_pytorch")
     torch.set_num_threads(1)
-    rows: list[dict[str, Any]] = []
-    for stage, frames, shape in cases():
-        for form in get_args(Form):
-            whole = measured(form, stage, frames, shape, arguments)
-            alone = operations(form, stage, frames, shape, arguments.device)
-            rows += whole + alone
-            for part, found in {"block": whole, "operation alone": alone}.items():
-                ratios = ", ".join(f"{row['block']} {row['train_ratio']:.2f}" for row in found)
-                print(f"{stage}, {frames} frames, {form}, {part}: training step, multiples of ours: {ratios}", flush=True)
-    memory = pd.DataFrame([row for form in get_args(Form) for row in growth(form, arguments.device)])
-    device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{platform.machine()}-1thread"
-    name = f"{device}-float32-torch{torch.__version__}".replace(" ", "-")
     folder = Path("results", "published" if arguments.publish else "local", "bench")
-    said = write(pd.DataFrame(rows), memory, source(arguments), folder / name)
-    print(f"{said}\nwritten: {folder / name}.md, .csv, -memory.csv, .svg")
-    if arguments.publish:
-        paste(Path("README.md"), "bench", said)
+    for what in arguments.what:
+        module, mark = BENCHES[what]
+        said = import_module(module).bench(arguments, folder)
+        print(f"{said}\nwritten to {folder}", flush=True)
+        if arguments.publish:
+            paste(Path("README.md"), mark, said)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def slowfast(rivals: Path, form: Form) -> Build | None:
 
 
 def mmcv(rivals: Path, form: Form) -> Build | None:
-    """mmcv, which needs mmengine installed: all four forms; its 3D block pools phi and g."""
+    """mmcv, which needs mmengine installed: all four forms, here with unscaled scores; its 3D block pools phi and g."""
     names = {"embedded": "embedded_gaussian", "dot": "dot_product", "gaussian": "gaussian", "concatenation": "concatenation"}
     if not (rivals / "mmcv" / "mmcv" / "cnn" / "bricks" / "non_local.py").is_file():
         return None
@@ -92,7 +92,9 @@ def mmcv(rivals: Path, form: Form) -> Build | None:
         print(f"mmcv is skipped: {error}", file=sys.stderr)
         return None
     norm = {"type": "BN3d"}
-    return lambda channels: block(channels, mode=names[form], sub_sample=True, conv_cfg={"type": "Conv3d"}, norm_cfg=norm)
+    return lambda channels: block(
+        channels, mode=names[form], sub_sample=True, use_scale=False, conv_cfg={"type": "Conv3d"}, norm_cfg=norm
+    )
 
 
 def standalone(rivals: Path, form: Form) -> Build | None:
@@ -102,6 +104,11 @@ def standalone(rivals: Path, form: Form) -> Build | None:
     if not path.is_file():
         return None
     return partial(load(path).NONLocalBlock3D)
+
+
+def build(rivals: Path | None, form: Form, name: str, channels: int) -> nn.Module:
+    """One of the subjects, for a process that can be told its name only."""
+    return dict(subjects(rivals, form))[name](channels)
 
 
 def subjects(rivals: Path | None, form: Form) -> Iterator[tuple[str, Build]]:

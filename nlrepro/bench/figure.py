@@ -36,6 +36,6 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
             panel.set_title(form)
         panels[0].set_yticks(range(len(cases)), cases)
         panels[0].set_ylim(len(cases) - 0.5, -0.5)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", ncols=len(LOOKS), frameon=False)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS), frameon=False)
         figure.supxlabel("forward and backward time, multiples of ours (what needs more than 6 GiB is left out)", fontsize=9)
     write_whole(path, to_svg(figure))

@@ -6,14 +6,15 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from multiprocessing.connection import Connection
 from statistics import median
 
 import torch
 from torch import Tensor, nn
 
-ROUNDS = 5  # odd, so that the median is a run that happened
-SLOW = 3.0  # seconds; a block that takes longer is timed once, without a warm-up
+ROUNDS = 5
+ENOUGH = 15.0  # seconds of timing a block after its warm-up, or one round; a warm-up of more than twice that stands alone
 
 
 def step(block: nn.Module, inputs: tuple[Tensor, ...], backward: bool) -> None:
@@ -28,23 +29,37 @@ def step(block: nn.Module, inputs: tuple[Tensor, ...], backward: bool) -> None:
 
 
 def seconds(blocks: Mapping[str, nn.Module], inputs: tuple[Tensor, ...], backward: bool) -> dict[str, float]:
-    """Median seconds of each block, run in turn A B C A B C ..., so that a drift of the machine's speed meets all alike."""
-    times: dict[str, list[float]] = {name: [] for name in blocks}
+    """Median seconds of a step of each block."""
+    return in_turn({name: partial(step, block, inputs, backward) for name, block in blocks.items()})
+
+
+def in_turn(calls: Mapping[str, Callable[[], object]], enough: float = ENOUGH) -> dict[str, float]:
+    """Median seconds of each call, in turn A B C A B C ..., so that a drift of the machine's speed meets all alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(ROUNDS + 1):
-        for name, block in blocks.items():
-            if turn and times[name][0] > SLOW:
+        for name, call in calls.items():
+            if turn and turn > rounds(times[name][0], enough):
                 continue
             begun = time.perf_counter()
-            step(block, inputs, backward)
+            call()
             times[name].append(time.perf_counter() - begun)
-    return {name: median(taken[1:] or taken) for name, taken in times.items()}  # the first is a warm-up
+    return {name: median(taken[1:] or taken) for name, taken in times.items()}  # the first is the warm-up
+
+
+def rounds(warm_up: float, enough: float = ENOUGH) -> int:
+    """How often to time what took `warm_up` seconds the first time."""
+    return 0 if warm_up > 2 * enough else min(max(int(enough / warm_up), 1), ROUNDS)
 
 
 def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: str, backward: bool = True) -> int:
-    """Memory that a step takes at its peak, above the block and its input. On the CPU in a process of its own."""
+    """Memory that a step takes at its peak, above the block and its input.
+
+    On the CPU in a new process, which finds no freed memory that it could take again unseen; `build` must be picklable.
+    """
     if device == "cuda":
         return cuda_peak(build, shape, backward)
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["nlrepro.bench.blocks"])
     receive, send = context.Pipe(duplex=False)
     child = context.Process(target=cpu_peak, args=(build, shape, backward, send))
     child.start()
@@ -58,7 +73,7 @@ def peak_bytes(build: Callable[[], nn.Module], shape: tuple[int, ...], device: s
 def cpu_peak(build: Callable[[], nn.Module], shape: tuple[int, ...], backward: bool, send: Connection) -> None:
     """Send the growth of this process's largest resident size; Linux counts it in KiB, macOS in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
-    torch.set_num_threads(1)  # threads of the parent do not live on in a fork
+    torch.set_num_threads(1)
     block, x = build(), torch.randn(shape)
     step(block, (x[:, :, :1, :2, :2].contiguous(),), backward)  # what libraries allocate once
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -13,7 +13,7 @@ index needs no new check and a start of training no 240,000 calls of stat.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -28,22 +28,6 @@ from nlrepro.profile import explain
 
 Index = dict[str, Facts]  # by "<class folder>/<file>"
 LINE = TypeAdapter(Facts)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Count:
-    """How many of the videos that a split should have can be used: as it stands under a table."""
-
-    usable: int
-    listed: int
-
-    @property
-    def percent(self) -> float:
-        return 100 * self.usable / max(self.listed, 1)
-
-    def __str__(self) -> str:
-        percent = min(self.percent, 99.9) if self.usable < self.listed else self.percent  # 100.0 means all
-        return f"{self.usable:,} of {self.listed:,} videos ({percent:.1f} %)"
 
 
 def places(root: Path, split: str, cache: Path) -> tuple[Path, Path]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from nlrepro.data.index import LINE, Count, Index, index_path, line, parse, serves, write_index
+from nlrepro.data.index import LINE, Index, index_path, line, parse, serves, write_index
 from nlrepro.data.kinetics import listing
 from nlrepro.data.probe import Facts, examine, state
 from nlrepro.data.videos import Tree
@@ -21,6 +21,7 @@ from nlrepro.data.watched import Failure, watched
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.profile import Profile
+from nlrepro.record import Count
 
 LIMIT = 60.0  # seconds a file; Kinetics' take about 0.2, a hang takes for ever
 Look = Callable[[Path, str], Facts]  # of nlrepro.data.probe.examine

@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nlrepro.nets.convolutions import PointConv
+from nlrepro.nets.forms import OWN, concatenation_weights, dot_weights, softmax_weights
 from nlrepro.nets.pairwise import concatenation_mean, dot_mean, softmax_mean
 from nlrepro.profile import Architecture
-from nlrepro.spec import Domain, Form
+from nlrepro.spec import FORMS, Domain
 
 
 class NonLocalBlock(nn.Module):
@@ -30,7 +32,7 @@ class NonLocalBlock(nn.Module):
     def __init__(
         self,
         channels: int,
-        form: Form = "embedded",
+        form: str = "embedded",
         domain: Domain = "spacetime",
         *,
         subsample: bool = True,
@@ -39,16 +41,18 @@ class NonLocalBlock(nn.Module):
         super().__init__()
         if channels % 2:
             raise ValueError(f"channels must be even, for the block works on half of them, got {channels}")
+        if form not in FORMS:
+            raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
         inner = channels // 2
         self.form, self.domain, self.release = form, domain, architecture == "release"
         self.subsample = subsample and domain != "time"
         if form != "gaussian":
-            self.theta = nn.Conv3d(channels, inner, 1)
-            self.phi = nn.Conv3d(channels, inner, 1)
+            self.theta = PointConv(channels, inner)
+            self.phi = PointConv(channels, inner)
         if form == "concatenation":
             self.w_f = nn.Parameter(torch.empty(2 * inner))
-        self.g = nn.Conv3d(channels, inner, 1)
-        self.w_z = nn.Conv3d(inner, channels, 1)
+        self.g = PointConv(channels, inner)
+        self.w_z = PointConv(inner, channels)
         self.bn = nn.BatchNorm3d(channels)
         self.reset_parameters()
 
@@ -63,6 +67,15 @@ class NonLocalBlock(nn.Module):
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        theta, phi, g = self.compared(x)  # (B, K, T, H, W), (B, K, T, H', W') both
+        y = self.respond(self.sets(theta), self.sets(phi), self.sets(g))  # (S, N, K)
+        return x + self.bn(self.w_z(self.clips(y, g.shape[1], x)))  # (B, C, T, H, W)
+
+    def compared(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """theta, phi and g of all positions: (B, C, T, H, W) -> (B, K, T, H, W) and twice (B, K, T, H', W').
+
+        H' and W' are half of H and W where the block subsamples; the Gaussian form compares x, of C channels, itself.
+        """
         if x.ndim != 5 or x.shape[1] != self.g.in_channels:
             raise ValueError(f"expected a clip (B, {self.g.in_channels}, T, H, W), got {tuple(x.shape)}")
         keys = pool(x) if self.subsample and self.release else x  # (B, C, T, H, W) or (B, C, T, H/2, W/2)
@@ -70,8 +83,7 @@ class NonLocalBlock(nn.Module):
         g = self.g(keys)  # (B, K, T, H, W)
         if self.subsample and not self.release:
             phi, g = pool(phi), pool(g)  # (B, K, T, H/2, W/2)
-        y = self.respond(self.sets(theta), self.sets(phi), self.sets(g))  # (S, N, K)
-        return x + self.bn(self.w_z(self.clips(y, g.shape[1], x)))  # (B, C, T, H, W)
+        return theta, phi, g
 
     def respond(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
         """Eq. 1: (S, N, K), (S, M, K), (S, M, K) -> (S, N, K)."""
@@ -79,7 +91,23 @@ class NonLocalBlock(nn.Module):
             return dot_mean(theta, phi, g)
         if self.form == "concatenation":
             return concatenation_mean(theta, phi, g, self.w_f)
-        return softmax_mean(theta, phi, g, theta.shape[2] ** -0.5 if self.release else 1.0)
+        if self.form in OWN:
+            return OWN[self.form](theta, phi) @ g  # (S, N, M) (S, M, K) -> (S, N, K)
+        return softmax_mean(theta, phi, g, self.scale(theta))
+
+    def weights(self, theta: Tensor, phi: Tensor) -> Tensor:
+        """f(x_i, x_j) / C(x), which `respond` never holds: of some positions i (S, R, K) and all j (S, M, K) -> (S, R, M)."""
+        if self.form == "dot":
+            return dot_weights(theta, phi)
+        if self.form == "concatenation":
+            return concatenation_weights(theta, phi, self.w_f)
+        if self.form in OWN:
+            return OWN[self.form](theta, phi)
+        return softmax_weights(theta, phi, self.scale(theta))
+
+    def scale(self, theta: Tensor) -> float:
+        """Of softmax scores."""
+        return theta.shape[2] ** -0.5 if self.release else 1.0
 
     def sets(self, x: Tensor) -> Tensor:
         """Positions that are summed over together: (B, K, T, H, W) -> (S, N, K)."""

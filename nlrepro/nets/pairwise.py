@@ -53,7 +53,8 @@ def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor, scale: float = 1.0) -> T
     if theta.device.type == "cpu" and pairs > FEW and theta.shape[2] != g.shape[2]:
         y: Tensor = ChunkedSoftmaxMean.apply(theta, phi, g, scale)
         return y
-    theta, phi, g = theta.unsqueeze(1), phi.unsqueeze(1), g.unsqueeze(1)  # one head: CUDA's fused kernels want (B, 1, N, K)
+    # one head, for CUDA's kernels want (B, 1, N, K), and channels side by side: else N x M scores are held, on a CPU too
+    theta, phi, g = (x.contiguous().unsqueeze(1) for x in (theta, phi, g))
     return F.scaled_dot_product_attention(theta, phi, g, scale=scale).squeeze(1)  # (B, N, C)
 
 

@@ -12,11 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nlrepro.nets.convolutions import SpatialConv, TemporalConv, fold, unfold
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.profile import Architecture, Geometry
-from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec
+from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, Site
+
+Triple = tuple[int, int, int]
 
 EXPANSION = 4
+WINDOW = 7  # side of res5 maps that fc is trained on: 224 pixels at stride 32
 
 
 def inflated(architecture: Architecture, stage: int, i: int) -> bool:
@@ -24,37 +28,6 @@ def inflated(architecture: Architecture, stage: int, i: int) -> bool:
     if architecture == "release" and stage in (2, 5):
         return stage == 2 or i == 1
     return i % 2 == 0
-
-
-def unfold(x: Tensor, frames: int) -> Tensor:
-    """(B T, C, H, W) -> (B, C, T, H, W)."""
-    return x.unflatten(0, (-1, frames)).transpose(1, 2)
-
-
-def fold(x: Tensor) -> Tensor:
-    """(B, C, T, H, W) -> (B T, C, H, W)."""
-    return x.transpose(1, 2).flatten(0, 1)
-
-
-class TemporalConv(nn.Conv3d):
-    """A t x k x k convolution of folded frames, padded so that only a stride shrinks T, H, W."""
-
-    def __init__(self, channels: int, out: int, kernel: tuple[int, int], stride: int = 1, time_stride: int = 1) -> None:
-        t, k = kernel
-        super().__init__(channels, out, (t, k, k), (time_stride, stride, stride), (t // 2, k // 2, k // 2), bias=False)
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
-        return fold(super().forward(unfold(x, frames)))  # (B T, C', H', W')
-
-
-class SpatialConv(nn.Conv2d):
-    """A k x k convolution of each frame: (B T, C, H, W) -> (B T, C', H', W')."""
-
-    def __init__(self, channels: int, out: int, kernel: int, stride: int = 1) -> None:
-        super().__init__(channels, out, kernel, stride, kernel // 2, bias=False)
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: not looked at
-        return super().forward(x)
 
 
 class Bottleneck(nn.Module):
@@ -70,11 +43,11 @@ class Bottleneck(nn.Module):
         self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = TemporalConv(planes, planes, (3, 3), stride) if conv == "3x3x3" else SpatialConv(planes, planes, 3, stride)
         self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, out, 1, bias=False)
+        self.conv3 = SpatialConv(planes, out, 1)
         self.bn3 = nn.BatchNorm2d(out)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or channels != out:
-            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+            self.downsample = nn.Sequential(SpatialConv(channels, out, 1, stride), nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor, frames: int) -> Tensor:
         y = F.relu(self.bn1(self.conv1(x, frames)), inplace=True)  # (B T, P, H, W)
@@ -84,10 +57,15 @@ class Bottleneck(nn.Module):
 
 
 class FoldedNonLocalBlock(NonLocalBlock):
-    """The block on folded frames: (B T, C, H, W) -> (B T, C, H, W)."""
+    """The block on folded frames: (B T, C, H, W) -> (B T, C, H, W).
+
+    With a `group`, of released nets of long clips, the sum runs over so many frames instead of all T.
+    """
+
+    group: int | None = None
 
     def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
-        return fold(super().forward(unfold(x, frames)))  # (B T, C, H, W)
+        return fold(super().forward(unfold(x, self.group or frames)))  # (B T, C, H, W)
 
 
 class VideoResNet(nn.Module):
@@ -95,12 +73,13 @@ class VideoResNet(nn.Module):
 
     conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans several frames,
     5 in the paper, and every second residual block of a stage, from its first, is inflated. The paper's pools are 3x3x3 and
-    3x1x1 with padding; those of its authors' code 2x3x3 and 2x1x1 without, so that res2's 56 x 56 maps are 55 x 55.
+    3x1x1 with padding; those of its authors' code 2x3x3 and 2x1x1 without, so that res2's 56 x 56 maps are 55 x 55. Blocks sit
+    at the spec's sites if no others are given.
     """
 
-    def __init__(self, spec: NetSpec, geometry: Geometry, classes: int) -> None:
+    def __init__(self, spec: NetSpec, geometry: Geometry, classes: int, sites: tuple[Site, ...] | None = None) -> None:
         super().__init__()
-        self.spec, self.geometry = spec, geometry
+        self.spec, self.geometry, self.sites = spec, geometry, spec.sites if sites is None else sites
         width, (t, k, _), (time_stride, stride, _) = geometry.width, geometry.stem_kernel, geometry.stem_stride
         self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, k, stride)
         if spec.conv != "2d":
@@ -115,7 +94,7 @@ class VideoResNet(nn.Module):
                 blocks.append(Bottleneck(channels, planes, step, conv))
                 channels = planes * EXPANSION
             self.add_module(f"layer{stage - 1}", nn.ModuleList(blocks))  # torchvision counts stages from 1
-        self.inserted = nn.ModuleDict({f"res{stage}_{i}": self.insert(width * 2 ** (stage - 2)) for stage, i in spec.sites})
+        self.inserted = nn.ModuleDict({f"res{stage}_{i}": self.insert(width * 2 ** (stage - 2)) for stage, i in self.sites})
         self.fc = nn.Linear(channels, classes)
         self.reset_parameters()
 
@@ -143,12 +122,24 @@ class VideoResNet(nn.Module):
         for stage in range(2, 6):
             for i, block in enumerate(self.get_submodule(f"layer{stage - 1}").children()):
                 x = block(x, frames)  # (B T, C, H, W)
-                if (stage, i) in self.spec.sites:
+                if (stage, i) in self.sites:
                     x = self.inserted[f"res{stage}_{i}"](x, frames)  # (B T, C, H, W)
             if stage == 2:
                 x, frames = self.pool2(x, frames)  # (B T/2, C, H, W)
-        x = x.unflatten(0, (-1, frames)).mean((1, 3, 4))  # (B, C)
-        return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
+        return self.head(x.unflatten(0, (-1, frames)))  # (B, classes)
+
+    def head(self, x: Tensor) -> Tensor:
+        """Mean, dropout and fc: (B, T, C, H, W) -> (B, classes).
+
+        The authors' code tests fully convolutionally: maps larger than the trained ones are seen in windows of those, at every
+        place, and the softmax scores of all windows are averaged; their logarithms are returned.
+        """
+        if self.training or self.geometry.architecture == "text" or max(x.shape[3:]) <= WINDOW:
+            x = x.mean((1, 3, 4))  # (B, C)
+            return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
+        sides = [min(WINDOW, side) for side in x.shape[3:]]
+        x = F.avg_pool2d(x.mean(1), sides, 1).permute(0, 2, 3, 1)  # (B, H'', W'', C)
+        return self.fc(x).softmax(3).mean((1, 2)).log()  # (B, classes)
 
     def stem(self, clips: Tensor) -> tuple[Tensor, int]:
         """conv1 and pool1: (B, 3, T, H, W) -> (B T'', width, H'', W'') and T''."""
@@ -161,16 +152,29 @@ class VideoResNet(nn.Module):
         x = self.pool1(x)  # (B, width, T'', H'', W'')
         return fold(x), x.shape[2]
 
+    @property
+    def pool1_window(self) -> tuple[Triple, Triple]:
+        """Kernel and padding of the max pool after conv1: (time, height, width)."""
+        t, h, w = self.geometry.pool1_kernel
+        return ((2, h, w), (0, 0, 0)) if self.release else ((t, h, w), (t // 2, h // 2, w // 2))
+
+    @property
+    def pool2_window(self) -> tuple[int, int]:
+        """Kernel and padding, in time, of the max pool after res2."""
+        return (2, 0) if self.release else (3, 1)
+
+    @property
+    def release(self) -> bool:
+        return self.geometry.architecture == "release"
+
     def pool1(self, x: Tensor) -> Tensor:
         """Max pool after conv1: (B, C, T, H, W) -> (B, C, T', H', W')."""
-        t, h, w = self.geometry.pool1_kernel
-        if self.geometry.architecture == "release":
-            return F.max_pool3d(x, (2, h, w), self.geometry.pool1_stride)  # (B, C, T', H', W')
-        return F.max_pool3d(x, (t, h, w), self.geometry.pool1_stride, (t // 2, h // 2, w // 2))  # (B, C, T', H', W')
+        kernel, padding = self.pool1_window
+        return F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, C, T', H', W')
 
     def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
         """Max pool over time after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""
-        kernel, padding = (2, 0) if self.geometry.architecture == "release" else (3, 1)
+        kernel, padding = self.pool2_window
         stride = (self.geometry.pool2_stride, 1, 1)
         x = F.max_pool3d(unfold(x, frames), (kernel, 1, 1), stride, (padding, 0, 0))  # (B, C, T', H, W)
         return fold(x), x.shape[2]

@@ -84,7 +84,12 @@ def _variance(d: Array) -> tuple[float, float]:
 
 def outcomes(records: Sequence[Record], key: str, within: int = 1) -> dict[int, Array]:
     """Seed -> 100 or 0 for each test video: whether the true class is among the first `within` of the run `key`."""
-    return {r.seed: np.array([100.0 * (int(rank) < within) for rank in r.metrics.ranks]) for r in records if r.key == key}
+    return {r.seed: correct(r.metrics.ranks, within) for r in records if r.key == key}
+
+
+def correct(ranks: str, within: int = 1) -> Array:
+    """100 or 0 for each digit of a record's ranks: whether it is below `within`."""
+    return np.array([100.0 * (int(rank) < within) for rank in ranks])
 
 
 def contrast(records: Sequence[Record], weights: Mapping[str, float], within: int = 1) -> Interval | None:

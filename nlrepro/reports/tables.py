@@ -16,6 +16,7 @@ from nlrepro.files import write_whole
 from nlrepro.record import Cost, Record
 from nlrepro.reports import printed
 from nlrepro.reports.formats import MISSING, number, to_csv, to_latex, to_markdown, with_interval
+from nlrepro.reports.released import released_columns
 from nlrepro.reports.statistics import Interval, accuracy, difference
 
 COLUMNS = (
@@ -137,7 +138,7 @@ def side_by_side(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | 
         for name, sources in costs.items():
             for who, source in zip(("paper", "here"), sources, strict=True):
                 columns[f"{who} {name}"] = [MISSING if isnan(ratio) else f"{ratio:.1f}x" for ratio in mine[source]]
-    return pd.DataFrame(columns)
+    return pd.DataFrame(columns | released_columns(mine))
 
 
 def _deltas(baselines: list[bool], texts: list[str]) -> list[str]:
@@ -156,7 +157,7 @@ def note(records: Sequence[Record]) -> str:
     parts = [
         f"profile {', '.join(sorted({r.profile for r in records}))}",
         f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}" + f" ({fewest} in some rows)" * (fewest < len(seeds)),
-        f"{' or '.join(map(str, sorted({r.metrics.videos for r in records})))} test videos",
+        " or ".join(sorted({r.metrics.tested for r in records})),
         f"{'clip' if views == [1] else 'video'}-level accuracy (views a video: {' or '.join(map(str, views))})",
         dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
         ", ".join(sorted({r.made.device for r in records})),

@@ -48,6 +48,10 @@ class VideoClassifier(pl.LightningModule):
         self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
         self.views = profile.data.views * (len(test_framings(profile.real, profile.release)) if profile.real else 1)
         self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(profile.data.mean), persistent=False)  # () or (3,)
+        self.register_buffer("std", torch.tensor(profile.data.std), persistent=False)  # () or (3,)
         self.val_accuracy = MulticlassAccuracy(self.clips.classes, average="micro")
         self.top1 = MulticlassAccuracy(self.clips.classes, average="micro")
         self.top5 = MulticlassAccuracy(self.clips.classes, top_k=5, average="micro")
@@ -58,7 +62,7 @@ class VideoClassifier(pl.LightningModule):
 
     def forward(self, clips: Tensor) -> Tensor:
         """(B, T, H, W, 3) uint8 -> class scores (B, classes)."""
-        x = (clips.float() - self.profile.data.mean) / self.profile.data.std  # (B, T, H, W, 3)
+        x = (clips.float() - self.mean) / self.std  # (B, T, H, W, 3)
         scores: Tensor = self.net(x.permute(0, 4, 1, 2, 3))  # (B, classes)
         return scores.float()
 

@@ -1,7 +1,8 @@
 """Many runs on this machine: each once, parents first, `at_once` at a time, with the time that is left.
 
 Another sweep over the same keys, of this machine or of one that shares the folder, takes its part: what it trains is left to it,
-and what it has recorded is not trained again.
+and what it has recorded is not trained again. Each run has a process of its own with one thread: two such runs at once do more
+than one run with two threads. With GPUs it has one of its own, as far as they go.
 """
 
 import multiprocessing
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from nlrepro.lock import is_held
 from nlrepro.profile import Profile
+from nlrepro.runs.gpus import freest, gpus
 from nlrepro.runs.job import Job
 from nlrepro.runs.marks import mark_failed
 from nlrepro.runs.place import Place, finished
@@ -33,6 +35,7 @@ class Scheduler:
     def __init__(self, jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> None:
         self.waiting, self.profile, self.place, self.at_once = list(jobs), profile, place, at_once
         self.running: list[Worker] = []
+        self.gpus = gpus()
         self.failures: dict[Job, str] = {}
         self.steps = dict.fromkeys(jobs, 0)
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
@@ -77,7 +80,8 @@ class Scheduler:
                 if finished(job.spec, job.seed, self.profile, self.place):
                     self.steps[job] = self.length(job)
                 else:
-                    self.running.append(Worker(self.context, job, self.profile, self.place))
+                    gpu = freest(self.gpus, [worker.gpu for worker in self.running])
+                    self.running.append(Worker(self.context, job, self.profile, self.place, gpu))
         return elsewhere
 
     def parent(self, job: Job) -> Job | None:

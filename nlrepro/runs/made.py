@@ -23,14 +23,14 @@ def announce(spec: RunSpec, seed: int, first: int, steps: int) -> None:
     print(f"{now} {platform.node()} process {os.getpid()}: {spec.key} seed {seed} from step {first} of {steps}", flush=True)
 
 
-def made(seconds: float, trainer: pl.Trainer) -> Made:
-    """When, where and with what."""
+def made(seconds: float, trainer: pl.Trainer, start: dict[str, str]) -> Made:
+    """When, where and with what; `start` says what a warm start took from files of others."""
     gpu = trainer.strategy.root_device.type == "cuda"
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return Made(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         git=commit,
-        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}},
+        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}, **start},
         device=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores",
         seconds=round(seconds, 1),
     )

@@ -24,6 +24,7 @@ class Place:
 
     data: Path = Path("data")
     results: Path = Path("results/local")
+    imagenet: tuple[Path, ...] = ()  # files of torchvision's weights; without, its cache is looked at
     identities: dict[tuple[str, str], str] = field(default_factory=dict, compare=False, repr=False)  # of splits, as first seen
 
     def videos(self, profile: Profile, spec: RunSpec) -> str | None:
@@ -94,8 +95,13 @@ def finished(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Record
     return found if records.is_fresh(found, spec, profile, place.videos(profile, spec)) else None
 
 
-def save_whole(state: dict[str, Any], path: Path) -> None:
-    """`torch.save`, whole or not at all."""
+def state_bytes(state: dict[str, Any]) -> bytes:
+    """What `torch.save` would write."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def save_whole(state: dict[str, Any], path: Path) -> None:
+    """`torch.save`, whole or not at all."""
+    write_whole(path, state_bytes(state))

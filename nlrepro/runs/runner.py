@@ -72,9 +72,9 @@ def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place
     measure_norms(classifier, fitter, splits)
 
 
-def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metrics:
-    """The accuracy on the test split, over the profile's views of each video."""
-    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, 0, place)
+def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place, videos: int | None) -> Metrics:
+    """The accuracy on the test split, or on so many of its videos, over the profile's views of each."""
+    splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, 0, place, at_most=videos)
     tester.test(classifier, datamodule=splits, verbose=False)
     ranks = classifier.all_ranks()
     views = classifier.views
@@ -89,7 +89,7 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place) -> Metri
         views=views,
         ranks="".join(str(min(rank, 9)) for rank in ranks),
         clip_top1=percent(classifier.clip_top1) if views > 1 else None,
-        listed=splits.tested.listed if splits.tested else None,
+        listed=splits.tested.listed if splits.tested and not videos else None,
     )
 
 
@@ -161,7 +161,7 @@ def train(
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
     classifier, this = module(spec, profile, machine.all), Try(report, machine.all, videos)
-    warm_start(classifier, seed, place)
+    start = warm_start(classifier, seed, place)
     state = earlier(checkpoint, machine.all, videos)
     first = int(state["global_step"]) if state else 0
     announce(spec, seed, first, classifier.recipe.steps)
@@ -169,7 +169,7 @@ def train(
     if lightning.logger and lightning.is_global_zero:
         resume(lightning.logger, folder, points(state["curve"]) if state else [])
     fit(classifier, lightning, seed, place, checkpoint if state else None, first)
-    metrics = test(classifier, lightning, place)
+    metrics = test(classifier, lightning, place, None)
     record = Record(
         key=spec.key,
         profile=profile.name,
@@ -180,7 +180,7 @@ def train(
         metrics=metrics,
         curve=tuple(classifier.curve),
         cost=cost(spec, profile),
-        made=made(this.seconds, lightning),
+        made=made(this.seconds, lightning, start),
         videos=videos,
     )
     if lightning.is_global_zero:
@@ -198,5 +198,5 @@ def quiet() -> None:
     """Silence what Lightning says about things that are meant to be as they are."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message="The `srun` command is available on your system but is not used")
+    warnings.filterwarnings("ignore", message="The `srun` command is available.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

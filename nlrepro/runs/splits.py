@@ -6,23 +6,35 @@ import pytorch_lightning as pl
 
 from nlrepro.data.clips import FileClips
 from nlrepro.data.framing import Framing, test_framings
-from nlrepro.data.index import Count, read_index, usable
+from nlrepro.data.index import read_index, usable
 from nlrepro.data.kinetics import listing
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.profile import Profile, Recipe
+from nlrepro.record import Count
 from nlrepro.runs.loaders import Loader, TestBatches, TrainBatches
 from nlrepro.runs.place import Place, Share
 from nlrepro.spec import RunSpec
 
 TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
-WORKERS = min(os.cpu_count() or 1, 8)  # processes that decode files for one device
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that this process may use
+WORKERS = min(CORES, 8)  # processes that decode files for one device
 
 
 class Splits(pl.LightningDataModule):
-    """Training goes on from step `first`; a validation looks at few videos, the test at all."""
+    """Training goes on from step `first`; a validation looks at few videos, the test at all or `at_most` so many."""
 
-    def __init__(self, spec: RunSpec, profile: Profile, recipe: Recipe, seed: int, place: Place, first: int = 0) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        profile: Profile,
+        recipe: Recipe,
+        seed: int,
+        place: Place,
+        first: int = 0,
+        at_most: int | None = None,
+    ) -> None:
         super().__init__()
+        self.at_most = at_most
         self.profile, self.recipe, self.seed, self.place, self.first = profile, recipe, seed, place, first
         self.clips = profile.clips[spec.clip]
         self.tested: Count | None = None  # of a real split, as it was last opened
@@ -67,6 +79,5 @@ class Splits(pl.LightningDataModule):
     def test_dataloader(self) -> Loader:
         videos = self.dataset(self.clips.test)
         batch = 1 if self.profile.real else TEST_BATCH
-        return self.loader(
-            videos, TestBatches(len(videos), self.profile.data.views, batch, framings=self.framings, share=self.share)
-        )
+        views, some = self.profile.data.views, self.at_most
+        return self.loader(videos, TestBatches(len(videos), views, batch, some, self.framings, self.share))

@@ -9,8 +9,10 @@ from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.runs.place import Place
 
 
-def warm_start(classifier: VideoClassifier, seed: int, place: Place) -> None:
+def warm_start(classifier: VideoClassifier, seed: int, place: Place) -> dict[str, str]:
     """Copy the weights that this run starts from: those of another run, of ImageNet, or none.
+
+    What comes from a file of others is returned, for the record.
 
     Raises:
         BadInput: that run has not been made, or the ImageNet weights are not there.
@@ -24,7 +26,10 @@ def warm_start(classifier: VideoClassifier, seed: int, place: Place) -> None:
                 f"{spec.key} starts from {parent.key}, which has no weights at {weights}; use `sweep`, or run it first"
             )
         start_from(classifier.net, torch.load(weights, weights_only=True))
-    elif profile.real and profile.dry_run and not imagenet_file(spec.net.depth)[0].is_file():
+    elif profile.real and profile.dry_run and not (place.imagenet or imagenet_file(spec.net.depth)[0].is_file()):
         print("dry run without ImageNet weights: it starts from random ones")
     elif profile.real:
-        start_from(classifier.net, imagenet(spec.net.depth))
+        state, name = imagenet(spec.net.depth, profile.net, place.imagenet)
+        start_from(classifier.net, state)
+        return {"imagenet": name}
+    return {}

@@ -14,6 +14,7 @@ from nlrepro.files import make_folder
 from nlrepro.lock import Busy
 from nlrepro.orphans import die_with_parent
 from nlrepro.profile import Profile
+from nlrepro.runs.gpus import keep_to
 from nlrepro.runs.job import Job
 from nlrepro.runs.marks import reason
 from nlrepro.runs.place import Place
@@ -25,10 +26,10 @@ BUSY = 75  # exit status: another process trains the run
 class Worker:
     """A started process; `pipe` can be read when it has something to tell or has ended."""
 
-    def __init__(self, context: ForkServerContext, job: Job, profile: Profile, place: Place) -> None:
-        self.job = job
+    def __init__(self, context: ForkServerContext, job: Job, profile: Profile, place: Place, gpu: str | None) -> None:
+        self.job, self.gpu = job, gpu
         self.pipe, other = context.Pipe(duplex=False)
-        self.process = context.Process(target=work, args=(job, profile, place, other), name=job.name)
+        self.process = context.Process(target=work, args=(job, profile, place, other, gpu), name=job.name)
         self.process.start()
         other.close()  # so that the end of the process closes the pipe
         self.step, self.wrong = 0, ""
@@ -66,8 +67,9 @@ class Worker:
         self.process.join()
 
 
-def work(job: Job, profile: Profile, place: Place, pipe: Connection) -> None:
+def work(job: Job, profile: Profile, place: Place, pipe: Connection, gpu: str | None) -> None:
     """The run; what it prints goes to its log, what goes wrong to the sweep."""
+    keep_to(gpu)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's to handle
     die_with_parent()
     folder = place.run(profile, job.spec, job.seed)

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from nlrepro.errors import BadInput
 from nlrepro.nets.released.names import Source, ignored, theirs
+from nlrepro.nets.released.nets import ReleasedResNet
 from nlrepro.nets.video_resnet import VideoResNet
 
 EPSILON = 1e-5  # of every batch normalisation here
+IDENTITY = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1 - EPSILON}  # normalisation that changes nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,21 +26,18 @@ class Adopted:
 def adopt(blobs: dict[str, Tensor], net: VideoResNet, naming: Source, file: str) -> Adopted:
     """The tensors of `file`, by the source's names, as a state of `net`.
 
-    An affine file of Caffe2 holds scale and bias alone; mean 0 and variance 1 - epsilon make batch normalisation just that.
-
     Raises:
         BadInput: a name is missing or unknown, or a shape does not fit.
     """
-    affine = naming == "caffe2" and not any(name.endswith("_bn_rm") for name in blobs)
+    affine = naming == "caffe2" and "res_conv1_bn_s" in blobs and "res_conv1_bn_rm" not in blobs
+    if isinstance(net, ReleasedResNet) and affine != net.variant.affine:
+        found, wanted = ("without", "with") if affine else ("with", "without")
+        raise BadInput(f"{file} is {found} running means, {net.variant.name} files of {net.source} are {wanted}; see --variant")
     state, used = {}, []
     for name, ours in net.state_dict().items():
-        peer = theirs(naming, name)
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.zeros(ours.shape, dtype=ours.dtype)
-        elif affine and "running_" in name:
-            state[name] = torch.full(ours.shape, 0.0 if name.endswith("running_mean") else 1 - EPSILON)
-        elif naming == "mmaction2" and name.endswith("w_z.bias"):
-            state[name] = torch.zeros(ours.shape, dtype=ours.dtype)  # mmcv's has none, for a batch normalisation follows
+        peer, constant = theirs(naming, name), fixed(name, naming, affine)
+        if constant is not None:
+            state[name] = torch.full(ours.shape, constant, dtype=ours.dtype, device="cpu")
         elif peer not in blobs:
             raise BadInput(f"{file} lacks {peer}, of shape {tuple(ours.shape)}, which {net.spec.name} needs; is it of this net?")
         else:
@@ -52,6 +51,20 @@ def adopt(blobs: dict[str, Tensor], net: VideoResNet, naming: Source, file: str)
             f"({len(unknown)} such); choose the key of the net that the file is of"
         )
     return Adopted(state=state, used=used, left=left)
+
+
+def fixed(name: str, naming: Source, affine: bool) -> float | None:
+    """The value of a tensor of ours that no file of this kind has; None for those that must be there.
+
+    An affine file of Caffe2 holds scale and bias alone, and its non-local blocks have no normalisation; mmcv's convolution
+    before a normalisation has no bias.
+    """
+    module, _, kind = name.rpartition(".")
+    if kind == "num_batches_tracked" or (naming == "mmaction2" and name.endswith("w_z.bias")):
+        return 0.0
+    if affine and (kind.startswith("running_") or (module.startswith("inserted.") and module.endswith(".bn"))):
+        return IDENTITY[kind]
+    return None
 
 
 def fitted(blob: Tensor, shape: torch.Size, label: str) -> Tensor:

@@ -42,7 +42,14 @@ def tensors(path: Path) -> dict[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}; give the path of a file of weights") from None
-    found = arrays(content, path) if path.suffix == ".pkl" else checkpoint(content, path)
+    return by_name(arrays(content, path) if path.suffix == ".pkl" else checkpoint(content, path), path)
+
+
+def by_name(found: Any, path: Path) -> dict[str, Tensor]:
+    """
+    Raises:
+        BadInput: what was found is not tensors in a plain container, or in one of those that sources use.
+    """
     inner = next((found[name] for name in NESTED if isinstance(found, dict) and name in found), found)
     if not isinstance(inner, dict):
         raise BadInput(f"{path}: expected names and tensors, got {type(inner).__name__}; it is no file of weights")

@@ -1,0 +1,107 @@
+"""The verb `attend`: what a position of a non-local block looks at, as a picture; and `keep`: a net to look with."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from ablations.weights import Verb
+from nlrepro.errors import BadInput
+from nlrepro.profile import Profile
+
+
+def place_of(text: str) -> tuple[int, int, int]:
+    """ "2,3,5" -> (2, 3, 5)."""
+    if not re.fullmatch(r"\d+,\d+,\d+", text):
+        raise argparse.ArgumentTypeError(f"frame, row and column with commas between them, such as 2,3,5; got {text!r}")
+    t, y, x = map(int, text.split(","))
+    return t, y, x
+
+
+def part(text: str) -> float:
+    try:
+        if 0 <= float(text) <= 1:
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"a number from 0 to 1, got {text!r}")
+
+
+def key_of(file: Path, profile: Profile) -> str:
+    """The run key of a file of weights: what its note says, or whose record has the fingerprint that its name ends in.
+
+    Raises:
+        BadInput: nothing tells it.
+    """
+    from ablations import TABLES, catalogue
+    from nlrepro import record as records
+    from nlrepro.evaluation import read_note
+    from nlrepro.runs.released import note_path
+
+    if not file.is_file():
+        raise BadInput(f"no file {file}; give what `weights import`, `keep` or a run wrote")
+    if note_path(file).is_file():
+        return read_note(note_path(file)).key
+    for spec in catalogue.specs(TABLES.values()):
+        if spec.clip in profile.clips and file.name == f"net-{records.fingerprint(spec, profile)}.pt":
+            return spec.key
+    raise BadInput(
+        f"nothing tells which net {file} holds: there is no note {note_path(file).name} of `weights import` or `keep`, and no "
+        f"run of the profile {profile.name} writes a file of that name; is --profile right?"
+    )
+
+
+def do_attend(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
+    from nlrepro.reports.attention import check_suffix, write
+    from nlrepro.runs.attention import attend
+
+    check_suffix(arguments.out)
+    found = attend(
+        arguments.video,
+        arguments.weights,
+        catalogue.spec(key_of(arguments.weights, profile)),
+        profile,
+        block=arguments.block,
+        at=arguments.at,
+        strongest=arguments.strongest,
+        where=arguments.where,
+    )
+    write(found, arguments.out)
+    print(f"{found.key}, block {found.block}. {found.caption}\nwritten: {arguments.out}")
+
+
+def do_keep(arguments: argparse.Namespace, profile: Profile) -> None:
+    from ablations import catalogue
+    from nlrepro.runs.keeping import keep
+
+    note = keep(catalogue.spec(arguments.key), arguments.seed, profile, catalogue.place(arguments), arguments.out)
+    print(f"{arguments.out}: float16 of {note.file}")
+
+
+def add_verbs(verb: Verb, positive: Callable[[str], int]) -> None:
+    """Both, with the options that `verb` gives to all."""
+    look = verb(
+        "attend",
+        do_attend,
+        "the strongest x_j of one x_i of a non-local block, as arrows over the frames of a video",
+        "data/mini/test/7-left/00004.mp4 --weights net.pt --out attention.gif",
+    )
+    look.add_argument("video", type=Path, metavar="VIDEO")
+    look.add_argument("--weights", type=Path, required=True, help="what `weights import` or `keep` wrote, or the net of a run")
+    look.add_argument("--block", help="such as res3_3: after that residual block (default: the first)")
+    at = "frame, row and column of x_i in the block's map (default: the position whose strongest x_j are farthest)"
+    look.add_argument("--at", type=place_of, metavar="T,Y,X", help=at)
+    look.add_argument("--strongest", type=positive, default=20, help="number of x_j (default: 20)")
+    look.add_argument("--where", type=part, default=0.5, help="of the clip in the video: 0 its begin, 1 its end (default: 0.5)")
+    look.add_argument("--out", type=Path, default=Path("attention.png"), help=".png, .svg, .pdf, .gif or .mp4")
+
+    kept = verb(
+        "keep",
+        do_keep,
+        "a finished run's net as a small file, in float16, with a note of where it came from",
+        "r50-c2d-nl-5-block-embedded-spacetime --seed 0 --out net.pt",
+    )
+    kept.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
+    kept.add_argument("--seed", type=int, default=0)
+    kept.add_argument("--out", type=Path, required=True, help="the file to write; OUT.json is the note")

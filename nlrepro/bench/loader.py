@@ -1,0 +1,178 @@
+"""Clips a second and core of the path for real videos, beside what decord can do at most and PySlowFast's PyAV path.
+
+The limit decodes what no reader can avoid: every frame from the last key frame before the clip to the clip's end, one after the
+other, and keeps the clip's frames, without crop or batch.
+"""
+
+import argparse
+import multiprocessing
+import os
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import decord
+import numpy as np
+import pandas as pd
+
+from nlrepro.bench import pyslowfast
+from nlrepro.bench.films import film
+from nlrepro.bench.measure import in_turn
+from nlrepro.bench.provenance import device_name, source
+from nlrepro.bench.report import listed
+from nlrepro.data.clips import FileClips
+from nlrepro.data.framing import Draw, Framing
+from nlrepro.data.probe import examine
+from nlrepro.data.videos import Frames, Tree
+from nlrepro.files import write_whole
+from nlrepro.profile import Clips
+
+GOPS = (12, 250)  # frames between key frames: dense ones, as some copies of Kinetics are kept, and x264's default
+VIDEOS = 2  # of each kind
+PLACES = 10  # clips of a video in a pass, from its begin on
+CROP, SIDES = 224, (256, 320)
+KIND = Clips(frames=32, stride=2, classes=1, anywhere=True)
+
+
+def clips_of(folder: Path, videos: Sequence[str]) -> FileClips:
+    tree = Tree(folder=folder, classes=("a",), videos=tuple(videos), labels=(0,) * len(videos))
+    return FileClips(tree, [examine(folder, video) for video in videos], KIND)
+
+
+def plain(clips: FileClips, draw: Draw) -> Frames:
+    """The limit, for one clip at the videos' own size."""
+    facts = clips.facts[draw.video]
+    wanted = clips.wanted(facts, draw.where)
+    path = str(clips.tree.folder / facts.video)
+    reader = decord.VideoReader(path, width=facts.width, height=facts.height, num_threads=1)
+    at = max(key for key in reader.get_key_indices() if key <= wanted[0])
+    if at:
+        reader.seek(at)
+    kept = []
+    while at <= wanted[-1]:
+        frame = reader.next()
+        if at in wanted:
+            kept.append(frame.asnumpy())
+        at += 1
+    return np.stack(kept)  # (T, H, W, 3)
+
+
+def unpacked(load: Callable[..., object], asked: Sequence[Any]) -> object:
+    return load(*asked)
+
+
+def passes(clips: FileClips, rivals: Path | None) -> dict[str, Callable[[], object]]:
+    """A name, and all clips of a pass, one after the other."""
+    places = [(video, place) for video in range(len(clips)) for place in range(PLACES)]
+
+    def framed(side: int) -> list[Draw]:
+        return [Draw(video, place / PLACES, Framing(side, CROP)) for video, place in places]
+
+    def through(load: Callable[[Any], object], draws: Sequence[Any]) -> None:
+        for draw in draws:
+            load(draw)
+
+    def ours(draw: Draw) -> object:
+        return clips.__getitems__([draw])
+
+    known: dict[str, Callable[[], object]] = {
+        "ours": partial(through, ours, framed(SIDES[0])),
+        "limit": partial(through, partial(plain, clips), framed(SIDES[0])),
+        "ours, shorter side 320": partial(through, ours, framed(SIDES[1])),
+    }
+    for name, load in pyslowfast.loaders(rivals, SIDES, CROP).items():
+        asked = [(clips.tree.folder / clips.tree.videos[video], place, PLACES) for video, place in places]
+        known[name] = partial(through, partial(unpacked, load), asked)
+    return known
+
+
+def measured(folder: Path, gop: int, rivals: Path | None) -> list[dict[str, Any]]:
+    videos = [film(folder / f"gop{gop}-{seed}.mp4", gop, seed).name for seed in range(VIDEOS)]
+    clips = clips_of(folder, videos)
+    taken = in_turn(passes(clips, rivals))
+    count = VIDEOS * PLACES
+    return [
+        {"gop": gop, "code": name, "clip_ms": 1e3 * s / count, "clips_per_s": count / s, "speed_ratio": taken["ours"] / s}
+        for name, s in taken.items()
+    ]
+
+
+def growth(folder: Path, count: int) -> dict[str, float]:
+    """Largest resident MiB of a process after a tenth of `count` clips, and after all."""
+    context = multiprocessing.get_context("spawn")
+    receive, send = context.Pipe(duplex=False)
+    child = context.Process(target=grow, args=(folder, count, send))
+    child.start()
+    send.close()
+    try:
+        tenth, all_of_them = receive.recv(), receive.recv()
+    finally:
+        child.join()
+    return {"clips": count, "tenth_mib": tenth, "all_mib": all_of_them}
+
+
+def grow(folder: Path, count: int, send: Connection) -> None:
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    clips = clips_of(folder, sorted(path.name for path in folder.glob("*.mp4")))
+    random = np.random.default_rng(0)
+    for i in range(1, count + 1):
+        side = int(random.integers(SIDES[0], SIDES[1] + 1))
+        clips.__getitems__([Draw(i % len(clips), random.random(), Framing(side, CROP))])
+        if i in (count // 10, count):
+            send.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+
+
+def sentences(frame: pd.DataFrame, memory: dict[str, float]) -> str:
+    """Clips a second, ratios to limit and rival, and memory."""
+    speed = frame.pivot_table(index="gop", columns="code", values="clips_per_s", sort=False)
+
+    def ratios(other: str) -> str:
+        return listed([f"{ratio:.2f}" for ratio in speed["ours"] / speed[other]])
+
+    rates = listed([f"{rate:.0f}" for rate in speed["ours"]])
+    gops = listed([str(gop) for gop in speed.index])
+    rivals = [name for name in map(str, speed) if name.startswith("PySlowFast")]
+    against = "".join(f", {ratios(name)} times that of {name}" for name in rivals)
+    grown = memory["all_mib"] - memory["tenth_mib"]
+    return (
+        f"- One core loads {rates} clips a second (32 of 300 frames of 340 x 256, key frames every {gops} frames):"
+        f" {ratios('limit')} times the rate of plain sequential decord decoding{against}.\n"
+        f"- Over {memory['clips']:,.0f} clips the memory of a loading process peaks at {memory['all_mib']:.0f} MiB,"
+        f" {grown:.0f} MiB above its peak after the first tenth."
+    )
+
+
+def write(frame: pd.DataFrame, memory: dict[str, float], told: str, path: Path) -> str:
+    """`<path>.csv`, `<path>-growth.csv` and `<path>.md`; returns the sentences."""
+    frame = frame.round(3)
+    memory = {name: round(value, 1) for name, value in memory.items()}
+    said = sentences(frame, memory)
+    write_whole(path.with_name(f"{path.name}.csv"), frame.to_csv(index=False))
+    write_whole(path.with_name(f"{path.name}-growth.csv"), pd.DataFrame([memory]).to_csv(index=False))
+    heading = f"Clips of {KIND.frames} frames, crop {CROP}; speed ratios are multiples of our clips a second:"
+    write_whole(path.with_name(f"{path.name}.md"), "\n\n".join([told, said, heading, str(frame.to_markdown(index=False))]) + "\n")
+    return said
+
+
+def bench(arguments: argparse.Namespace, folder: Path) -> str:
+    """Measure on one core, write loader-<machine>-decord<version>.md and .csv, and return the sentences for the README."""
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if cores:
+        os.sched_setaffinity(0, {max(cores)})  # decord's readers have threads of their own
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        with TemporaryDirectory() as place:
+            rows = [row for gop in GOPS for row in measured(Path(place), gop, arguments.rivals)]
+            for row in rows:
+                print(f"key frames every {row['gop']}: {row['code']} {row['clip_ms']:.1f} ms a clip", flush=True)
+            memory = growth(Path(place), arguments.clips)
+    finally:
+        if cores:
+            os.sched_setaffinity(0, cores)
+    told = source(arguments.rivals, "cpu", f"decord {decord.__version__}")
+    return write(pd.DataFrame(rows), memory, told, folder / f"loader-{device_name('cpu')}-decord{decord.__version__}")

@@ -1,0 +1,116 @@
+"""What a test of given weights gave: one JSON file per (profile, key, weights), beside the records of the project's own runs.
+
+An evaluation is no run: it has no seed, nobody trained here, and no mean or claim takes it in. Its file is
+`records/<profile>/<key>/weights-<source>-<variant>-<first of the file's sha256>.json`.
+"""
+
+import json
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from nlrepro.files import write_whole
+from nlrepro.profile import Pixel, Profile
+from nlrepro.record import Cost, Made, Metrics, read_as
+from nlrepro.spec import RunSpec
+
+STRICT = ConfigDict(extra="forbid")
+OWN = "run"  # the source of nets that this project has trained
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Weights:
+    """Where weights come from: what `weights import` notes beside them, or a run's net."""
+
+    source: str  # caffe2, pyslowfast, mmaction2, torchvision, or "run"
+    variant: str | None  # frames x stride of the source's nets
+    key: str
+    file: str  # name of the released file
+    sha256: str  # of the released file
+    state: str  # sha256 of the imported one
+    used: tuple[str, ...] = ()  # names in the released file that the net is made of
+    left: tuple[str, ...] = ()  # and those that it has no use for
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} {self.variant}" if self.variant else self.source
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Evaluation:
+    key: str
+    profile: str
+    tables: tuple[str, ...]
+    spec: RunSpec
+    fingerprint: str
+    weights: Weights
+    frames: int  # of a clip, every `stride`-th of the video
+    stride: int
+    mean: Pixel
+    std: Pixel
+    metrics: Metrics
+    cost: Cost
+    made: Made
+
+    @property
+    def released(self) -> bool:
+        return self.weights.source != OWN
+
+    @property
+    def line(self) -> str:
+        """What was measured on what, in one line."""
+        found = self.metrics
+        level = "video" if found.views > 1 else "clip"
+        clips = "" if found.clip_top1 is None else f"; clip-level top-1 {found.clip_top1:.1f} %"
+        views = f"(views a video: {found.views})"
+        return f"{level}-level top-1 {found.top1:.1f} %, top-5 {found.top5:.1f} % {views}{clips}; {found.tested}"
+
+
+def read_note(path: Path) -> Weights:
+    """The note that `weights import` leaves beside the weights, with the errors of `read_as`."""
+    return read_as(Weights, path, "note", "run `weights import` again")
+
+
+def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
+    """Changes with what the result depends on: the weights, the spec and what the profile says of tests, but no recipe."""
+    parts = {
+        "weights": (weights.source, weights.variant, weights.state),
+        "spec": asdict(spec),
+        "clips": asdict(profile.clips[spec.clip]),
+        "data": asdict(profile.data),
+        "net": asdict(profile.net),
+        "generator": asdict(profile.generator) if profile.generator else None,
+        "side": profile.real.test_side if profile.real else None,
+    }
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def evaluation_path(results: Path, evaluation: Evaluation) -> Path:
+    weights = evaluation.weights
+    name = "-".join(part for part in ("weights", weights.source, weights.variant, weights.state[:8]) if part)
+    return results / "records" / evaluation.profile / evaluation.key / f"{name}.json"
+
+
+def write(evaluation: Evaluation, results: Path) -> Path:
+    path = evaluation_path(results, evaluation)
+    write_whole(path, json.dumps(asdict(evaluation), indent=1) + "\n")
+    return path
+
+
+def read(path: Path) -> Evaluation:
+    """With the errors of `read_as`."""
+    return read_as(Evaluation, path, "record", "remove it and run `evaluate` again")
+
+
+def read_all(results: Path, profile: str) -> list[Evaluation]:
+    """All evaluations of a profile, the oldest first."""
+    paths = sorted((results / "records" / profile).glob("*/weights-*.json"))
+    return sorted(map(read, paths), key=lambda evaluation: evaluation.made.date)
+
+
+def is_fresh(evaluation: Evaluation, spec: RunSpec, profile: Profile) -> bool:
+    """Whether a test of the same weights with `profile` as it is now would be the same."""
+    return evaluation.fingerprint == fingerprint(spec, profile, evaluation.weights)

@@ -1,0 +1,33 @@
+"""Run notebooks from start to end and write them with their outputs: `make notebooks`."""
+
+import argparse
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+SECONDS = 300  # that a cell may take
+
+
+def executed(path: Path) -> nbformat.NotebookNode:
+    """The notebook with fresh outputs; an error in a cell is raised."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=SECONDS, record_timing=False, resources={"metadata": {"path": HERE}})
+    client.execute()
+    notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
+    notebook.metadata.language_info = {"name": "python"}  # a version would be a difference on every machine
+    return notebook
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebooks", nargs="*", type=Path, default=sorted(HERE.glob("*.ipynb")), help="default: all")
+    parser.add_argument("--to", type=Path, default=HERE, help="folder to write to (default: here)")
+    arguments = parser.parse_args()
+    for path in arguments.notebooks:
+        nbformat.write(executed(path), arguments.to / path.name)
+
+
+if __name__ == "__main__":
+    main()
