@@ -76,16 +76,24 @@ def outcomes(place: Place, profile: Profile) -> dict[tuple[str, int], tuple[Reco
 
 def beginnings(place: Place) -> list[str]:
     """A line for each try of each run."""
-    logs = sorted((place.results / "runs").rglob("log.txt"))
+    logs = sorted(place.results.rglob("seed*/log.txt"))
     return [line for log in logs for line in log.read_text().splitlines() if " from step " in line]
 
 
 class NotANumber(VideoClassifier):
-    """Its loss is one until step 5."""
+    """Its scores are none from step 5 on."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        scores = super().forward(clips)
+        return scores * torch.nan if self.training and self.global_step >= 5 else scores
+
+
+class Broken(VideoClassifier):
+    """Its weights are no numbers from step 5 on, just before a checkpoint; no loss has shown it yet."""
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss = super().training_step(batch, index)
-        return loss if self.global_step < 5 else loss * torch.nan
+        return loss * torch.nan if self.global_step == 5 else loss
 
 
 class Killed(VideoClassifier):

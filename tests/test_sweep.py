@@ -71,7 +71,7 @@ def test_sweeps_killed_at_fifty_random_instants_end_as_if_they_had_not_been(
         status = None
         while status is None:
             process = attempts.begin(jobs, profile, place)
-            process.join(instants.uniform(0, 0.7 * seconds) if kills < KILLS else None)
+            process.join(instants.uniform(0, 0.5 * seconds) if kills < KILLS else None)
             status = process.exitcode
             if status is None:
                 (attempts.kill_all if kills % 2 else ForkServerProcess.kill)(process)
@@ -108,6 +108,7 @@ def test_two_sweeps_at_once_train_nothing_twice(
     ("module", "why"),
     [
         (attempts.NotANumber, "FloatingPointError: the training loss was nan at step"),
+        (attempts.Broken, "FloatingPointError: a weight was no finite number at step 6"),
         (attempts.Killed, "its process was killed (SIGKILL), as the system does when memory runs out"),
         (attempts.Greedy, "tried to allocate"),
     ],
@@ -139,12 +140,12 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
     report([TABLES["2a"]], profile, place)
     capsys.readouterr()
     rows = (place.results / "tables" / "smoke" / "table2a.csv").read_text().splitlines()
-    (row,) = (row for row in rows if jobs[1].spec.key in row)
+    (row,) = (row for row in rows if f",{jobs[1].spec.key}," in row)
     assert "--" in row
     (place.results / "log.txt").unlink()
     again = attempts.begin(jobs, profile, place)
     again.join()
-    assert again.exitcode == 0
+    assert again.exitcode == 0, (place.results / "log.txt").read_text()
     assert attempts.outcomes(place, profile) == expected
     assert not list(place.results.rglob("failed.txt"))
 
@@ -154,5 +155,5 @@ def test_a_run_whose_parent_fails_is_not_tried(jobs: list[Job], profile: Profile
     process = attempts.begin(bad, profile, place)
     process.join()
     assert process.exitcode == 2
-    assert (place.results / "log.txt").read_text().count(": the run that it starts from failed") == len(jobs)  # and in `error:`
+    assert (place.results / "log.txt").read_text().count(": the run that it starts from failed") == len(jobs) - 1
     assert not list(place.results.rglob("*.json"))

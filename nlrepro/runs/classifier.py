@@ -141,6 +141,9 @@ class VideoClassifier(pl.LightningModule):
         return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint of broken weights would break every later try: the one before stays."""
+        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
+            raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
         checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]
         checkpoint["random"] = torch.get_rng_state()  # of dropout
         if self.device.type == "cuda":
