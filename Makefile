@@ -14,7 +14,7 @@ OPTIONS := --profile $(PROFILE) --data $(DATA)
 SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish bench notebooks test lint clean
+.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish dashboard sync bench notebooks test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,11 +49,17 @@ tables: .venv/ready
 	$(CLI) sweep all $(SWEEP)
 	$(CLI) report all --profile $(PROFILE)
 
-report: .venv/ready  ## every table, figure and verdict from the records that exist; trains nothing
+report: .venv/ready  ## every table, figure and verdict from the records that exist, and report.html; trains nothing
 	$(CLI) report all --profile $(PROFILE)
 
 publish: .venv/ready  ## maintainers: local records of TABLES and SEEDS, complete and fresh, to results/published, and report
 	$(CLI) publish $(TABLES) --profile $(PROFILE) --seeds $(SEEDS) --only '$(ONLY)'
+
+dashboard: .venv/ready  ## wandb's dashboard of the local runs, in the terminal; needs no key
+	$(CLI) dashboard
+
+sync: .venv/ready  ## with a wandb key: upload the offline runs, save a workspace with a section a table
+	$(CLI) sync --profile $(PROFILE)
 
 bench: .venv/ready  ## WHAT=blocks,nets,loader against public code; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
 	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals $(RIVALS)) $(if $(PUBLISH),--publish)

@@ -1,7 +1,4 @@
-"""The command line: list | run | sweep | report | publish | cost | data | weights | evaluate | attend | keep.
-
-Each has --help with an example.
-"""
+"""The command line; `--help` lists its verbs, and each has --help with an example."""
 
 import argparse
 import os
@@ -9,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ablations import attend, slurm, weights
+from ablations import attend, dashboards, slurm, weights
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
@@ -165,6 +162,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
     weights.add_verbs(verb, positive)
     attend.add_verbs(verb, positive)
+    dashboards.add_verbs(verb)
     return main
 
 

@@ -104,3 +104,11 @@ def test_the_readme_says_what_the_published_bench_does() -> None:
     memory = next(PUBLISHED.glob("*-memory.csv"))
     time = memory.with_name(memory.name.replace("-memory", ""))
     assert sentences(pd.read_csv(time), pd.read_csv(memory)) in (PUBLISHED.parent.parent.parent / "README.md").read_text()
+
+
+@pytest.mark.skipif(not list(PUBLISHED.glob("*-memory.csv")), reason="no bench is published yet")
+def test_the_published_figure_is_what_the_published_times_give(tmp_path: Path) -> None:
+    memory = next(PUBLISHED.glob("*-memory.csv"))
+    time = memory.with_name(memory.name.replace("-memory", ""))
+    write(pd.read_csv(time), pd.read_csv(memory), "", tmp_path / time.stem)
+    assert (tmp_path / f"{time.stem}.svg").read_bytes() == time.with_suffix(".svg").read_bytes()

@@ -38,7 +38,7 @@ def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights", "evaluate"):
+    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights", "evaluate", "dashboard", "sync"):
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0
@@ -199,8 +199,10 @@ def test_wandb_logs_a_run_offline_with_name_group_tags_and_config(swept: Path, d
     (log,) = (tmp_path / "runs" / "smoke" / "r50-c2d").rglob("run-*.wandb")
     assert log.parent.name.startswith("offline-run-")
     content = log.read_bytes()
-    words = ("r50-c2d", "smoke", "table2a", "nonlocal-table2", "spacetime", "val_top1", "train_loss", "top1", "top5")
-    assert [word for word in words if word.encode() not in content] == []
+    words = ("r50-c2d seed 0", "smoke r50-c2d", "table2a", "nonlocal-table2", "spacetime", "test_top5", "macs", "steps")
+    curves = [f"{place}{name}" for place in ("", "table2a/", "table2f/") for name in ("val_top1", "train_loss", "test_top1")]
+    assert [word for word in (*words, *curves) if word.encode() not in content] == []
+    assert b"table2e/" not in content  # a table without this row
     same = (records.read(records.record_path(results, "smoke", "r50-c2d", 0)) for results in (swept, tmp_path))
     assert len({(record.metrics, record.curve) for record in same}) == 1  # logging changes no result
 

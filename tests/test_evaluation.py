@@ -14,7 +14,7 @@ from conftest import MADE, ROOT
 
 from ablations import TABLES, catalogue
 from ablations.__main__ import main
-from ablations.reporting import table_spec
+from ablations.findings import table_spec
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records

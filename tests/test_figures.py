@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from nlrepro.reports.figures import PAPER, SERIES, draw, to_svg, write_figure
+from nlrepro.reports.figures import PAPER, draw, write_figure
+from nlrepro.reports.style import SERIES, to_svg
 from nlrepro.reports.tables import TableRow, TableSpec, table_frame
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
@@ -50,7 +51,7 @@ def test_panels_show_the_paper_left_and_the_records_right() -> None:
 
 def test_series_differ_in_colour_and_in_marker() -> None:
     looks = [PAPER, *SERIES]
-    assert len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == 3
+    assert len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == 1 + len(SERIES)
 
 
 def test_missing_rows_leave_their_place_empty() -> None:

@@ -6,15 +6,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nlrepro.files import write_whole
-from nlrepro.reports.figures import styled, to_svg
+from nlrepro.reports.style import INK, SERIES, styled, to_svg
 
+BLUE, VERMILLION, GREEN, PINK, SKY = (colour for colour, _ in SERIES[:5])
 LOOKS = {
-    "ours, release": ("#000000", "x"),
-    "direct": ("#0072B2", "o"),
-    "linear": ("#56B4E9", "+"),
-    "PySlowFast": ("#D55E00", "s"),
-    "mmcv": ("#009E73", "^"),
-    "Non-local_pytorch": ("#CC79A7", "D"),
+    "ours, release": (INK, "x"),
+    "direct": (BLUE, "o"),
+    "linear": (SKY, "+"),
+    "PySlowFast": (VERMILLION, "s"),
+    "mmcv": (GREEN, "^"),
+    "Non-local_pytorch": (PINK, "D"),
 }
 
 
@@ -30,12 +31,12 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
             for name, (colour, marker) in LOOKS.items():
                 of_block = of_form[of_form["block"] == name]
                 places = [cases.index(case) for case in of_block["case"]]
-                panel.plot(of_block["train_ratio"], places, marker, color=colour, label=name, markersize=5)
-            panel.axvline(1, color="#555555", linewidth=1)
+                panel.plot(of_block["train_ratio"], places, marker, color=colour, label=name)
+            panel.axvline(1, color=INK, linewidth=0.8)
             panel.set_xscale("log")
             panel.set_title(form)
         panels[0].set_yticks(range(len(cases)), cases)
         panels[0].set_ylim(len(cases) - 0.5, -0.5)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS), frameon=False)
-        figure.supxlabel("forward and backward time, multiples of ours (what needs more than 6 GiB is left out)", fontsize=9)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS))
+        figure.supxlabel("forward and backward time, multiples of ours (what needs more than 6 GiB is left out)")
     write_whole(path, to_svg(figure))

@@ -120,18 +120,23 @@ class Verdict:
     p: float = nan
 
     @property
-    def line(self) -> str:
-        """The verdict for people to read."""
+    def evidence(self) -> str:
+        """The number behind the verdict, with its interval, and the paper's."""
         d, reference = self.difference, f"paper {number(self.paper_difference, sign=True)}"
         if isinstance(self.claim, Cheaper):
             saved = MISSING if d is None else f"{d.mean:.1f}x"
-            return f"{self.claim.text}: {self.verdict} (saves {saved} of the baseline; paper {self.paper_difference:.1f}x)"
+            return f"saves {saved} of the baseline; paper {self.paper_difference:.1f}x"
         if d is None:
-            return f"{self.claim.text}: {self.verdict} ({MISSING}; {reference})"
+            return f"{MISSING}; {reference}"
         p = "p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}"
         shown = with_interval(d.mean, d.low, d.high, sign=True)
         of_several = "least clear " * (len(self.claim.contrasts) > 1)
-        return f"{self.claim.text}: {self.verdict} ({of_several}{shown}, {p}; {reference})"
+        return f"{of_several}{shown}, {p}; {reference}"
+
+    @property
+    def line(self) -> str:
+        """The verdict for people to read."""
+        return f"{self.claim.text}: {self.verdict} ({self.evidence})"
 
 
 def judge(claims: Sequence[Claim], specs: Sequence[TableSpec], records: Sequence[Record]) -> list[Verdict]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 MISSING = "--"
@@ -11,7 +12,7 @@ MISSING = "--"
 
 def number(value: float, sign: bool = False) -> str:
     """One decimal, without a negative zero; `--` for NaN."""
-    return MISSING if isnan(value) else format(round(value, 1) + 0.0, "+.1f" if sign else ".1f")
+    return MISSING if isnan(value) else format(float(np.round(value, 1)) + 0.0, "+.1f" if sign else ".1f")
 
 
 def with_interval(mean: float, low: float, high: float, sign: bool = False) -> str:

@@ -1,5 +1,6 @@
 """What released weights reach, in columns of their own: they were not trained here, no mean and no claim takes them in."""
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -39,14 +40,19 @@ def _cells(evaluation: Evaluation | None) -> tuple[float, ...]:
     return top1.mean, max(top1.low, 0.0), min(top1.high, 100.0), metrics.top5, clip
 
 
+def released_names(frame: pd.DataFrame) -> list[str]:
+    """Source and variant of the columns that `with_released` has added."""
+    matches = (re.fullmatch(rf"{MARK} (.+) top5", column) for column in map(str, frame))
+    return [match[1] for match in matches if match]
+
+
 def released_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
     """The columns to read, one a source and variant: top-1 with its interval."""
-    names = [column.split()[1:3] for column in map(str, frame) if column.startswith(MARK) and column.endswith("top5")]
     return {
-        f"released weights, {' '.join(name)}": [
-            with_interval(*cells) for cells in frame[[" ".join((MARK, *name, part)) for part in PARTS[:3]]].to_numpy(float)
+        f"released weights, {name}": [
+            with_interval(*cells) for cells in frame[[f"{MARK} {name} {part}" for part in PARTS[:3]]].to_numpy(float)
         ]
-        for name in names
+        for name in released_names(frame)
     }
 
 

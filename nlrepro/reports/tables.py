@@ -48,6 +48,11 @@ class TableSpec:
     rows: tuple[TableRow, ...]
 
     @property
+    def name(self) -> str:
+        """The title's first words, as the paper prints them in bold."""
+        return self.title.partition(":")[0]
+
+    @property
     def shows_cost(self) -> bool:
         """Whether the columns COSTS are there too."""
         return any(row.cost for row in self.rows)

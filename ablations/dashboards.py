@@ -1,0 +1,37 @@
+"""The verbs of wandb: `dashboard` shows the local runs in the terminal, `sync` uploads them and saves a workspace."""
+
+import argparse
+from collections.abc import Callable
+
+from ablations import TABLES
+from nlrepro.profile import Profile
+
+
+def do_dashboard(arguments: argparse.Namespace, profile: Profile) -> None:
+    from nlrepro.runs.logs import look
+
+    look(arguments.results)
+
+
+def do_sync(arguments: argparse.Namespace, profile: Profile) -> None:
+    from nlrepro.errors import BadInput
+    from nlrepro.runs.logs import own_entity, upload
+
+    upload(arguments.results, arguments.entity)
+    try:
+        from nlrepro.runs.workspace import save
+    except ModuleNotFoundError:
+        raise BadInput("the runs are uploaded; for the workspace, `pip install 'nlrepro[workspace]'` first") from None
+    entity = arguments.entity or own_entity()
+    memory = arguments.results / "runs" / f"workspace-{entity}-{profile.name}.url"
+    titles = {name: axis.title.partition(":")[0] for name, axis in TABLES.items()}
+    print(f"workspace: {save(entity, profile.name, titles, memory)}")
+
+
+def add_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    """Both, with the options that `verb` gives to all."""
+    verb(
+        "dashboard", do_dashboard, "wandb's dashboard of the local runs in the terminal; needs no key", "--results results/local"
+    )
+    sync = verb("sync", do_sync, "upload the offline runs to wandb and save a workspace with a section a table", "--entity me")
+    sync.add_argument("--entity", help="whose project nonlocal-table2 (default: your own)")

@@ -1,0 +1,110 @@
+"""What the records of one profile say, gathered once; terminal, files and page each show parts of it. Trains nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from ablations import TABLES, Ablation, catalogue
+from nlrepro import evaluation as evaluations
+from nlrepro import profile as profiles
+from nlrepro import record as records
+from nlrepro.evaluation import Evaluation
+from nlrepro.nets.cost import cost
+from nlrepro.profile import Profile
+from nlrepro.record import Cost, Record
+from nlrepro.reports.claims import Verdict, judge
+from nlrepro.reports.finding import Finding
+from nlrepro.reports.released import released_notes, with_released
+from nlrepro.reports.sentences import CLAIMS
+from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame
+from nlrepro.runs.job import with_parents
+from nlrepro.runs.place import Place
+from nlrepro.spec import RunSpec
+
+PUBLISHED = Path("results/published")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    profile: Profile
+    records: list[Record]  # the fresh ones, of warm starts too
+    stale: list[Path]
+    tables: dict[str, Finding]
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [verdict for finding in self.tables.values() for verdict in finding.verdicts]
+
+
+def gather(profile: Profile, place: Place) -> Findings:
+    """All seven tables, as a sentence may compare two. Local findings hold the published numbers beside your own."""
+    axes, results = list(TABLES.values()), place.results
+    mine, stale = fresh(axes, profile, place)
+    given, stale_too = evaluated(profile, results)
+    is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
+    public = fresh(axes, profile, Place(results=PUBLISHED))[0] if is_local else None
+    given += evaluated(profile, PUBLISHED)[0] if is_local else []
+    specs = [table_spec(axis) for axis in axes]
+    verdicts = judge(CLAIMS, specs, mine)
+    tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
+    return Findings(profile=profile, records=mine, stale=stale + stale_too, tables=tables)
+
+
+def finding(
+    spec: TableSpec, mine: list[Record], public: list[Record] | None, given: list[Evaluation], verdicts: list[Verdict]
+) -> Finding:
+    frame = with_released(table_frame(spec, mine), given)
+    sources = [note(comparable(spec, mine))] + ([] if public is None else [f"Published: {note(comparable(spec, public))}"])
+    return Finding(
+        spec=spec,
+        mine=frame,
+        published=None if public is None else table_frame(spec, public),
+        verdicts=tuple(verdict for verdict in verdicts if verdict.claim.table == spec.table),
+        notes=(*sources, *released_notes(frame, given)),
+    )
+
+
+def table_spec(axis: type[Ablation]) -> TableSpec:
+    """The table's rows; costs are counted at the paper's scale, whichever profile the records are of."""
+    specs = [axis.spec(row) for row in axis.rows]
+    rows = (
+        TableRow(label=row.label, depth=row.depth, key=spec.key, cost=paper_cost(spec) if axis.shows_cost else None)
+        for row, spec in zip(axis.rows, specs, strict=True)
+    )
+    return TableSpec(table=axis.table, title=axis.title, rows=tuple(rows))
+
+
+@cache
+def paper_cost(spec: RunSpec) -> Cost:
+    return cost(spec, profiles.load("paper"))
+
+
+def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tuple[list[Record], list[Path]]:
+    """The records, of warm starts too, that fit specs, profile and videos as they are now; the paths of those that do not.
+
+    Published records are not held to the videos that lie here.
+    """
+    results, published = place.results, place.results.resolve() == PUBLISHED.resolve()
+    specs = {job.spec.key: job.spec for job in with_parents(catalogue.jobs(axes, [0]), profile)}
+    good, stale = [], []
+    for record in records.read_all(results, profile.name):
+        spec = specs.get(record.key)
+        videos = place.videos(profile, spec) if spec and record.videos and not published else None
+        if spec and records.is_fresh(record, spec, profile, videos):
+            good.append(record)
+        elif spec:
+            stale.append(records.record_path(results, profile.name, record.key, record.seed))
+    return good, stale
+
+
+def evaluated(profile: Profile, results: Path) -> tuple[list[Evaluation], list[Path]]:
+    """The tests of given weights that fit the specs and the profile as they are now; the paths of those that do not."""
+    specs = {spec.key: spec for spec in catalogue.specs(TABLES.values())}
+    good, stale = [], []
+    for found in evaluations.read_all(results, profile.name):
+        if found.key in specs and evaluations.is_fresh(found, specs[found.key], profile):
+            good.append(found)
+        else:
+            stale.append(evaluations.evaluation_path(results, found))
+    return good, stale

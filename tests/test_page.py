@@ -1,0 +1,150 @@
+"""The report's page as text, and as a browser shows it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Page, browse
+from conftest import record
+
+from ablations import TABLES, findings, pages
+from nlrepro import evaluation as evaluations
+from nlrepro import profile as profiles
+from nlrepro.evaluation import Evaluation, Weights
+from nlrepro.reports.page import PageProfile, render
+from nlrepro.reports.provenance import provenance
+from nlrepro.runs.place import Place
+from nlrepro.spec import RunSpec
+
+PUBLISHED = Path(__file__).parent.parent / "results" / "published"
+PAGE = PUBLISHED / "report.html"
+in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+
+
+def paper_profile(results: Path) -> PageProfile:
+    return pages.page_profile(findings.gather(profiles.load("paper"), Place(results=results)))
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browse(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+class Reader(HTMLParser):
+    """Notes where things come from, and what is opened and not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[str] = []
+        self.sources: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources |= {value or "" for name, value in attrs if name in ("src", "xlink:href", "href")}
+        if tag not in ("meta", "input", "link"):
+            self.opened.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.opened.pop() == tag
+
+
+def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere() -> None:
+    reader = Reader()
+    reader.feed(PAGE.read_text())
+    assert reader.opened == []
+    assert {source for source in reader.sources if source[:1] != "#"} == {"data:,", "https://arxiv.org/abs/1711.07971"}
+    assert "<script" not in PAGE.read_text()
+
+
+def test_ids_are_unique_though_figures_share_theirs() -> None:
+    ids = re.findall(r'\bid="([^"]+)"', PAGE.read_text())
+    assert len(ids) == len(set(ids))
+    assert {*re.findall(r'href="#([^"]+)"', PAGE.read_text()), *re.findall(r"url\(#([^)]+)\)", PAGE.read_text())} <= set(ids)
+
+
+def test_a_profile_without_records_says_so_and_shows_the_papers_numbers_and_costs(tmp_path: Path) -> None:
+    html = render([paper_profile(tmp_path)], "paper")
+    assert "No runs of this profile are recorded here." in html
+    assert '<td class="paper">76.0</td>' in html
+    assert "FLOPs, B" in html
+    assert "<svg" not in html
+
+
+def test_released_weights_have_columns_of_their_own(tmp_path: Path) -> None:
+    spec, profile, made = RunSpec(), profiles.load("paper"), record("x", 0, "01")
+    weights = Weights(source="caffe2", variant="32x2", key=spec.key, file="<b>.pkl", sha256="0" * 64, state="1" * 64)
+    found = Evaluation(
+        key=spec.key,
+        profile="paper",
+        tables=("2a",),
+        spec=spec,
+        fingerprint=evaluations.fingerprint(spec, profile, weights),
+        weights=weights,
+        frames=32,
+        stride=2,
+        mean=0.0,
+        std=1.0,
+        metrics=replace(made.metrics, videos=4, ranks="0001", top5=99.0),
+        cost=made.cost,
+        made=made.made,
+    )
+    evaluations.write(found, tmp_path)
+    html = render([paper_profile(tmp_path)], "paper")
+    assert ">caffe2 32x2<" in html
+    assert ">75.0<small>0.0\N{EN DASH}100.0</small>" in html
+    assert "&lt;b&gt;.pkl" in html  # names from files are text
+    assert "<b>.pkl" not in html
+
+
+def test_provenance_adds_up_hours_and_spans_dates() -> None:
+    one = record("a", 0, "01")
+    two = replace(record("a", 1, "01"), made=replace(one.made, date="2024-03-01T00:00:00", seconds=7199.0, git="abc"))
+    told = provenance([one, two])
+    assert (told["time"], told["date"]) == ("2.0 hours, the sum of the runs' own", "2024-01-01 to 2024-03-01")
+    assert (told["runs"], told["seeds"], told["code"]) == ("2 of 1 nets, warm starts among them", "0, 1", "abc")
+    assert provenance([]) == {}
+
+
+def all_of(selector: str, keep: str) -> str:
+    """JavaScript: the elements of a CSS selector of which `keep` holds."""
+    return f"[...document.querySelectorAll('{selector}')].filter(e => {keep})"
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [390, 768, 1440])
+@pytest.mark.parametrize("profile", pages.PROFILES)
+def test_a_browser_shows_all_seven_tables_within_its_width_and_does_not_complain(tab: Page, profile: str, width: int) -> None:
+    tab.open(PAGE, width)
+    tab.value(f"document.querySelector('label[for=show-{profile}]').click()")
+    shown = all_of(".panel", "e.offsetWidth > 0")
+    assert tab.value(f"{shown}.map(e => [e.closest('main').id, e.dataset.table])") == [[profile, table] for table in TABLES]
+    assert tab.value("document.documentElement.scrollWidth") == width
+    beyond = all_of("body *", f"!e.closest('.scroll') && e.getBoundingClientRect().right > {width}")
+    assert tab.value(f"{beyond}.length") == 0
+    assert tab.complaints == []
+
+
+@in_a_browser
+def test_dark_readers_get_a_dark_page_and_light_ink_in_figures(tab: Page) -> None:
+    def brightness(selector: str, what: str) -> int:
+        colour = tab.value(f"getComputedStyle(document.querySelector('{selector}')).{what}")
+        return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+    tab.open(PAGE, scheme="light")
+    assert brightness("#mini svg", "color") < 250 < 700 < brightness("body", "backgroundColor")
+    tab.open(PAGE, scheme="dark")
+    assert brightness("body", "backgroundColor") < 250 < 600 < brightness("#mini svg", "color")
+
+
+@in_a_browser
+def test_it_prints(tab: Page, tmp_path: Path) -> None:
+    tab.open(PAGE)
+    tab.print(tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
