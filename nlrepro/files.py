@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -47,7 +47,8 @@ def whole(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         raise BadInput(f"cannot write {path}: {error.strerror}; check the permissions and the free space of its folder") from None
     finally:
         if temporary:
-            Path(temporary).unlink(missing_ok=True)
+            with suppress(OSError):  # of a folder that lost its permission: the error above is the one to tell
+                os.unlink(temporary)
 
 
 def write_whole(path: Path, content: bytes | str, *, sync: bool = True) -> None:

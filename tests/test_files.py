@@ -27,7 +27,12 @@ from nlrepro.runs.place import Place, save_whole
 from nlrepro.runs.runner import run
 from nlrepro.spec import RunSpec
 
-TABLE = TableSpec(table="2a", title="A table", rows=(TableRow(label="baseline", depth=50, key="r50-c2d", cost=None),))
+KEYS = ("r50-c2d", "r50-nl")
+TABLE = TableSpec(
+    table="2a",
+    title="A table",
+    rows=tuple(TableRow(label=label, depth=50, key=key) for label, key in zip(("C2D baseline", "Gaussian"), KEYS, strict=True)),
+)
 NOBODY = 65534
 Write = Callable[[Path, int], Any]  # version 0 or 1 of a file of some kind, in a folder
 
@@ -44,7 +49,8 @@ def full_at(size: int) -> Iterator[None]:
 
 
 def frame(version: int) -> Any:
-    return table_frame(TABLE, [record("r50-c2d", seed, "0123" * (version + 1)) for seed in (0, 1)])
+    made = [record(key, seed, "0123" * (version + 1) + "0") for key in KEYS for seed in (0, 1)]
+    return table_frame(TABLE, made)
 
 
 def content(folder: Path) -> dict[Path, bytes]:
