@@ -157,3 +157,23 @@ def test_a_run_whose_parent_fails_is_not_tried(jobs: list[Job], profile: Profile
     assert process.exitcode == 2
     assert (place.results / "log.txt").read_text().count(": the run that it starts from failed") == len(jobs) - 1
     assert not list(place.results.rglob("*.json"))
+
+
+def test_a_run_that_was_killed_leaves_one_log_of_wandb_with_all_its_points(
+    jobs: list[Job], profile: Profile, place: Place
+) -> None:
+    still = jobs[0]
+    checkpoint = place.checkpoint(profile, still.spec, still.seed)
+    process = attempts.begin([still], profile, place, WANDB_MODE="offline")
+    while not checkpoint.is_file():
+        assert process.is_alive()
+        time.sleep(0.01)
+    attempts.kill_all(process)
+    process.join()
+    again = attempts.begin([still], profile, place, WANDB_MODE="offline")
+    again.join()
+    assert again.exitcode == 0, (place.results / "log.txt").read_text()
+    assert len(attempts.beginnings(place)) == 2
+    (log,) = place.results.rglob("*.wandb")
+    points = attempts.logged(log)
+    assert [sum(name in names for names in points) for name in ("val_top1", "test_top1")] == [4, 1]
