@@ -7,18 +7,20 @@ JOBS    ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
 PYTHON  ?= python3
 DATA    ?= data
 IMAGENET ?=
+LAUNCHER ?= local
+SLURM   ?=
 
 BIN := .venv/bin
 CLI := $(BIN)/python -m ablations
 OPTIONS := --profile $(PROFILE) --data $(DATA)
-SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %)
+SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %) --launcher $(LAUNCHER) $(SLURM)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish dashboard sync bench notebooks test lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) ONLY='$(ONLY)' JOBS=$(JOBS) DATA=$(DATA) STEPS=$(STEPS)"
+	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) ONLY='$(ONLY)' JOBS=$(JOBS) DATA=$(DATA) STEPS=$(STEPS) LAUNCHER=$(LAUNCHER)"
 
 setup: .venv/ready  ## make the virtual environment (again only when its inputs change)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ablations import attend, dashboards, weights
+from ablations import attend, dashboards, slurm, weights
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
@@ -30,8 +30,9 @@ def positive(text: str) -> int:
 
 def do_list(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
+    from ablations.listing import listing
 
-    for line in catalogue.listing(catalogue.chosen(arguments.tables), profile, arguments.results):
+    for line in listing(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments)):
         print(line)
 
 
@@ -39,11 +40,11 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
     from tqdm import tqdm
 
     from ablations import catalogue
-    from nlrepro.runs.place import Machine
+    from nlrepro.runs.place import Machine, rank
     from nlrepro.runs.runner import run
 
     job = catalogue.job(arguments.key, arguments.seed, profile)
-    with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps") as bar:
+    with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps", disable=rank() > 0) as bar:
 
         def show(step: int) -> None:
             bar.update(step - bar.n)
@@ -58,7 +59,10 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
             machine=Machine(devices=arguments.devices, nodes=arguments.nodes),
             report=show,
         )
-    print(f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos")
+    if rank() == 0:
+        print(
+            f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos"
+        )
 
 
 def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -66,21 +70,21 @@ def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
     from nlrepro.runs.sweep import sweep
 
     jobs = catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds, arguments.only)
-    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs)
+    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, slurm.cluster(arguments, profile))
 
 
 def do_report(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from ablations.reporting import report
 
-    report(catalogue.chosen(arguments.tables), profile, arguments.results)
+    report(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments))
 
 
 def do_publish(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from ablations.reporting import publish
 
-    publish(catalogue.chosen(arguments.tables), profile, arguments.results, arguments.seeds, arguments.only)
+    publish(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments), arguments.seeds, arguments.only)
 
 
 def do_cost(arguments: argparse.Namespace, profile: Profile) -> None:
@@ -127,7 +131,7 @@ def parser() -> argparse.ArgumentParser:
     def tables(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("tables", nargs="*", default=["all"], metavar="TABLE", help="2a ..., or all (default: all)")
 
-    tables(verb("list", do_list, "every run key: the tables that use it, its parent, the seeds recorded", "2a"))
+    tables(verb("list", do_list, "every run key: its tables, its parent, and how far its seeds are", "2a"))
     one = verb("run", do_run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
     one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
     one.add_argument("--seed", type=int, default=0)
@@ -136,6 +140,7 @@ def parser() -> argparse.ArgumentParser:
     many = verb("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
     tables(many)
     many.add_argument("--seeds", type=seeds, default=(0, 1, 2), help="default: 0,1,2")
+    slurm.add_options(many, positive)
     tables(verb("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
     public = verb(
         "publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2"

@@ -3,18 +3,15 @@
 import argparse
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import pandas as pd
 
 from ablations import TABLES, Ablation
-from nlrepro import evaluation as evaluations
-from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
+from nlrepro.runs.job import Job, with_parents
 from nlrepro.runs.place import Place
-from nlrepro.runs.sweep import Job, with_parents
 from nlrepro.spec import DEPTHS, NetSpec, RunSpec
 
 
@@ -81,33 +78,6 @@ def spec(key: str) -> RunSpec:
     if key not in known:
         raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]
-
-
-def listing(axes: Iterable[type[Ablation]], profile: Profile, results: Path) -> list[str]:
-    """A line a run: key, tables, parent, recorded seeds, evaluated weights if there are any; stale records are told apart."""
-    found: dict[str, list[str]] = {}
-    given: dict[str, list[str]] = {}
-    specs = [job.spec for job in with_parents(jobs(axes, [0]), profile)]
-    for spec in specs:
-        for path in sorted((results / "records" / profile.name / spec.key).glob("seed*.json")):
-            record = records.read(path)
-            stale = "" if records.is_fresh(record, spec, profile) else " (stale)"
-            found.setdefault(spec.key, []).append(f"{record.seed}{stale}")
-    by_key = {spec.key: spec for spec in specs}
-    for test in evaluations.read_all(results, profile.name):
-        stale = "" if evaluations.is_fresh(test, by_key.get(test.key, test.spec), profile) else " (stale)"
-        given.setdefault(test.key, []).append(f"{test.weights.name} {test.weights.state[:8]}{stale}")
-    frame = pd.DataFrame(
-        {
-            "key": [spec.key for spec in specs],
-            "tables": [" ".join(tables_of(spec)) or "warm start" for spec in specs],
-            "parent": [parent.key if (parent := profile.parent(spec)) else "--" for spec in specs],
-            "seeds": [", ".join(found.get(spec.key, [])) or "--" for spec in specs],
-        }
-    )
-    if given:
-        frame["weights"] = [", ".join(given.get(spec.key, [])) or "--" for spec in specs]
-    return str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
 
 
 def labour(axes: Iterable[type[Ablation]], profile: Profile, teraflops: int) -> str:

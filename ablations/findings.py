@@ -18,7 +18,8 @@ from nlrepro.reports.finding import Finding
 from nlrepro.reports.released import released_notes, with_released
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame
-from nlrepro.runs.sweep import with_parents
+from nlrepro.runs.job import with_parents
+from nlrepro.runs.place import Place
 from nlrepro.spec import RunSpec
 
 PUBLISHED = Path("results/published")
@@ -36,13 +37,13 @@ class Findings:
         return [verdict for finding in self.tables.values() for verdict in finding.verdicts]
 
 
-def gather(profile: Profile, results: Path) -> Findings:
+def gather(profile: Profile, place: Place) -> Findings:
     """All seven tables, as a sentence may compare two. Local findings hold the published numbers beside your own."""
-    axes = list(TABLES.values())
-    mine, stale = fresh(axes, profile, results)
+    axes, results = list(TABLES.values()), place.results
+    mine, stale = fresh(axes, profile, place)
     given, stale_too = evaluated(profile, results)
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
-    public = fresh(axes, profile, PUBLISHED)[0] if is_local else None
+    public = fresh(axes, profile, Place(results=PUBLISHED))[0] if is_local else None
     given += evaluated(profile, PUBLISHED)[0] if is_local else []
     specs = [table_spec(axis) for axis in axes]
     verdicts = judge(CLAIMS, specs, mine)
@@ -79,13 +80,18 @@ def paper_cost(spec: RunSpec) -> Cost:
     return cost(spec, profiles.load("paper"))
 
 
-def fresh(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> tuple[list[Record], list[Path]]:
-    """The records, of warm starts too, that fit the specs and the profile as they are now; the paths of those that do not."""
+def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tuple[list[Record], list[Path]]:
+    """The records, of warm starts too, that fit specs, profile and videos as they are now; the paths of those that do not.
+
+    Published records are not held to the videos that lie here.
+    """
+    results, published = place.results, place.results.resolve() == PUBLISHED.resolve()
     specs = {job.spec.key: job.spec for job in with_parents(catalogue.jobs(axes, [0]), profile)}
     good, stale = [], []
     for record in records.read_all(results, profile.name):
         spec = specs.get(record.key)
-        if spec and records.is_fresh(record, spec, profile):
+        videos = place.videos(profile, spec) if spec and record.videos and not published else None
+        if spec and records.is_fresh(record, spec, profile, videos):
             good.append(record)
         elif spec:
             stale.append(records.record_path(results, profile.name, record.key, record.seed))

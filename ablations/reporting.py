@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ablations import Ablation, catalogue, findings
 from ablations.findings import Findings, evaluated, fresh, gather
+from ablations.listing import counted
 from ablations.pages import PROFILES, page_profile
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
@@ -17,20 +18,21 @@ from nlrepro.reports.page import PageProfile, write_page
 from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import write_table
+from nlrepro.runs.place import Place
 
 
-def report(axes: Sequence[type[Ablation]], profile: Profile, results: Path) -> None:
-    """Write the tables, figures and claims of `results` and the page of all tables; print the tables with their verdicts.
+def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> None:
+    """Write the tables, figures and claims of `place.results` and the page of all tables; print the tables with their verdicts.
 
     Local tables show the published numbers beside your own; the published ones show only themselves.
     """
-    found = gather(profile, results)
+    results, found = place.results, gather(profile, place)
     if found.stale:
-        paths = ", ".join(map(str, found.stale))
-        print(f"{len(found.stale)} records are stale (made with other settings) and left out: {paths}")
+        what = f"{counted(len(found.stale), 'record')} stale (made with other settings or videos) and left out"
+        print(f"{what}: {', '.join(map(str, found.stale))}")
     page = page_profile(found)
     write_files([axis.table for axis in axes], found, page, results)
-    others = [page_profile(gather(profiles.load(name), results)) for name in PROFILES if name != profile.name]
+    others = [page_profile(gather(profiles.load(name), place)) for name in PROFILES if name != profile.name]
     shown = sorted([page, *others], key=lambda p: [*PROFILES, profile.name].index(p.name))
     print(f"written: {write_page(shown, profile.name, results / 'report.html')}")
 
@@ -48,27 +50,28 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
         print(f"written: {tables}/table{name}.md, .csv, .tex; {figures}/table{name}.svg, table{name}-curves.svg")
 
 
-def publish(axes: Sequence[type[Ablation]], profile: Profile, results: Path, seeds: Sequence[int], only: str = "*") -> None:
+def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seeds: Sequence[int], only: str = "*") -> None:
     """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
 
     Raises:
         BadInput: a run whose key matches `only` has no fresh record of one of `seeds`.
     """
-    good = {(record.key, record.seed) for record in fresh(axes, profile, results)[0]}
+    good = {(record.key, record.seed) for record in fresh(axes, profile, place)[0]}
     wanted = [(job.spec.key, job.seed) for job in catalogue.jobs(axes, seeds, only)]
     missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
-    public = findings.PUBLISHED
+    public = Place(results=findings.PUBLISHED)
     for key, seed in good:
-        source, target = (records.record_path(place, profile.name, key, seed) for place in (results, public))
+        source, target = (records.record_path(at.results, profile.name, key, seed) for at in (place, public))
         write_whole(target, source.read_bytes())
-    for found in evaluated(profile, results)[0]:
-        evaluations.write(found, public)
-    for path in fresh(axes, profile, public)[1] + evaluated(profile, public)[1]:
+    for found in evaluated(profile, place.results)[0]:
+        evaluations.write(found, public.results)
+    for path in fresh(axes, profile, public)[1] + evaluated(profile, public.results)[1]:
         path.unlink()
     report(axes, profile, public)
     if profile.name == "mini":
         for axis in axes:
-            table = f"table{axis.table}"
-            paste(Path("README.md"), table, without_heading((public / "tables" / profile.name / f"{table}.md").read_text()))
+            name = f"table{axis.table}"
+            table = public.results / "tables" / profile.name / f"{name}.md"
+            paste(Path("README.md"), name, without_heading(table.read_text()))

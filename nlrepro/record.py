@@ -97,6 +97,7 @@ class Record:
     curve: tuple[Point, ...]
     cost: Cost
     made: Made
+    videos: str | None = None  # which ones it has seen (nlrepro/data/identity.py); None in records from before that was kept
 
 
 def fingerprint(spec: RunSpec, profile: Profile) -> str:
@@ -147,6 +148,7 @@ def read_all(results: Path, profile: str) -> list[Record]:
     return [read(path) for path in sorted((results / "records" / profile).glob("*/seed*.json"))]
 
 
-def is_fresh(record: Record, spec: RunSpec, profile: Profile) -> bool:
-    """Whether the record is what `spec` would give with `profile` as they are now."""
-    return record.fingerprint == fingerprint(spec, profile)
+def is_fresh(record: Record, spec: RunSpec, profile: Profile, videos: str | None = None) -> bool:
+    """Whether the record is what `spec` would give with `profile`, and with `videos` where both are known, as they are now."""
+    same_videos = None in (videos, record.videos) or record.videos == videos
+    return record.fingerprint == fingerprint(spec, profile) and same_videos

@@ -13,7 +13,7 @@ from ablations.__main__ import main
 from ablations.catalogue import jobs
 from nlrepro import profile as profiles
 from nlrepro import record as records
-from nlrepro.runs.sweep import with_parents
+from nlrepro.runs.job import with_parents
 
 SMOKE = ("--profile", "smoke")
 KEYS = [job.spec.key for job in with_parents(jobs(TABLES.values(), [0]), profiles.load("smoke"))]
@@ -79,7 +79,9 @@ def test_run_skips_a_fresh_record(swept: Path, data: Path, capfd: pytest.Capture
 
 def test_list_shows_every_key_its_tables_parent_and_seeds(swept: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["list", *SMOKE, "--results", str(swept)]) == 0
-    header, *lines = capfd.readouterr().out.splitlines()
+    listing, _, totals = capfd.readouterr().out.partition("\n\n")
+    header, *lines = listing.splitlines()
+    assert totals == f"{2 * len(KEYS)} done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale\n"
     assert header.split() == ["key", "tables", "parent", "seeds"]
     assert [line.split()[0] for line in lines] == KEYS
     assert all(line.endswith("0, 1") for line in lines)
@@ -93,8 +95,10 @@ def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pyte
     path = records.record_path(tmp_path, "smoke", "r50-c2d", 1)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "old"}))
     assert main(["list", *SMOKE, "--results", str(tmp_path)]) == 0
-    (line,) = (line for line in capfd.readouterr().out.splitlines() if line.startswith("r50-c2d "))
+    out = capfd.readouterr().out
+    (line,) = (line for line in out.splitlines() if line.startswith("r50-c2d "))
     assert line.endswith("0, 1 (stale)")
+    assert "\n1 record is stale: r50-c2d seed 1; " in out
 
 
 def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,8 +1,9 @@
 """Several runs at once on several GPUs: each has one of its own, and a process sees no other."""
 
 import os
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from ablations import TABLES, catalogue
 from nlrepro.profile import Profile
-from nlrepro.runs import sweep
+from nlrepro.runs import worker
 from nlrepro.runs.gpus import freest, gpus
+from nlrepro.runs.local import Scheduler
 from nlrepro.runs.place import Place
 
 
@@ -38,18 +40,15 @@ class Started:
 
     def __init__(self) -> None:
         self.gpus: list[str | None] = []
-        self.exitcode = 0
+
+    def Pipe(self, duplex: bool) -> tuple[Connection, Connection]:  # noqa: N802
+        return Pipe(duplex)
 
     def Process(self, target: object, args: tuple[Any, ...], name: str) -> "Started":  # noqa: N802
         self.gpus.append(args[-1])
         return self
 
     def start(self) -> None: ...
-
-    def join(self) -> None: ...
-
-    def is_alive(self) -> bool:
-        return False
 
 
 @pytest.mark.parametrize(("count", "expected"), [(2, ["0", "1", "0"]), (4, ["0", "1", "2"]), (0, [None] * 3)])
@@ -59,21 +58,21 @@ def test_runs_at_once_are_spread_over_the_gpus(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     jobs = catalogue.jobs([TABLES["2a"]], [0])
-    scheduler, started = sweep.Scheduler(jobs, smoke, Place(results=tmp_path), 3), Started()
+    scheduler, started = Scheduler(jobs, smoke, Place(results=tmp_path), 3), Started()
     scheduler.context = started  # type: ignore[assignment]
     scheduler.start_ready()
     assert started.gpus == expected
-    second = list(scheduler.running)[1]
-    scheduler.running = {job: process for job, process in scheduler.running.items() if job != second}
+    del scheduler.running[1]
     scheduler.start_ready()
     assert started.gpus[3] == expected[1]  # that one has become free
 
 
 def test_a_run_sees_its_gpu_alone(smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
-    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    monkeypatch.setattr(worker, "die_with_parent", lambda: None)  # this process stays
+    monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
     seen: list[str] = []
-    monkeypatch.setattr(sweep, "run", lambda *_, **__: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
+    monkeypatch.setattr(worker, "run", lambda *_, **__: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
     (job, *_) = catalogue.jobs([TABLES["2a"]], [0])
-    sweep.work(job, smoke, Place(results=tmp_path), Queue(), "2")  # type: ignore[arg-type]
+    worker.work(job, smoke, Place(results=tmp_path), Pipe()[1], "2")
     assert seen == ["2"]

@@ -16,6 +16,7 @@ from nlrepro import profile as profiles
 from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.reports.page import PageProfile, render
 from nlrepro.reports.provenance import provenance
+from nlrepro.runs.place import Place
 from nlrepro.spec import RunSpec
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
@@ -24,7 +25,7 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installe
 
 
 def paper_profile(results: Path) -> PageProfile:
-    return pages.page_profile(findings.gather(profiles.load("paper"), results))
+    return pages.page_profile(findings.gather(profiles.load("paper"), Place(results=results)))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from ablations import TABLES, catalogue, findings, reporting
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.reports.readme import pasted, without_heading
-from nlrepro.runs.sweep import with_parents
+from nlrepro.runs.job import with_parents
+from nlrepro.runs.place import Place
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
@@ -38,7 +39,7 @@ def test_published_tables_and_figures_are_what_the_published_records_give(
 ) -> None:
     shutil.copytree(PUBLISHED / "records", tmp_path / "records")
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
-    reporting.report([TABLES[name] for name in tables(profile)], profiles.load(profile), tmp_path)
+    reporting.report([TABLES[name] for name in tables(profile)], profiles.load(profile), Place(results=tmp_path))
     committed, made = artefacts(PUBLISHED, profile), artefacts(tmp_path, profile)
     assert committed.keys() == made.keys()
     assert {name for name in made if made[name] != committed[name]} == set()

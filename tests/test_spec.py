@@ -10,7 +10,7 @@ from ablations import TABLES, Ablation
 from ablations.catalogue import jobs
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.sweep import with_parents
+from nlrepro.runs.job import with_parents
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec
 
 GOLDEN = Path(__file__).parent / "golden" / "keys.txt"

@@ -123,7 +123,7 @@ def test_the_cache_is_made_once_and_anew_when_a_video_changes(
     assert first.shape == (4, 10, 32, 32, 3)
     for i, name in enumerate(index.videos):
         assert np.array_equal(first[i], decode(folder / name, 32, 10))
-    assert [path.suffix for path in cache.iterdir()] == [".npy"]
+    assert [path.suffix for path in cache.glob("[!.]*")] == [".npy"]
 
     with monkeypatch.context() as patch:
         patch.setattr("nlrepro.data.videos.video_frames", None)  # a second decoding would call it
@@ -146,7 +146,7 @@ def test_a_bad_video_leaves_no_cache(task: Generator, smoke: Profile, tmp_path: 
     (folder / "b" / "1.mp4").write_bytes(b"text")
     with pytest.raises(BadInput, match=r"b/1.mp4"):
         decoded(Tree.index(folder, 2), smoke.data, cache, jobs)
-    assert list(cache.iterdir()) == []
+    assert list(cache.glob("[!.]*")) == []
 
 
 def test_a_cache_folder_that_cannot_be_written_is_named(task: Generator, smoke: Profile, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ from tqdm import tqdm
 
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
+from nlrepro.lock import sole
+from nlrepro.orphans import die_with_parent
 from nlrepro.profile import Generator
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB
@@ -172,11 +174,13 @@ def write_video(index: int, *, task: Generator, root: Path, split: str) -> None:
     """Write one video to <root>/<split>/<class>/<index>.mp4."""
     draw: Callable[[Generator, str, int], tuple[Frames, str]] = still_video if split.startswith("stills-") else card_video
     frames, name = draw(task, split, index)
-    write_whole(root / split / name / f"{index:05d}.mp4", encode(frames, task))
+    write_whole(root / split / name / f"{index:05d}.mp4", encode(frames, task), sync=False)
 
 
 def make(task: Generator, root: Path, jobs: int) -> None:
     """Write the videos of all splits that are missing below `root`, in `jobs` processes, with a progress bar.
+
+    Empty files, which a loss of power may leave, count as missing. A second process waits for the first.
 
     Raises:
         BadInput: `root` holds videos of other settings.
@@ -186,14 +190,20 @@ def make(task: Generator, root: Path, jobs: int) -> None:
     if note.is_file() and note.read_text() != settings:
         raise BadInput(f"{root} holds videos of other generator settings; remove that folder and run `data make` again")
     write_whole(note, settings)
-    missing = {
-        split: sorted(set(range(number)) - {int(path.stem) for path in (root / split).glob("*/*.mp4")})
-        for split, number in task.videos.items()
-    }
+    with sole(root.with_name(f".{root.name}.lock"), f"makes the videos in {root}"):
+        missing = {
+            split: sorted(set(range(number)) - {int(path.stem) for path in (root / split).glob("*/*.mp4") if path.stat().st_size})
+            for split, number in task.videos.items()
+        }
+        write_videos(task, root, missing, jobs)
+
+
+def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs: int) -> None:
+    """The videos of these numbers of each split."""
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-        tqdm(total=sum(map(len, missing.values())), desc=f"videos in {root}", unit=" videos", mininterval=1) as bar,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
+        tqdm(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos", mininterval=1) as bar,
     ):
-        for split, indices in missing.items():
+        for split, indices in wanted.items():
             for _ in pool.map(partial(write_video, task=task, root=root, split=split), indices, chunksize=32):
                 bar.update()

@@ -3,7 +3,6 @@
 A tree is `<root>/<split>/<class>/<id>.mp4`. A clip is a (T, H, W, 3) uint8 array; normalisation happens on the device.
 """
 
-import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from nlrepro.errors import BadInput
-from nlrepro.files import make_folder
+from nlrepro.files import tidy, whole
+from nlrepro.lock import sole
 from nlrepro.profile import Clips, Data
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
@@ -116,28 +116,24 @@ def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
     """
     path = cache / f"{tree.folder.parent.name}-{tree.folder.name}-{data.size}px-{tree.digest}.npy"
     if not path.is_file():
-        make_folder(cache)
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        try:
-            fill(unfinished, tree, data.size, jobs)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with sole(cache / ".lock", f"decodes {tree.folder}"):
+            tidy(path)
+            if not path.is_file():
+                fill(path, tree, data.size, jobs)
     mapped: Frames = np.load(path, mmap_mode="r")
     return mapped
 
 
 def fill(path: Path, tree: Tree, size: int, jobs: int) -> None:
-    """Decode a tree into a new .npy file."""
-    frames = video_frames(tree, size)
-    array = np.lib.format.open_memmap(path, "w+", np.uint8, (len(tree.videos), frames, size, size, 3))
+    """Decode a tree into a new .npy file: written, not mapped, for a full disk kills who writes to a map."""
+    shape = (len(tree.videos), video_frames(tree, size), size, size, 3)
     paths = [tree.folder / video for video in tree.videos]
-    work = partial(decode, size=size, frames=frames)
-    with get_context("spawn").Pool(jobs) if jobs > 1 else nullcontext() as pool:
+    work = partial(decode, size=size, frames=shape[1])
+    with get_context("spawn").Pool(jobs) if jobs > 1 else nullcontext() as pool, whole(path) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         done = pool.imap(work, paths, chunksize=64) if pool else map(work, paths)
-        for i, video in enumerate(tqdm(done, total=len(paths), desc=f"decode {tree.folder}", unit=" videos", mininterval=1)):
-            array[i] = video
-    array.flush()
+        for video in tqdm(done, total=len(paths), desc=f"decode {tree.folder}", unit=" videos", mininterval=1):
+            file.write(video.tobytes())
 
 
 class ClipDataset(Dataset[tuple[torch.Tensor, int]]):

@@ -12,6 +12,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
+from nlrepro.orphans import die_with_parent
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -76,6 +78,7 @@ class Watched(Generic[Item, Result]):
 def serve(work: Callable[[Item], Result], pipe: Connection) -> None:
     """A process's life: tell that it is up, then answer items until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    die_with_parent()
     try:
         pipe.send(None)
         while True:

@@ -1,5 +1,6 @@
 """`VideoClassifier`: what all seven axes share. Lightning trains it, torchmetrics measures it."""
 
+from math import isfinite
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,9 +20,23 @@ from nlrepro.spec import RunSpec
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
 
 
+def demand_number(loss: float, step: int) -> None:
+    """
+    Raises:
+        FloatingPointError: the loss is infinite or not a number, from which no training comes back.
+    """
+    if not isfinite(loss):
+        raise FloatingPointError(f"the training loss was {loss} at step {step}")
+
+
 def percent(accuracy: Metric) -> float:
     """In percent, without the noise of float32."""
     return round(100 * float(accuracy.compute()), 4)
+
+
+def points(curve: list[tuple[int, float, float]]) -> list[Point]:
+    """As a checkpoint holds them."""
+    return [Point(step=step, train_loss=loss, val_top1=top1) for step, loss, top1 in curve]
 
 
 class VideoClassifier(pl.LightningModule):
@@ -41,7 +56,7 @@ class VideoClassifier(pl.LightningModule):
         self.top1 = MulticlassAccuracy(self.clips.classes, average="micro")
         self.top5 = MulticlassAccuracy(self.clips.classes, top_k=5, average="micro")
         self.clip_top1 = MulticlassAccuracy(self.clips.classes, average="micro")  # of single views
-        self.train_loss, self.test_loss = MeanMetric(), MeanMetric()
+        self.train_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self.curve: list[Point] = []
         self.ranks: list[int] = []
 
@@ -64,6 +79,7 @@ class VideoClassifier(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """One point of the curve: the training loss since the last one, and the validation accuracy now."""
         values = {"train_loss": float(self.train_loss.compute()), "val_top1": percent(self.val_accuracy)}
+        demand_number(values["train_loss"], self.global_step)
         self.curve.append(Point(step=self.global_step, **values))
         self.log_dict(values)
         self.train_loss.reset()
@@ -125,9 +141,16 @@ class VideoClassifier(pl.LightningModule):
         return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint of broken weights would break every later try: the one before stays."""
+        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
+            raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
         checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]
         checkpoint["random"] = torch.get_rng_state()  # of dropout
+        if self.device.type == "cuda":
+            checkpoint["random_cuda"] = torch.cuda.get_rng_state(self.device)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.curve = [Point(step=s, train_loss=loss, val_top1=top1) for s, loss, top1 in checkpoint["curve"]]
+        self.curve = points(checkpoint["curve"])
         torch.set_rng_state(checkpoint["random"])
+        if "random_cuda" in checkpoint and self.device.type == "cuda":
+            torch.cuda.set_rng_state(checkpoint["random_cuda"], self.device)

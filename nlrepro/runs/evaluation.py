@@ -20,9 +20,10 @@ from nlrepro.nets.released.reading import by_name, checkpoint
 from nlrepro.nets.video_resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.made import made
 from nlrepro.runs.place import LOCAL, ONE, Machine, Place
 from nlrepro.runs.released import net, note_path, suited
-from nlrepro.runs.runner import made, quiet, test
+from nlrepro.runs.runner import quiet, test
 from nlrepro.spec import RunSpec
 
 

@@ -2,54 +2,41 @@
 
 import logging
 import os
-import platform
-import subprocess
-import time
 import warnings
-from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from nlrepro import record as records
-from nlrepro.files import make_folder
+from nlrepro.files import tidy
+from nlrepro.lock import sole
 from nlrepro.nets.cost import cost
+from nlrepro.orphans import die_with_parent
 from nlrepro.profile import Profile
-from nlrepro.record import Made, Metrics, Record
-from nlrepro.runs.classifier import VideoClassifier, percent
-from nlrepro.runs.dashboard import dashboard
+from nlrepro.record import Metrics, Record
+from nlrepro.runs.checkpoints import Try, WholeCheckpoints, earlier
+from nlrepro.runs.classifier import VideoClassifier, percent, points
+from nlrepro.runs.dashboard import conclude, dashboard, id_path, resume
+from nlrepro.runs.made import announce, made
+from nlrepro.runs.marks import forget_failure, forget_queued, mark_failed, reason
 from nlrepro.runs.norms import measure_norms
-from nlrepro.runs.place import LOCAL, ONE, Machine, Place, finished, save_whole
+from nlrepro.runs.place import LOCAL, ONE, Machine, Place, finished, rank, save_whole
 from nlrepro.runs.splits import Splits
 from nlrepro.runs.start import warm_start
 from nlrepro.spec import RunSpec
 
-VERSIONS = ("torch", "torchvision", "pytorch-lightning", "decord", "numpy")
 
-
-class Progress(Callback):
-    """Tells `report` the number of steps done, about once a second."""
-
-    def __init__(self, report: Callable[[int], None]) -> None:
-        self.report, self.told = report, 0.0
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        if time.monotonic() - self.told > 1:
-            self.report(trainer.global_step)
-            self.told = time.monotonic()
-
-
-def trainer(
-    classifier: VideoClassifier, folder: Path, log: Logger | bool, report: Callable[[int], None], machine: Machine
-) -> pl.Trainer:
+def trainer(classifier: VideoClassifier, checkpoint: Path, log: Logger | bool, attempt: Try, machine: Machine) -> pl.Trainer:
     """Lightning's, for the recipe's number of steps, with a checkpoint at each validation."""
-    recipe, name = classifier.recipe, checkpoint_name(classifier.run_spec, classifier.profile)
+    recipe, folder = classifier.recipe, checkpoint.parent
+    saver = ModelCheckpoint(folder, checkpoint.stem, save_on_train_epoch_end=False, enable_version_counter=False)
     return pl.Trainer(
         max_steps=recipe.steps,
         max_epochs=-1,
@@ -63,7 +50,8 @@ def trainer(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         logger=log,
-        callbacks=[Progress(report), ModelCheckpoint(folder, name, save_on_train_epoch_end=False, enable_version_counter=False)],
+        callbacks=[attempt, saver],
+        plugins=[WholeCheckpoints(), *slurm(machine)],
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
@@ -71,15 +59,16 @@ def trainer(
     )
 
 
-def checkpoint_name(spec: RunSpec, profile: Profile) -> str:
-    return f"part-{records.fingerprint(spec, profile)}"
+def slurm(machine: Machine) -> list[SLURMEnvironment]:
+    """Where SLURM has started the processes of this run it says who is who; submitit requeues, so Lightning must not."""
+    started = SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) == machine.all
+    return [SLURMEnvironment(auto_requeue=False)] if started else []
 
 
-def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place, checkpoint: Path) -> None:
-    """Train, from the checkpoint of an earlier try if there is one."""
-    first = int(torch.load(checkpoint, weights_only=True)["global_step"]) if checkpoint.is_file() else 0
+def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place, checkpoint: Path | None, first: int) -> None:
+    """Train, from the checkpoint of an earlier try, made at step `first`, if there is one."""
     splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, seed, place, first)
-    fitter.fit(classifier, datamodule=splits, ckpt_path=str(checkpoint) if first else None, weights_only=True)
+    fitter.fit(classifier, datamodule=splits, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
     measure_norms(classifier, fitter, splits)
 
 
@@ -89,10 +78,13 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place, videos: 
     tester.test(classifier, datamodule=splits, verbose=False)
     ranks = classifier.all_ranks()
     views = classifier.views
+    loss = float(classifier.test_loss.compute())
+    if not isfinite(loss):
+        raise FloatingPointError(f"the test loss was {loss}")
     return Metrics(
         top1=percent(classifier.top1),
         top5=percent(classifier.top5),
-        loss=float(classifier.test_loss.compute()),
+        loss=loss,
         videos=len(ranks),
         views=views,
         ranks="".join(str(min(rank, 9)) for rank in ranks),
@@ -111,28 +103,73 @@ def run(
     place: Place = LOCAL,
     machine: Machine = ONE,
     report: Callable[[int], None] = lambda step: None,
+    wait: bool = True,
 ) -> Record:
     """Train and test one spec and write its record; `report` is told the steps that are done.
 
+    While another process trains the same run this one waits, and finds its record; one of several processes does not.
+
     Raises:
         BadInput: videos, or the parent's weights, are missing or damaged.
+        Busy: another process trains the run, and `wait` is false or this is one of several.
     """
     found = finished(spec, seed, profile, place)
     if found:
         return found
-    begun, folder = time.monotonic(), place.run(profile, spec, seed)
-    make_folder(folder)
+    if rank():
+        die_with_parent()
+        lock: AbstractContextManager[None] = nullcontext()
+    else:
+        lock = sole(place.lock(profile, spec, seed), f"trains {spec.key} seed {seed}", wait=wait and machine.all == 1)
+    with lock, marked(spec, seed, profile, place):
+        return finished(spec, seed, profile, place) or train(module, spec, seed, profile, tables, place, machine, report)
+
+
+@contextmanager
+def marked(spec: RunSpec, seed: int, profile: Profile, place: Place) -> Iterator[None]:
+    """One try, cleared of what an earlier one left half done; its failure stays marked until the next begins."""
+    folder = place.run(profile, spec, seed)
+    if not rank():
+        forget_failure(folder)
+        tidy(place.checkpoint(profile, spec, seed))
+        tidy(place.weights(profile, spec, seed))
+        tidy(records.record_path(place.results, profile.name, spec.key, seed))
+    try:
+        yield
+    except Exception as error:
+        mark_failed(folder, reason(error))
+        raise
+    forget_failure(folder)  # of a sweep that marked an earlier try late
+
+
+def train(
+    module: type[VideoClassifier],
+    spec: RunSpec,
+    seed: int,
+    profile: Profile,
+    tables: tuple[str, ...],
+    place: Place,
+    machine: Machine,
+    report: Callable[[int], None],
+) -> Record:
+    """Go on from where an earlier try was cut off, test, and write the record."""
+    folder, checkpoint = place.run(profile, spec, seed), place.checkpoint(profile, spec, seed)
+    videos = place.videos(profile, spec)
     quiet()
+    if profile.real is None:
+        torch.set_num_threads(1)  # another number may add in another order
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(seed, verbose=False)
-    classifier = module(spec, profile, machine.all)
+    classifier, this = module(spec, profile, machine.all), Try(report, machine.all, videos)
     start = warm_start(classifier, seed, place)
-    lightning = trainer(classifier, folder, dashboard(spec, seed, profile, tables, folder), report, machine)
-    checkpoint = folder / f"{checkpoint_name(spec, profile)}.ckpt"
-    fit(classifier, lightning, seed, place, checkpoint)
+    state = earlier(checkpoint, machine.all, videos)
+    first = int(state["global_step"]) if state else 0
+    announce(spec, seed, first, classifier.recipe.steps)
+    lightning = trainer(classifier, checkpoint, dashboard(spec, seed, profile, tables, folder), this, machine)
+    if lightning.logger and lightning.is_global_zero:
+        resume(lightning.logger, folder, points(state["curve"]) if state else [])
+    fit(classifier, lightning, seed, place, checkpoint if state else None, first)
     metrics = test(classifier, lightning, place, None)
-    if lightning.logger:
-        lightning.logger.log_metrics({f"test_{name}": getattr(metrics, name) for name in ("top1", "top5", "loss")})
     record = Record(
         key=spec.key,
         profile=profile.name,
@@ -143,26 +180,18 @@ def run(
         metrics=metrics,
         curve=tuple(classifier.curve),
         cost=cost(spec, profile),
-        made=made(time.monotonic() - begun, lightning, start),
+        made=made(this.seconds, lightning, start),
+        videos=videos,
     )
     if lightning.is_global_zero:
+        if lightning.logger:
+            conclude(lightning.logger, metrics)
         save_whole(classifier.net.state_dict(), place.weights(profile, spec, seed))
         records.write(record, place.results)
         checkpoint.unlink(missing_ok=True)
+        id_path(spec, profile, folder).unlink(missing_ok=True)
+        forget_queued(folder)
     return record
-
-
-def made(seconds: float, trainer: pl.Trainer, start: dict[str, str]) -> Made:
-    """When, where and with what; `start` says what a warm start took from files of others."""
-    gpu = trainer.strategy.root_device.type == "cuda"
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    return Made(
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        git=commit,
-        versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}, **start},
-        device=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores",
-        seconds=round(seconds, 1),
-    )
 
 
 def quiet() -> None:

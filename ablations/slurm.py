@@ -1,0 +1,45 @@
+"""The options of a sweep on a cluster."""
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from nlrepro.profile import Profile
+
+if TYPE_CHECKING:
+    from nlrepro.runs.slurm import Cluster
+
+
+def whole(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"a whole number, got {text!r}")
+    return int(text)
+
+
+def option(text: str) -> tuple[str, str]:
+    """ "account=vision" -> ("account", "vision")."""
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise argparse.ArgumentTypeError(f"NAME=VALUE, such as account=vision; got {text!r}")
+    return name, value
+
+
+def add_options(sweep: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+    sweep.add_argument("--launcher", choices=("local", "slurm"), default="local", help="default: local")
+    group = sweep.add_argument_group("with --launcher slurm, for each run")
+    group.add_argument("--partition", help="default: SLURM's")
+    group.add_argument("--gpus", type=whole, help="on each node (default: 1 for real videos, else 0, the CPU)")
+    group.add_argument("--nodes", type=positive, default=1, help="default: 1")
+    group.add_argument("--time", type=positive, default=24 * 60, help="minutes until it is queued again (default: 1440)")
+    group.add_argument("--slurm", type=option, action="append", default=[], metavar="NAME=VALUE", help="more for sbatch")
+
+
+def cluster(arguments: argparse.Namespace, profile: Profile) -> "Cluster | None":
+    """What SLURM is asked for, if it is to run the sweep; a GPU for real videos unless another number is given."""
+    if arguments.launcher == "local":
+        return None
+    from nlrepro.runs.slurm import Cluster
+
+    gpus = arguments.gpus if arguments.gpus is not None else int(profile.real is not None)
+    options = dict(arguments.slurm)
+    return Cluster(partition=arguments.partition, gpus=gpus, nodes=arguments.nodes, minutes=arguments.time, options=options)

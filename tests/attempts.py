@@ -1,0 +1,133 @@
+"""Sweeps in processes that tests may kill: forked from a server that has imported everything, as runs are from a sweep."""
+
+import multiprocessing
+import os
+import signal
+import struct
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from wandb.proto import wandb_internal_pb2
+
+from nlrepro import record as records
+from nlrepro.errors import BadInput
+from nlrepro.profile import Profile
+from nlrepro.record import Record
+from nlrepro.runs.classifier import Batch, VideoClassifier
+from nlrepro.runs.job import Job
+from nlrepro.runs.place import Place
+from nlrepro.runs.sweep import sweep
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.runs.runner", "wandb"])
+
+
+def begin(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int = 1, **environment: str) -> ForkServerProcess:
+    """A sweep that has just begun; what it prints is appended to `log.txt` of the results."""
+    process = SERVER.Process(target=attempt, args=(jobs, profile, place, at_once, environment))
+    process.start()
+    return process
+
+
+def attempt(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int, environment: dict[str, str]) -> None:
+    """One sweep as the command line would run it, in a process group of its own, its runs forked, not started anew."""
+    os.setpgid(0, 0)
+    os.environ.update(environment)
+    forked: Any = multiprocessing.get_context("fork")
+    multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
+    place.results.mkdir(parents=True, exist_ok=True)
+    log = (place.results / "log.txt").open("a")
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    try:
+        sweep(jobs, profile, place, at_once)
+    except BadInput as error:
+        print(f"error: {error}", flush=True)
+        sys.exit(2)
+
+
+def kill_all(process: ForkServerProcess) -> None:
+    """The sweep and its runs at once, as when the power goes."""
+    with suppress(ProcessLookupError):  # it has no group yet, hence no runs
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.kill()
+
+
+def longer(profile: Profile) -> Profile:
+    """Runs of 12 steps, more than the 8 or 10 of an epoch, with a checkpoint at 3, 6 and 9."""
+    recipes = {clip: replace(recipe, steps=12, validate_every=3) for clip, recipe in profile.recipes.items()}
+    return replace(profile, recipes=recipes)
+
+
+def lasting(record: Record) -> Record:
+    """All of a record but its date and duration."""
+    return replace(record, made=replace(record.made, date="", seconds=0.0))
+
+
+def outcomes(place: Place, profile: Profile) -> dict[tuple[str, int], tuple[Record, bytes]]:
+    """Of each run its record, and the bytes of its weights."""
+    found = records.read_all(place.results, profile.name)
+    return {(r.key, r.seed): (lasting(r), place.weights(profile, r.spec, r.seed).read_bytes()) for r in found}
+
+
+def beginnings(place: Place) -> list[str]:
+    """A line for each try of each run."""
+    logs = sorted(place.results.rglob("seed*/log.txt"))
+    return [line for log in logs for line in log.read_text().splitlines() if " from step " in line]
+
+
+class NotANumber(VideoClassifier):
+    """Its scores are none from step 5 on."""
+
+    def forward(self, clips: Tensor) -> Tensor:
+        scores = super().forward(clips)
+        return scores * torch.nan if self.training and self.global_step >= 5 else scores
+
+
+class Broken(VideoClassifier):
+    """Its weights are no numbers from step 5 on, just before a checkpoint; no loss has shown it yet."""
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        loss = super().training_step(batch, index)
+        return loss * torch.nan if self.global_step == 5 else loss
+
+
+class Killed(VideoClassifier):
+    """Its process is killed at step 5, as Linux does when memory runs out."""
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        if self.global_step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().training_step(batch, index)
+
+
+class Greedy(VideoClassifier):
+    """It asks for more memory than there is."""
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        torch.empty(1 << 60)
+        return super().training_step(batch, index)
+
+
+def logged(log: Path) -> list[set[str]]:
+    """The names in each point of one of wandb's logs, which are LevelDB's; wandb has no reader for Python any more."""
+    content, start, body, points = log.read_bytes(), 7, b"", []
+    while start < len(content):
+        if 32768 - start % 32768 < 7:  # no header fits into the rest of the block
+            start += 32768 - start % 32768
+            continue
+        length, kind = struct.unpack_from("<HB", content, start + 4)
+        body += content[start + 7 : start + 7 + length]
+        start += 7 + length
+        if kind in (1, 4):  # whole, or the last of several pieces
+            record = wandb_internal_pb2.Record.FromString(body)
+            points += [{"/".join(item.nested_key) or item.key for item in record.history.item}]
+            body = b""
+    return [names for names in points if names]

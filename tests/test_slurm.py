@@ -1,0 +1,126 @@
+"""Sweeps through a real SLURM (tests/loopback.py): what it leaves is what a local sweep leaves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attempts
+import pytest
+from conftest import command
+from loopback import MISSING, loopback, said, until
+
+from ablations import TABLES, catalogue
+from ablations.listing import listing
+from nlrepro import profile as profiles
+from nlrepro.errors import BadInput
+from nlrepro.profile import Profile
+from nlrepro.runs import slurm
+from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.job import Job, with_parents
+from nlrepro.runs.marks import queued
+from nlrepro.runs.place import Place
+from nlrepro.runs.sweep import sweep
+from nlrepro.spec import RunSpec
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed: no {', '.join(MISSING)}")
+PATIENCE = 120  # seconds that a sweep of four runs may take
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smoke profile with 90 steps a run and a checkpoint after each third."""
+    text = Path(profiles.__file__).with_name("profiles").joinpath("smoke.toml").read_text()
+    path = tmp_path_factory.mktemp("profile") / "longer.toml"
+    path.write_text(text.replace("\nsteps = 4\n", "\nsteps = 90\n").replace("validate_every = 2", "validate_every = 3"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def profile(longer: Path) -> Profile:
+    return profiles.load(str(longer))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running() -> Iterator[None]:
+    with loopback(cpus=4):
+        yield
+
+
+def states(profile: Profile, place: Place) -> str:
+    """The last lines of `list`."""
+    return "\n".join(listing([TABLES["2f"]], profile, place)).partition("\n\n")[2]
+
+
+def job_of(place: Place, profile: Profile, spec: RunSpec) -> str:
+    """Its number in SLURM."""
+    mark = queued(place.run(profile, spec, 0))
+    assert mark
+    return mark.job
+
+
+def logs(place: Place) -> str:
+    return "\n".join(path.read_text() for path in place.results.rglob("slurm/*.*") if path.suffix in (".out", ".err"))
+
+
+def wait_for_records(number: int, place: Place) -> None:
+    def complete() -> bool:
+        return len(list((place.results / "records").rglob("*.json"))) == number and not slurm.queue()
+
+    try:
+        until(f"{number} records", complete, PATIENCE)
+    except AssertionError as late:
+        raise AssertionError(f"{late}\n{slurm.queue()}\n{logs(place)}") from None
+
+
+def test_a_sweep_with_a_job_cancelled_and_one_requeued_leaves_what_a_local_one_does(
+    longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
+    jobs = with_parents(catalogue.jobs([TABLES["2f"]], [0], "r50-*"), profile)
+    still, net = jobs[0].spec, jobs[1].spec
+    words = ("sweep", "2f", "--only", "r50-*", "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
+    options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")
+    done = command(*words, *options)
+    assert done.status == 0, done.err
+    assert done.out.startswith("4 runs: 0 recorded, 4 to do, by SLURM\n")
+    assert states(profile, there) == "0 done, 0 running, 4 queued, 0 stopped, 0 failed, 0 stale"
+    told = said("scontrol", "show", "job", job_of(there, profile, net))
+    assert [word for word in ("TimeLimit=00:10:00", "Partition=tests", "Requeue=1") if word not in told] == []
+    assert f"Dependency=afterok:{job_of(there, profile, still)}" in told
+
+    cluster = slurm.Cluster(minutes=10)
+    capsys.readouterr()
+    sweep(jobs, profile, there, 1, cluster)
+    assert capsys.readouterr().out.count("in the queue already") == 4
+    said("scancel", job_of(there, profile, still))
+    until("children leave the queue with their parent", lambda: not slurm.queue(), 60)
+    assert "left the queue without a record" in states(profile, there)
+    sweep(jobs, profile, there, 1, cluster)
+
+    until("a checkpoint", there.checkpoint(profile, net, 0).is_file, PATIENCE)
+    said("scontrol", "requeue", job_of(there, profile, net))
+    assert "1 done" in states(profile, there)
+    wait_for_records(4, there)
+    tries = [line for line in logs(there).splitlines() if f": {net.key} seed 0 from step " in line]
+    assert len(tries) == 2, logs(there)
+    assert int(tries[1].split(" from step ")[1].split()[0]) > 0
+    assert states(profile, there) == "4 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
+
+    sweep(jobs, profile, here, 2)
+    assert attempts.outcomes(there, profile) == attempts.outcomes(here, profile)
+
+
+def test_several_processes_of_a_run_are_slurm_s(data: Path, smoke: Profile, tmp_path: Path) -> None:
+    """The record is that of two processes which Lightning itself has started."""
+    here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
+    spec = RunSpec(clip="still")
+    slurm.submit([Job(spec, 0, VideoClassifier)], smoke, there, slurm.Cluster(processes=2, minutes=10))
+    wait_for_records(1, there)
+    done = command("run", spec.key, "--profile", "smoke", "--data", data, "--results", here.results, "--devices", "2")
+    assert done.status == 0, done.err
+    assert attempts.outcomes(there, smoke) == attempts.outcomes(here, smoke)
+
+
+def test_a_refused_job_is_told(data: Path, smoke: Profile, tmp_path: Path) -> None:
+    cluster = slurm.Cluster(partition="nowhere")
+    with pytest.raises(BadInput, match=r"SLURM refused r50-c2d-still seed 0: .*[Ii]nvalid partition"):
+        slurm.submit([Job(RunSpec(clip="still"), 0, VideoClassifier)], smoke, Place(data=data, results=tmp_path), cluster)

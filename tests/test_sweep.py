@@ -1,0 +1,179 @@
+"""Sweeps that are killed, that run twice at once, whose runs fail: what comes out is that of one undisturbed sweep."""
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import attempts
+import pytest
+
+from ablations import TABLES, catalogue
+from ablations.listing import listing
+from ablations.reporting import report
+from nlrepro.profile import Profile
+from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.job import Job, with_parents
+from nlrepro.runs.place import Place
+
+KILLS = 50
+Undisturbed = tuple[Place, float]  # what one sweep has left, and how many seconds it took
+
+
+@pytest.fixture(scope="module")
+def profile(smoke: Profile) -> Profile:
+    return attempts.longer(smoke)
+
+
+@pytest.fixture(scope="module")
+def jobs(profile: Profile) -> list[Job]:
+    """Three runs of short clips that start from one of stills; the last is not of the same form."""
+    return with_parents(catalogue.jobs([TABLES["2a"]], [0])[:3], profile)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(jobs: list[Job], profile: Profile, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """Two sweeps: the first waits for the server's imports and fills the cache of videos."""
+    for _ in range(2):
+        place = Place(data=data, results=tmp_path_factory.mktemp("undisturbed"))
+        begun = time.monotonic()
+        process = attempts.begin(jobs, profile, place)
+        process.join()
+        assert process.exitcode == 0, (place.results / "log.txt").read_text()
+    return place, time.monotonic() - begun
+
+
+@pytest.fixture
+def place(data: Path, tmp_path: Path) -> Place:
+    return Place(data=data, results=tmp_path / "results")
+
+
+def left_over(place: Place) -> list[str]:
+    """Checkpoints, temporary files and marks of failure, which a finished sweep must not leave."""
+    kept = {"lock", "log.txt"}
+    files = [path for path in place.results.rglob("*") if path.is_file() and path.suffix not in (".pt", ".json")]
+    return [path.name for path in files if path.name not in kept]
+
+
+def rounds(tmp_path: Path, data: Path) -> Iterator[Place]:
+    for number in range(KILLS):
+        yield Place(data=data, results=tmp_path / str(number))
+
+
+def test_sweeps_killed_at_fifty_random_instants_end_as_if_they_had_not_been(
+    jobs: list[Job], profile: Profile, undisturbed: Undisturbed, data: Path, tmp_path: Path
+) -> None:
+    """Each sweep goes on until it ends or there were enough kills; now all its processes are killed at once, now the first."""
+    (expected, seconds), instants, kills = undisturbed, random.Random(0), 0
+    for place in rounds(tmp_path, data):
+        status = None
+        while status is None:
+            process = attempts.begin(jobs, profile, place)
+            process.join(instants.uniform(0, 0.5 * seconds) if kills < KILLS else None)
+            status = process.exitcode
+            if status is None:
+                (attempts.kill_all if kills % 2 else ForkServerProcess.kill)(process)
+                process.join()
+                kills += 1
+        assert status == 0, (place.results / "log.txt").read_text()
+        assert attempts.outcomes(place, profile) == attempts.outcomes(expected, profile)
+        assert left_over(place) == []
+        if kills == KILLS:
+            break
+    again = [int(line.split(" from step ")[1].split()[0]) for line in attempts.beginnings(Place(results=tmp_path))]
+    assert {3, 6, 9} <= set(again)
+
+
+def test_two_sweeps_at_once_train_nothing_twice(
+    jobs: list[Job], profile: Profile, undisturbed: Undisturbed, place: Place
+) -> None:
+    """The first is killed: the other takes over what it held."""
+    both = [attempts.begin(jobs, profile, place, at_once=2) for _ in range(2)]
+    both[0].join(0.4 * undisturbed[1])
+    attempts.kill_all(both[0])
+    both.append(attempts.begin(jobs, profile, place, at_once=2))
+    for process in both[1:]:
+        process.join()
+        assert process.exitcode == 0, (place.results / "log.txt").read_text()
+    assert attempts.outcomes(place, profile) == attempts.outcomes(undisturbed[0], profile)
+    lines = attempts.beginnings(place)
+    assert len({line.split(" process ")[1].split(":")[0] for line in lines}) > 1
+    assert len(jobs) <= len(lines) <= len(jobs) + 2  # the two runs of the killed sweep went on
+    assert left_over(place) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (attempts.NotANumber, "FloatingPointError: the training loss was nan at step"),
+        (attempts.Broken, "FloatingPointError: a weight was no finite number at step 6"),
+        (attempts.Killed, "its process was killed (SIGKILL), as the system does when memory runs out"),
+        (attempts.Greedy, "tried to allocate"),
+    ],
+)
+def test_a_run_that_fails_is_told_and_the_others_go_on(
+    module: type[VideoClassifier],
+    why: str,
+    jobs: list[Job],
+    profile: Profile,
+    undisturbed: Undisturbed,
+    place: Place,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bad = [replace(job, module=module) if job == jobs[1] else job for job in jobs]
+    process = attempts.begin(bad, profile, place)
+    process.join()
+    assert process.exitcode == 2
+    log = (place.results / "log.txt").read_text()
+    told = [line for line in log.splitlines() if line.startswith(f"  {jobs[1].name}: ")]
+    assert len(told) == 1
+    assert why in told[0]
+    assert "\nto retry: " in log
+    assert f"error: 1 of {len(jobs)} runs failed" in log
+    expected = attempts.outcomes(undisturbed[0], profile)
+    failed = (jobs[1].spec.key, 0)
+    assert attempts.outcomes(place, profile) == {run: outcome for run, outcome in expected.items() if run != failed}
+    lines = listing([TABLES["2a"]], profile, place)
+    assert any(line.startswith(f"failed: {jobs[1].name}: ") and why in line for line in lines)
+    report([TABLES["2a"]], profile, place)
+    capsys.readouterr()
+    rows = (place.results / "tables" / "smoke" / "table2a.csv").read_text().splitlines()
+    (row,) = (row for row in rows if f",{jobs[1].spec.key}," in row)
+    assert "--" in row
+    (place.results / "log.txt").unlink()
+    again = attempts.begin(jobs, profile, place)
+    again.join()
+    assert again.exitcode == 0, (place.results / "log.txt").read_text()
+    assert attempts.outcomes(place, profile) == expected
+    assert not list(place.results.rglob("failed.txt"))
+
+
+def test_a_run_whose_parent_fails_is_not_tried(jobs: list[Job], profile: Profile, place: Place) -> None:
+    bad = [replace(jobs[0], module=attempts.Greedy), *jobs[1:]]
+    process = attempts.begin(bad, profile, place)
+    process.join()
+    assert process.exitcode == 2
+    assert (place.results / "log.txt").read_text().count(": the run that it starts from failed") == len(jobs) - 1
+    assert not list(place.results.rglob("*.json"))
+
+
+def test_a_run_that_was_killed_leaves_one_log_of_wandb_with_all_its_points(
+    jobs: list[Job], profile: Profile, place: Place
+) -> None:
+    still = jobs[0]
+    checkpoint = place.checkpoint(profile, still.spec, still.seed)
+    process = attempts.begin([still], profile, place, WANDB_MODE="offline")
+    while not checkpoint.is_file():
+        assert process.is_alive()
+        time.sleep(0.01)
+    attempts.kill_all(process)
+    process.join()
+    again = attempts.begin([still], profile, place, WANDB_MODE="offline")
+    again.join()
+    assert again.exitcode == 0, (place.results / "log.txt").read_text()
+    assert len(attempts.beginnings(place)) == 2
+    (log,) = place.results.rglob("*.wandb")
+    points = attempts.logged(log)
+    assert [sum(name in names for names in points) for name in ("val_top1", "test_top1")] == [4, 1]
