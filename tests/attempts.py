@@ -5,6 +5,7 @@ import os
 import signal
 import struct
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -81,6 +82,13 @@ def beginnings(place: Place) -> list[str]:
     """A line for each try of each run."""
     logs = sorted(place.results.rglob("seed*/log.txt"))
     return [line for log in logs for line in log.read_text().splitlines() if " from step " in line]
+
+
+def wait_for_training(process: ForkServerProcess, place: Place) -> None:
+    """Until another try has begun, or the sweep has ended."""
+    before = len(beginnings(place))
+    while process.is_alive() and len(beginnings(place)) == before:
+        time.sleep(0.02)
 
 
 class NotANumber(VideoClassifier):

@@ -61,6 +61,13 @@ def logs(place: Place) -> str:
     return "\n".join(path.read_text() for path in place.results.rglob("slurm/*.*") if path.suffix in (".out", ".err"))
 
 
+def tries(place: Place, key: str) -> int:
+    """How often the run has begun; the second time it must have gone on from a checkpoint."""
+    first = [line.split(" from step ")[1].split()[0] for line in logs(place).splitlines() if f": {key} seed 0 from step " in line]
+    assert [step == "0" for step in first] == [True, *[False] * (len(first) - 1)]
+    return len(first)
+
+
 def wait_for_records(number: int, place: Place) -> None:
     def complete() -> bool:
         return len(list((place.results / "records").rglob("*.json"))) == number and not slurm.queue()
@@ -71,12 +78,12 @@ def wait_for_records(number: int, place: Place) -> None:
         raise AssertionError(f"{late}\n{slurm.queue()}\n{logs(place)}") from None
 
 
-def test_a_sweep_with_a_job_cancelled_and_one_requeued_leaves_what_a_local_one_does(
+def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_local_one_does(
     longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
     jobs = with_parents(catalogue.jobs([TABLES["2f"]], [0], "r50-*"), profile)
-    still, net = jobs[0].spec, jobs[1].spec
+    still, net, other = (job.spec for job in jobs[:3])
     words = ("sweep", "2f", "--only", "r50-*", "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
     options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")
     done = command(*words, *options)
@@ -96,13 +103,12 @@ def test_a_sweep_with_a_job_cancelled_and_one_requeued_leaves_what_a_local_one_d
     assert "left the queue without a record" in states(profile, there)
     sweep(jobs, profile, there, 1, cluster)
 
-    until("a checkpoint", there.checkpoint(profile, net, 0).is_file, PATIENCE)
-    said("scontrol", "requeue", job_of(there, profile, net))
+    for spec, words in ((net, ("scontrol", "requeue")), (other, ("scancel", "--signal=USR2"))):  # USR2: its time is nearly up
+        until("a checkpoint", there.checkpoint(profile, spec, 0).is_file, PATIENCE)
+        said(*words, job_of(there, profile, spec))
     assert "1 done" in states(profile, there)
     wait_for_records(4, there)
-    tries = [line for line in logs(there).splitlines() if f": {net.key} seed 0 from step " in line]
-    assert len(tries) == 2, logs(there)
-    assert int(tries[1].split(" from step ")[1].split()[0]) > 0
+    assert [tries(there, spec.key) for spec in (net, other)] == [2, 2], logs(there)
     assert states(profile, there) == "4 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
 
     sweep(jobs, profile, here, 2)
@@ -124,3 +130,10 @@ def test_a_refused_job_is_told(data: Path, smoke: Profile, tmp_path: Path) -> No
     cluster = slurm.Cluster(partition="nowhere")
     with pytest.raises(BadInput, match=r"SLURM refused r50-c2d-still seed 0: .*[Ii]nvalid partition"):
         slurm.submit([Job(RunSpec(clip="still"), 0, VideoClassifier)], smoke, Place(data=data, results=tmp_path), cluster)
+
+
+def test_gpus_nodes_and_time_are_asked_for_as_submitit_names_them() -> None:
+    asked = slurm.Cluster(partition="gpu", gpus=8, nodes=2, minutes=60).parameters("r50-c2d", "12")
+    wanted = {"gpus_per_node": 8, "tasks_per_node": 8, "nodes": 2, "timeout_min": 60, "slurm_partition": "gpu"}
+    assert wanted.items() <= asked.items()
+    assert asked["slurm_additional_parameters"]["dependency"] == "afterok:12"
