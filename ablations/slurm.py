@@ -29,6 +29,7 @@ def add_options(sweep: argparse.ArgumentParser, positive: Callable[[str], int]) 
     group = sweep.add_argument_group("with --launcher slurm, for each run")
     group.add_argument("--partition", help="default: SLURM's")
     group.add_argument("--gpus", type=whole, help="on each node (default: 1 for real videos, else 0, the CPU)")
+    group.add_argument("--processes", type=positive, default=1, help="on each node, where there are no GPUs (default: 1)")
     group.add_argument("--nodes", type=positive, default=1, help="default: 1")
     group.add_argument("--time", type=positive, default=24 * 60, help="minutes until it is queued again (default: 1440)")
     group.add_argument("--slurm", type=option, action="append", default=[], metavar="NAME=VALUE", help="more for sbatch")
@@ -42,4 +43,11 @@ def cluster(arguments: argparse.Namespace, profile: Profile) -> "Cluster | None"
 
     gpus = arguments.gpus if arguments.gpus is not None else int(profile.real is not None)
     options = dict(arguments.slurm)
-    return Cluster(partition=arguments.partition, gpus=gpus, nodes=arguments.nodes, minutes=arguments.time, options=options)
+    return Cluster(
+        partition=arguments.partition,
+        gpus=gpus,
+        processes=arguments.processes,
+        nodes=arguments.nodes,
+        minutes=arguments.time,
+        options=options,
+    )

@@ -13,8 +13,10 @@ from films import film
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
 os.environ["OMP_NUM_THREADS"] = "1"
 
+from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro.data.survey import survey
+from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.profile import Geometry, Profile, Real
 from nlrepro.record import Cost, Made, Metrics, Record
 from nlrepro.spec import RunSpec
@@ -54,6 +56,32 @@ def record(key: str, seed: int, ranks: str) -> Record:
         curve=(),
         cost=cost,
         made=MADE,
+    )
+
+
+def evaluation(
+    spec: RunSpec, profile: Profile, name: str, ranks: str, date: str = "2024-01-02", source: str = "caffe2"
+) -> Evaluation:
+    """A test of given weights, of nothing but the ranks of its videos; the later date is the one that is shown."""
+    weights = Weights(source=source, variant=name, key=spec.key, file=f"{spec.key}.pkl", sha256="0" * 64, state=date)
+    top1 = 100 * ranks.count("0") / len(ranks)
+    metrics = Metrics(
+        top1=top1, top5=90.0, loss=1.0, videos=len(ranks), views=30, ranks=ranks, clip_top1=top1 - 10, listed=len(ranks) + 1
+    )
+    return Evaluation(
+        key=spec.key,
+        profile=profile.name,
+        tables=(),
+        spec=spec,
+        fingerprint=evaluations.fingerprint(spec, profile, weights),
+        weights=weights,
+        frames=32,
+        stride=2,
+        mean=114.75,
+        std=57.375,
+        metrics=metrics,
+        cost=Cost(params=1, macs=1),
+        made=replace(MADE, date=date),
     )
 
 

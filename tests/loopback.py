@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
+
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "sinfo")
 MISSING = [name for name in PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
 # A requeued job may start again when its credential has expired: 2 minutes by default, 5 seconds at least.
@@ -79,8 +81,8 @@ def until(what: str, holds: Callable[[], bool], seconds: float) -> None:
 
 
 @contextmanager
-def loopback(cpus: int) -> Iterator[Path]:
-    """SLURM_CONF names its settings while it runs; gives the folder of its logs."""
+def loopback(cpus: int) -> Iterator[None]:
+    """SLURM_CONF names its settings while it runs."""
     with TemporaryDirectory(prefix="slurm-") as name, ExitStack() as stack:
         folder, host = Path(name), socket.gethostname().split(".")[0]
         folder.chmod(0o755)  # munge wants its socket to be within everyone's reach
@@ -93,15 +95,9 @@ def loopback(cpus: int) -> Iterator[Path]:
         user = said("id", "-un").strip()
         config = folder / "slurm.conf"
         config.write_text(CONFIG.format(host=host, ports=free_ports(2), user=user, folder=folder, cpus=cpus))
-        before = os.environ.get("SLURM_CONF")
-        os.environ["SLURM_CONF"] = str(config)
-        try:
-            start(stack, "slurmctld", "-D", "-f", str(config))
-            start(stack, "slurmd", "-D", "-f", str(config))
-            until("a node is idle", lambda: said("sinfo", "--noheader", "--format=%T").strip() == "idle", 30)
-            yield folder
-            said("scancel", "--user", user)
-        finally:
-            os.environ.pop("SLURM_CONF")
-            if before is not None:
-                os.environ["SLURM_CONF"] = before
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("SLURM_CONF", str(config))
+        for daemon in ("slurmctld", "slurmd"):
+            start(stack, daemon, "-D", "-f", str(config))
+        until("a node is idle", lambda: said("sinfo", "--noheader", "--format=%T").strip() == "idle", 30)
+        stack.callback(said, "scancel", "--user", user)
+        yield

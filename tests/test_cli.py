@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import command
 
@@ -99,6 +100,23 @@ def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pyte
     (line,) = (line for line in out.splitlines() if line.startswith("r50-c2d "))
     assert line.endswith("0, 1 (stale)")
     assert "\n1 record is stale: r50-c2d seed 1; " in out
+
+
+def test_records_of_other_videos_are_stale(swept: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """One training video is gone: records of clips are told and shown by no table, those of stills stay."""
+    shutil.copytree(swept / "records", tmp_path / "records")
+    shutil.copytree(data / "smoke", tmp_path / "data" / "smoke")
+    next((tmp_path / "data" / "smoke" / "train").rglob("*.mp4")).unlink()
+    where = (*SMOKE, "--data", str(tmp_path / "data"), "--results", str(tmp_path))
+    assert main(["list", "2a", *where]) == 0
+    told = capfd.readouterr().out
+    assert "2 done, 0 running, 0 queued, 0 stopped, 0 failed, 10 stale" in told
+    assert "\n10 records are stale: r50-c2d seed 0, " in told
+    assert main(["report", "2a", *where]) == 0
+    assert "records are stale (made with other settings or videos) and left out: " in capfd.readouterr().out
+    table = pd.read_csv(tmp_path / "tables" / "smoke" / "table2a.csv", na_values="--")
+    assert table["paper_top1"].notna().all()
+    assert table["top1"].isna().all()
 
 
 def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from conftest import MADE, ROOT
+from conftest import MADE, ROOT, evaluation
 
 from ablations import TABLES, catalogue
 from ablations.__main__ import main
@@ -19,7 +19,6 @@ from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
-from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.nets.released.names import Source, theirs
 from nlrepro.profile import Profile
 from nlrepro.record import Cost, Metrics, Record
@@ -158,31 +157,6 @@ def test_weights_that_are_not_the_keys_are_refused(real: Profile, swept: Path, s
     (weights.parent / "net.pt.json").write_text("{}")
     assert "net.pt.json is damaged" in refusal(C2D, weights)
     assert not place.results.exists()
-
-
-def evaluation(
-    spec: RunSpec, profile: Profile, name: str, ranks: str, date: str = "2024-01-02", source: str = "caffe2"
-) -> Evaluation:
-    weights = Weights(source=source, variant=name, key=spec.key, file=f"{spec.key}.pkl", sha256="0" * 64, state=date)
-    top1 = 100 * ranks.count("0") / len(ranks)
-    metrics = Metrics(
-        top1=top1, top5=90.0, loss=1.0, videos=len(ranks), views=30, ranks=ranks, clip_top1=top1 - 10, listed=len(ranks) + 1
-    )
-    return Evaluation(
-        key=spec.key,
-        profile=profile.name,
-        tables=(),
-        spec=spec,
-        fingerprint=evaluations.fingerprint(spec, profile, weights),
-        weights=weights,
-        frames=32,
-        stride=2,
-        mean=114.75,
-        std=57.375,
-        metrics=metrics,
-        cost=Cost(params=1, macs=1),
-        made=replace(MADE, date=date),
-    )
 
 
 def test_released_weights_have_columns_of_their_own(smoke: Profile) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Page, browse
-from conftest import record
+from conftest import evaluation, record
 
 from ablations import TABLES, findings, pages
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
-from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.reports.page import PageProfile, render
 from nlrepro.reports.provenance import provenance
 from nlrepro.runs.place import Place
@@ -78,23 +77,8 @@ def test_a_profile_without_records_says_so_and_shows_the_papers_numbers_and_cost
 
 
 def test_released_weights_have_columns_of_their_own(tmp_path: Path) -> None:
-    spec, profile, made = RunSpec(), profiles.load("paper"), record("x", 0, "01")
-    weights = Weights(source="caffe2", variant="32x2", key=spec.key, file="<b>.pkl", sha256="0" * 64, state="1" * 64)
-    found = Evaluation(
-        key=spec.key,
-        profile="paper",
-        tables=("2a",),
-        spec=spec,
-        fingerprint=evaluations.fingerprint(spec, profile, weights),
-        weights=weights,
-        frames=32,
-        stride=2,
-        mean=0.0,
-        std=1.0,
-        metrics=replace(made.metrics, videos=4, ranks="0001", top5=99.0),
-        cost=made.cost,
-        made=made.made,
-    )
+    found = evaluation(RunSpec(), profiles.load("paper"), "32x2", "0001")
+    found = replace(found, weights=replace(found.weights, file="<b>.pkl"))
     evaluations.write(found, tmp_path)
     html = render([paper_profile(tmp_path)], "paper")
     assert ">caffe2 32x2<" in html

@@ -56,7 +56,7 @@ def test_two_processes_leave_one_record_one_log_of_wandb_and_no_checkpoint(on_tw
     assert not list(on_two.rglob("*.ckpt"))
 
 
-def test_two_processes_take_together_the_steps_of_one(on_two: Path, swept: Path, smoke: Profile) -> None:
+def test_two_processes_take_together_the_steps_of_one(on_two: Path, swept: Path) -> None:
     """Each normalises by its own half of a batch, so the losses are not the same; their number is."""
     alone = records.read(records.record_path(swept, "smoke", STILL.key, 0))
     assert [point.step for point in the_record(on_two).curve] == [point.step for point in alone.curve]

@@ -27,10 +27,10 @@ PATIENCE = 120  # seconds that a sweep of four runs may take
 
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smoke profile with 90 steps a run and a checkpoint after each third."""
+    """The smoke profile with 120 steps a run and a checkpoint at each third step."""
     text = Path(profiles.__file__).with_name("profiles").joinpath("smoke.toml").read_text()
     path = tmp_path_factory.mktemp("profile") / "longer.toml"
-    path.write_text(text.replace("\nsteps = 4\n", "\nsteps = 90\n").replace("validate_every = 2", "validate_every = 3"))
+    path.write_text(text.replace("\nsteps = 4\n", "\nsteps = 120\n").replace("validate_every = 2", "validate_every = 3"))
     return path
 
 
@@ -103,10 +103,10 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     assert "left the queue without a record" in states(profile, there)
     sweep(jobs, profile, there, 1, cluster)
 
+    until("a run is running", lambda: ", 0 running" not in states(profile, there), PATIENCE)
     for spec, words in ((net, ("scontrol", "requeue")), (other, ("scancel", "--signal=USR2"))):  # USR2: its time is nearly up
         until("a checkpoint", there.checkpoint(profile, spec, 0).is_file, PATIENCE)
         said(*words, job_of(there, profile, spec))
-    assert "1 done" in states(profile, there)
     wait_for_records(4, there)
     assert [tries(there, spec.key) for spec in (net, other)] == [2, 2], logs(there)
     assert states(profile, there) == "4 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
