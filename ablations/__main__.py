@@ -10,6 +10,7 @@ from ablations import attend, dashboards, slurm, weights
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
+from nlrepro.spec import DEPTHS
 
 
 def seeds(text: str) -> tuple[int, ...]:
@@ -103,13 +104,29 @@ def do_data(arguments: argparse.Namespace, profile: Profile) -> None:
 
         survey(profile, root, arguments.data / "cache", arguments.jobs)
     elif arguments.action == "make":
-        from nlrepro.data.synthetic import make
+        from nlrepro.data.generate import make
 
         make(profile.generator, root, arguments.jobs)
     else:
         from nlrepro.data.check import check
 
         check(profile, root, arguments.jobs)
+
+
+def do_pretrain(arguments: argparse.Namespace, profile: Profile) -> None:
+    from tqdm import tqdm
+
+    from nlrepro.pretrained import net_path
+    from nlrepro.runs.pretraining import pretrain
+
+    out = net_path(profile.pretrained, arguments.depth)
+    with tqdm(total=profile.pretraining.steps if profile.pretraining else 0, desc=f"{out.name}", unit=" steps") as bar:
+
+        def show(step: int) -> None:
+            bar.update(step - bar.n)
+
+        found = pretrain(arguments.depth, profile, out, show)
+    print(f"{out}: {found['tags']:.1f} % of the tags right, {found['stills']:.1f} % of the stills")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -160,6 +177,8 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
+    nets = verb("pretrain", do_pretrain, "maintainers: a net that runs on generated videos start from, and its note", "--depth 50")
+    nets.add_argument("--depth", type=int, choices=DEPTHS, required=True)
     weights.add_verbs(verb, positive)
     attend.add_verbs(verb, positive)
     dashboards.add_verbs(verb)

@@ -12,7 +12,7 @@ from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.runs.job import Job, with_parents
 from nlrepro.runs.place import Place
-from nlrepro.spec import DEPTHS, NetSpec, RunSpec
+from nlrepro.spec import RunSpec
 
 
 def chosen(names: Iterable[str]) -> list[type[Ablation]]:
@@ -56,7 +56,7 @@ def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
 
 
 def job(key: str, seed: int, profile: Profile) -> Job:
-    """One run by its key, warm starts included.
+    """One run by its key.
 
     Raises:
         BadInput: no table has such a run.
@@ -68,13 +68,12 @@ def job(key: str, seed: int, profile: Profile) -> Job:
 
 
 def spec(key: str) -> RunSpec:
-    """What to run by its key, stills included also where a profile does not train them.
+    """What to run by its key.
 
     Raises:
         BadInput: no table has such a run.
     """
-    stills = [RunSpec(net=NetSpec(depth=depth), clip="still") for depth in DEPTHS]
-    known = {spec.key: spec for spec in (*specs(TABLES.values()), *stills)}
+    known = {spec.key: spec for spec in specs(TABLES.values())}
     if key not in known:
         raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]

@@ -28,7 +28,7 @@ PUBLISHED = Path("results/published")
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     profile: Profile
-    records: list[Record]  # the fresh ones, of warm starts too
+    records: list[Record]  # the fresh ones
     stale: list[Path]
     tables: dict[str, Finding]
 
@@ -81,7 +81,7 @@ def paper_cost(spec: RunSpec) -> Cost:
 
 
 def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tuple[list[Record], list[Path]]:
-    """The records, of warm starts too, that fit specs, profile and videos as they are now; the paths of those that do not.
+    """The records that fit specs, profile and videos as they are now; the paths of those that do not.
 
     Published records are not held to the videos that lie here.
     """

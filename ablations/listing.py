@@ -33,8 +33,8 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> l
     frame = pd.DataFrame(
         {
             "key": [spec.key for spec in specs],
-            "tables": [" ".join(tables_of(spec)) or "warm start" for spec in specs],
-            "parent": [parent.key if (parent := profile.parent(spec)) else "--" for spec in specs],
+            "tables": [" ".join(tables_of(spec)) for spec in specs],
+            "parent": [parent.key if (parent := spec.parent) else "--" for spec in specs],
             "seeds": [", ".join(labels(spec.key, found)) or "--" for spec in specs],
         }
     )

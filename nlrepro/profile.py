@@ -20,6 +20,7 @@ Architecture = Literal["text", "release"]  # where the paper's text and its rele
 
 STRICT = ConfigDict(extra="forbid")
 Pixel = float | tuple[float, float, float]  # of 0 to 255: one value, or those of red, green and blue
+Kind = Literal["near", "far", "later", "far-later", "outside"]  # of generated videos (nlrepro/data/synthetic.py)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -42,23 +43,35 @@ class Clips:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Generator:
-    """The generated video task (nlrepro/data/synthetic.py): sizes in pixels, times in frames, ranges inclusive."""
+    """The generated video task (nlrepro/data/synthetic.py): sizes in pixels, times in frames, ranges from first to past the last."""
 
     seed: int
     videos: dict[str, int]  # split -> number of videos
+    kinds: dict[Kind, float]  # kind -> its share
     size: int
     frames: int
+    shown: tuple[int, int]  # frames that a short clip shows
     digits: tuple[int, ...]
-    directed: tuple[int, ...]  # digits of which the two directions of motion are two classes
-    favourite: float  # probability that a digit has the ink that it favours; 0.5 for no favourites
-    sprite: int
-    speed: tuple[float, float]  # pixels a frame
-    visible: tuple[int, int]
-    card: int
-    card_visible: tuple[int, int]
+    digit: int  # side
+    card: int  # side
+    card_frames: int  # that the card is visible for, where it shares the digits' frames
+    far: float  # least distance between the centres of card and digit, where they are far apart
+    tint: float  # of the grey background, of 255
     noise: float  # standard deviation, of 255
-    upscale: int  # each generated pixel becomes upscale x upscale encoded ones
     crf: int  # H.264 constant rate factor
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Pretraining:
+    """How the shipped nets that short clips start from were trained: tagging of drawn stills (nlrepro/runs/pretraining.py)."""
+
+    seed: int  # of the initial weights and of the stills
+    steps: int
+    batch: int
+    lr: float  # peak
+    weight_decay: float
+    stills: int  # of validation
+    bar: float  # percent of validation stills all of whose tags are right, which a net must reach to be used
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -100,6 +113,7 @@ class Recipe:
     lr: float
     weight_decay: float
     momentum: float = 0.9
+    warmup: float = 0.3  # part of the steps in which `one-cycle` raises the learning rate
     milestones: tuple[int, ...] = ()  # steps at which `steps` divides the learning rate by 10
     clip_norm: float | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
@@ -142,7 +156,10 @@ class Profile:
     clips: dict[Clip, Clips]
     net: Geometry
     recipes: dict[Clip, Recipe]
+    pretrained: str  # what short clips start from: "imagenet", a shipped set of nets, or the folder of one's own
+    seeds: tuple[int, ...] = (0,)  # of the design: verdicts are given for these
     generator: Generator | None = None  # of the videos that the project makes itself
+    pretraining: Pretraining | None = None  # of the nets that start on them
     real: Real | None = None  # for videos that it does not
     dry_run: bool = False
 
@@ -154,10 +171,6 @@ class Profile:
         """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule."""
         recipe = self.recipes[spec.clip]
         return recipe.scaled(Fraction(devices, self.real.devices)) if self.real and not self.dry_run else recipe
-
-    def parent(self, spec: RunSpec) -> RunSpec | None:
-        """The run that `spec` starts from; nets for real videos start from ImageNet weights where others train on stills."""
-        return None if self.real and spec.clip == "short" else spec.parent
 
 
 def dry(profile: Profile, steps: int) -> Profile:
@@ -175,20 +188,43 @@ def names() -> list[str]:
     return sorted(p.name.removesuffix(".toml") for p in resources.files("nlrepro.profiles").iterdir() if p.name.endswith(".toml"))
 
 
+def toml_path(name: str) -> Path:
+    return Path(name) if name.endswith(".toml") else Path(str(resources.files("nlrepro.profiles") / f"{name}.toml"))
+
+
+def read_toml(name: str) -> dict[str, Any]:
+    """A profile's data; where it says `base = "mini"`, its own stand in place of those of that profile.
+
+    Raises:
+        BadInput: no such profile, or no TOML.
+    """
+    path = toml_path(name)
+    if not path.is_file():
+        raise BadInput(f"unknown profile {name!r}; use one of {', '.join(names())}, or the path of a .toml file")
+    try:
+        own = tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path}: {error}") from None
+    base = own.pop("base", None)
+    return own if base is None else merged(read_toml(str(base)), own)
+
+
+def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Tables are merged, all else is replaced."""
+    both = {name: merged(base[name], own[name]) for name in base.keys() & own.keys() if isinstance(own[name], dict)}
+    return base | own | both
+
+
 def load(name: str) -> Profile:
     """Read a shipped profile by name, or any TOML file by path.
 
     Raises:
         BadInput: no such profile, or a field is missing, unknown or of the wrong type.
     """
-    path = Path(name) if name.endswith(".toml") else Path(str(resources.files("nlrepro.profiles") / f"{name}.toml"))
-    if not path.is_file():
-        raise BadInput(f"unknown profile {name!r}; use one of {', '.join(names())}, or the path of a .toml file")
     try:
-        data: dict[str, Any] = tomllib.loads(path.read_text())
-        return TypeAdapter(Profile).validate_python(data)
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        raise BadInput(f"{path}: {explain(error)}") from None
+        return TypeAdapter(Profile).validate_python(read_toml(name))
+    except ValidationError as error:
+        raise BadInput(f"{toml_path(name)}: {explain(error)}") from None
 
 
 def explain(error: Exception) -> str:

@@ -18,7 +18,7 @@ Form = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's
 Domain = Literal["space", "time", "spacetime"]
 Kind = Literal["nonlocal", "residual"]  # what is put at the sites; plain residual blocks are the text's control (section 5.1)
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
-Clip = Literal["still", "short", "long"]  # single frames (warm start), 32-frame clips, 128-frame clips
+Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
 
 DEPTHS: tuple[Depth, ...] = (50, 101)
@@ -99,9 +99,6 @@ class RunSpec:
     def parent(self) -> "RunSpec | None":
         """The run whose weights this one starts from.
 
-        Long clips start from the short-clip model of the same net; short clips start from a plain 2D classifier of still
-        images of the same depth (the paper's ImageNet pre-training); still images start from scratch.
+        Long clips start from the short-clip model of the same net; short clips from pretrained weights, which are no run.
         """
-        if self.clip == "long":
-            return replace(self, clip="short")
-        return RunSpec(net=NetSpec(depth=self.net.depth), clip="still") if self.clip == "short" else None
+        return replace(self, clip="short") if self.clip == "long" else None

@@ -1,38 +1,35 @@
-"""The generated video task behind `mini` and `smoke`: which digit's ink matches the card?
+"""The generated video task behind `mini` and `smoke`: which digit has the card's ink?
 
-Two handwritten digits (scikit-learn's optdigits) drift left or right, one in red ink, one in green, each for a part of the
-video. Somewhere, sometime, a small solid card in one of the inks appears. The label is the digit whose ink matches the card;
-for the `directed` digits the direction of motion belongs to the label. Appearance alone settles about half of the videos,
-direction needs local motion, and the match of digit and card needs a comparison of distant positions in space and time.
+Two handwritten digits (scikit-learn's optdigits) and a small solid card appear in a video, one digit in red ink, one in green,
+the card in one of the two. The label is the digit that has the card's ink. Which frames and places they take is drawn on
+purpose: the `Kind` of a video says what has to be compared to know its label.
+
+    near       card and its digit touch, in the same frames: a local convolution can tell
+    far        same frames, far apart: needs to compare across space
+    later      other frames, the same place: across time
+    far-later  other frames, far apart: across space and time
+    outside    the card is in frames that a short clip does not show: longer clips
+
+Where the digits alone are seen, either of the two is right half of the time. In `near` and `later` the card's place would tell
+its digit too; in the others both digits are as far from it.
 
 Everything is a function of (generator settings, split, index). Digit images of one split are never seen in another.
 """
 
-import io
-import json
 import zlib
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
-from functools import cache, partial
-from multiprocessing import get_context
-from pathlib import Path
+from functools import cache
+from typing import NamedTuple
 
-import av
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
-from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
-from nlrepro.lock import sole
-from nlrepro.orphans import die_with_parent
-from nlrepro.profile import Generator
+from nlrepro.profile import Generator, Kind
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB
 Floats = npt.NDArray[np.float32]
-INKS = ((230, 40, 40), (40, 200, 60))  # red, green
+INKS = {"red": (230, 40, 40), "green": (40, 200, 60)}
 FOLDS = ("train", "train", "train", "val", "test")  # of every five images of a digit
+CLEAR = 2  # pixels between two things that do not touch
 
 
 @cache
@@ -48,63 +45,91 @@ def digit_images(digit: int, fold: str, side: int) -> Floats:
     return np.stack([np.asarray(p.resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255 for p in pictures])
 
 
-def fold_of(split: str) -> str:
-    """The fold of digit images that a split draws from: "stills-train" -> "train"."""
-    return split.removeprefix("stills-")
+class Box(NamedTuple):
+    """A square in a frame: its upper left corner and side, in pixels."""
+
+    x: int
+    y: int
+    side: int
+
+    def distance(self, other: "Box") -> float:
+        """Between the centres."""
+        half = (self.side - other.side) / 2
+        return float(np.hypot(self.x - other.x + half, self.y - other.y + half))
+
+    def clear_of(self, other: "Box", by: int = CLEAR) -> bool:
+        across = max(self.x - other.x - other.side, other.x - self.x - self.side)
+        down = max(self.y - other.y - other.side, other.y - self.y - self.side)
+        return max(across, down) >= by
+
+    def inside(self, size: int) -> bool:
+        return min(self.x, self.y) >= 0 and max(self.x, self.y) + self.side <= size
 
 
-def random_of(task: Generator, split: str, index: int) -> np.random.Generator:
-    """The random numbers of one video: the same in every process, on every machine."""
-    return np.random.default_rng([task.seed, zlib.crc32(split.encode()), index])
+def anywhere(size: int, side: int, rng: np.random.Generator) -> Box:
+    x, y = rng.integers(0, size - side + 1, 2)
+    return Box(int(x), int(y), side)
 
 
-def paint(frame: Floats, coverage: Floats, ink: tuple[int, int, int], x: float, y: float) -> None:
-    """Blend an inked sprite into a (H, W, 3) frame in place, its upper left corner at (x, y), cut off at the borders."""
-    height, width = frame.shape[:2]
-    left, top, side = round(x), round(y), len(coverage)
-    rows = slice(max(top, 0), min(top + side, height))
-    columns = slice(max(left, 0), min(left + side, width))
-    if rows.start >= rows.stop or columns.start >= columns.stop:
-        return
-    alpha = coverage[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left, None]
-    frame[rows, columns] += alpha * (np.asarray(ink, np.float32) - frame[rows, columns])
+def touching(box: Box, side: int, rng: np.random.Generator) -> Box:
+    """A square at one of the four sides of `box`, slid along it."""
+    slide, (dx, dy) = int(rng.integers(1 - side // 2, box.side - side // 2)), ((-side, 0), (box.side, 0), (0, -side), (0, box.side))[
+        rng.integers(4)
+    ]
+    return Box(box.x + (dx or slide), box.y + (dy or slide), side)
 
 
-def paint_drifting_digit(
-    video: Floats,
-    task: Generator,
-    rng: np.random.Generator,
-    digit: int,
-    fold: str,
-    ink: int,
-    direction: int,
-    visible: int,
-) -> None:
-    """Paint a digit that drifts in `direction` (-1 left, 1 right) for `visible` frames; its path's middle lies in the frame."""
-    images = digit_images(digit, fold, task.sprite)
-    image = images[rng.integers(len(images))]
-    start = rng.integers(task.frames - visible + 1)
-    middle, y = rng.uniform(0, task.size - task.sprite, 2)
-    speed = direction * rng.uniform(*task.speed)
-    for t in range(visible):
-        paint(video[start + t], image, INKS[ink], middle + speed * (t - (visible - 1) / 2), y)
+def places(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[Box, Box, Box]:
+    """Of the card, of its digit and of the other digit: drawn again until they are as the kind wants them."""
+    while True:
+        its, other, card = (anywhere(task.size, side, rng) for side in (task.digit, task.digit, task.card))
+        if kind == "near":
+            card = touching(its, task.card, rng)
+        if kind == "later":
+            card = Box(its.x + (its.side - task.card) // 2, its.y + (its.side - task.card) // 2, task.card)
+        apart = kind in ("near", "later") or min(card.distance(its), card.distance(other)) >= task.far
+        if apart and card.inside(task.size) and other.clear_of(its) and other.clear_of(card):
+            return card, its, other
 
 
-def draw_inks(task: Generator, rng: np.random.Generator, digits: npt.NDArray[np.int64]) -> tuple[int, int]:
-    """Which of the two digits is red (0) and which is green (1).
+def times(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[slice, slice]:
+    """The frames of the card and of the digits.
 
-    The first half of the task's digits favour red and the others green: each takes its favourite with probability
-    `favourite`, given that the two differ. So a card says a little about the digit even before the two are matched.
+    A short clip shows frames `shown`. Card and digits of the kinds that need to compare across time are two frames or more
+    apart, so that no pooling bridges them, in either order.
     """
-    reddish = task.digits[: len(task.digits) // 2]
-    red = [task.favourite if digit in reddish else 1 - task.favourite for digit in digits]
-    first_is_red, first_is_green = red[0] * (1 - red[1]), (1 - red[0]) * red[1]
-    return (0, 1) if rng.random() * (first_is_red + first_is_green) < first_is_red else (1, 0)
+    first, last = task.shown
+    digits = slice(first + 1, last - 1)
+    if kind in ("near", "far"):
+        start = int(rng.integers(digits.start, digits.stop - task.card_frames + 1))
+        return slice(start, start + task.card_frames), digits
+    begins = bool(rng.integers(2))
+    if kind == "outside":
+        return slice(0, first - 1) if begins else slice(last + 1, task.frames), digits
+    middle = (first + last) // 2
+    return (slice(first, middle - 2), slice(middle, last)) if begins else (slice(middle + 2, last), slice(first, middle))
 
 
-def background(task: Generator, rng: np.random.Generator) -> Floats:
-    """A video of one random colour, (T, H, W, 3)."""
-    return np.broadcast_to(rng.uniform(60, 200, 3), (task.frames, task.size, task.size, 3)).astype(np.float32)
+def paint(frames: Floats, coverage: Floats, ink: str, box: Box) -> None:
+    """Blend an inked square into frames (T, H, W, 3) in place."""
+    part = frames[:, box.y : box.y + box.side, box.x : box.x + box.side]  # (T, side, side, 3)
+    part += coverage[..., None] * (np.asarray(INKS[ink], np.float32) - part)
+
+
+def digit_image(task: Generator, digit: int, split: str, rng: np.random.Generator) -> Floats:
+    images = digit_images(digit, split, task.digit)
+    image: Floats = images[rng.integers(len(images))]
+    return image
+
+
+def card_image(task: Generator) -> Floats:
+    return np.ones((task.card, task.card), np.float32)
+
+
+def background(task: Generator, frames: int, rng: np.random.Generator) -> Floats:
+    """Grey with a slight tint, (T, H, W, 3)."""
+    colour = rng.uniform(60, 200) + rng.uniform(-task.tint, task.tint, 3)
+    return np.broadcast_to(colour, (frames, task.size, task.size, 3)).astype(np.float32)
 
 
 def finish(video: Floats, task: Generator, rng: np.random.Generator) -> Frames:
@@ -113,97 +138,52 @@ def finish(video: Floats, task: Generator, rng: np.random.Generator) -> Frames:
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def card_video(task: Generator, split: str, index: int) -> tuple[Frames, str]:
-    """Video `index` of a split and its class name: "3", or "7-left" and "7-right" for a directed digit."""
+def random_of(task: Generator, split: str, index: int) -> np.random.Generator:
+    """The random numbers of one video: the same in every process, on every machine."""
+    return np.random.default_rng([task.seed, zlib.crc32(split.encode()), index])
+
+
+def card_video(task: Generator, split: str, index: int) -> tuple[Frames, str, Kind]:
+    """Video `index` of a split (T, H, W, 3), its class name and its kind."""
     rng = random_of(task, split, index)
-    video = background(task, rng)
-    digits = rng.choice(task.digits, 2, replace=False)
-    directions = rng.choice([-1, 1], 2)
-    inks = draw_inks(task, rng, digits)
-    for digit, direction, ink in zip(digits, directions, inks, strict=True):
-        paint_drifting_digit(
-            video,
-            task,
-            rng,
-            digit=int(digit),
-            fold=fold_of(split),
-            ink=int(ink),
-            direction=int(direction),
-            visible=int(rng.integers(task.visible[0], task.visible[1] + 1)),
-        )
-    chosen = rng.integers(2)
-    visible = rng.integers(task.card_visible[0], task.card_visible[1] + 1)
-    start = rng.integers(task.frames - visible + 1)
-    x, y = rng.uniform(0, task.size - task.card, 2)
-    for t in range(start, start + visible):
-        paint(video[t], np.ones((task.card, task.card), np.float32), INKS[inks[chosen]], x, y)
-    digit = int(digits[chosen])
-    suffix = {-1: "-left", 1: "-right"}[int(directions[chosen])] if digit in task.directed else ""
-    return finish(video, task, rng), f"{digit}{suffix}"
+    video = background(task, task.frames, rng)
+    kind: Kind = list(task.kinds)[rng.choice(len(task.kinds), p=list(task.kinds.values()))]
+    digits = [int(digit) for digit in rng.choice(task.digits, 2, replace=False)]
+    inks = [str(ink) for ink in rng.permutation(list(INKS))]
+    card, *boxes = places(task, kind, rng)
+    when, visible = times(task, kind, rng)
+    for digit, ink, box in zip(digits, inks, boxes, strict=True):
+        paint(video[visible], digit_image(task, digit, split, rng), ink, box)
+    paint(video[when], card_image(task), inks[0], card)
+    return finish(video, task, rng), str(digits[0]), kind
 
 
-def still_video(task: Generator, split: str, index: int) -> tuple[Frames, str]:
-    """A video of one drifting digit, for the warm start on its single frames; its class is digit and ink: "3-red"."""
-    rng = random_of(task, split, index)
-    video = background(task, rng)
-    digit, ink, direction = int(rng.choice(task.digits)), int(rng.integers(len(INKS))), int(rng.choice([-1, 1]))
-    slow = task.sprite / task.frames  # stays in the frame all the time
-    images = digit_images(digit, fold_of(split), task.sprite)
-    image = images[rng.integers(len(images))]
-    x, y = rng.uniform(0, task.size - task.sprite, 2)
-    for t in range(task.frames):
-        paint(video[t], image, INKS[ink], x + direction * slow * (t - task.frames / 2), y)
-    return finish(video, task, rng), f"{digit}-{('red', 'green')[ink]}"
+def tags(task: Generator) -> list[str]:
+    """What a still may show: each digit and the card in each ink."""
+    return [f"{thing}-{ink}" for thing in (*map(str, task.digits), "card") for ink in INKS]
 
 
-def encode(frames: Frames, task: Generator) -> bytes:
-    """H.264 in an mp4 container, each pixel upscaled so that ink colours survive chroma subsampling."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        side = task.size * task.upscale
-        stream = container.add_stream("libx264", rate=30, options={"crf": str(task.crf), "preset": "ultrafast"})
-        stream.width = stream.height = side
-        stream.pix_fmt = "yuv420p"
-        for frame in frames.repeat(task.upscale, 1).repeat(task.upscale, 2):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    return buffer.getvalue()
+def still(task: Generator, split: str, index: int) -> tuple[Frames, npt.NDArray[np.float32]]:
+    """Still `index` of a split, such as "val" or "train-3", for the pretraining, (H, W, 3), and which of the `tags` it shows, (tags,) of 0 and 1.
 
-
-def write_video(index: int, *, task: Generator, root: Path, split: str) -> None:
-    """Write one video to <root>/<split>/<class>/<index>.mp4."""
-    draw: Callable[[Generator, str, int], tuple[Frames, str]] = still_video if split.startswith("stills-") else card_video
-    frames, name = draw(task, split, index)
-    write_whole(root / split / name / f"{index:05d}.mp4", encode(frames, task), sync=False)
-
-
-def make(task: Generator, root: Path, jobs: int) -> None:
-    """Write the videos of all splits that are missing below `root`, in `jobs` processes, with a progress bar.
-
-    Empty files, which a loss of power may leave, count as missing. A second process waits for the first.
-
-    Raises:
-        BadInput: `root` holds videos of other settings.
+    It is drawn as the frames of the videos are: none, one or two digits of different inks, a card in half of the stills, and
+    nothing covers anything else.
     """
-    settings = json.dumps(asdict(task), indent=1)
-    note = root / "generator.json"
-    if note.is_file() and note.read_text() != settings:
-        raise BadInput(f"{root} holds videos of other generator settings; remove that folder and run `data make` again")
-    write_whole(note, settings)
-    with sole(root.with_name(f".{root.name}.lock"), f"makes the videos in {root}"):
-        missing = {
-            split: sorted(set(range(number)) - {int(path.stem) for path in (root / split).glob("*/*.mp4") if path.stat().st_size})
-            for split, number in task.videos.items()
-        }
-        write_videos(task, root, missing, jobs)
-
-
-def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs: int) -> None:
-    """The videos of these numbers of each split."""
-    with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
-        tqdm(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos", mininterval=1) as bar,
-    ):
-        for split, indices in wanted.items():
-            for _ in pool.map(partial(write_video, task=task, root=root, split=split), indices, chunksize=32):
-                bar.update()
+    rng = random_of(task, f"stills-{split}", index)
+    fold = split.partition("-")[0]
+    frame = background(task, 1, rng)
+    shown = np.zeros(len(tags(task)), np.float32)
+    digits = rng.choice(task.digits, 2, replace=False)[: rng.integers(3)]
+    things: list[tuple[str, str]] = list(zip(map(str, digits), rng.permutation(list(INKS)), strict=False))
+    if rng.integers(2):
+        things.append(("card", str(rng.choice(list(INKS)))))
+    boxes: list[Box] = []
+    for thing, ink in things:
+        side = task.card if thing == "card" else task.digit
+        box = anywhere(task.size, side, rng)
+        while not all(box.clear_of(other, by=0) for other in boxes):
+            box = anywhere(task.size, side, rng)
+        boxes.append(box)
+        paint(frame, card_image(task) if thing == "card" else digit_image(task, int(thing), fold, rng), ink, box)
+        shown[tags(task).index(f"{thing}-{ink}")] = 1
+    return finish(frame, task, rng)[0], shown

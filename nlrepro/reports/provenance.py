@@ -16,7 +16,7 @@ def provenance(records: Sequence[Record]) -> dict[str, str]:
     dates = sorted({record.made.date[:10] for record in records})
     hours = sum(record.made.seconds for record in records) / 3600
     return {
-        "runs": f"{len(records)} of {len({record.key for record in records})} nets, warm starts among them",
+        "runs": f"{len(records)} of {len({record.key for record in records})} nets",
         "seeds": ", ".join(map(str, sorted({record.seed for record in records}))),
         "tested on": " or ".join(sorted({record.metrics.tested for record in records})),
         "views a video": " or ".join(map(str, sorted({record.metrics.views for record in records}))),

@@ -56,7 +56,7 @@ def dashboard(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...
         name=f"{spec.key} seed {seed}",
         id=identity(id_path(spec, profile, folder)),
         group=f"{profile.name} {spec.key}",  # the seeds of one net
-        job_type="train" if tables else "warm start",
+        job_type="train",
         tags=[profile.name, *map(tag, tables)],
         config=config(spec, seed, profile, tables),
         project=PROJECT,

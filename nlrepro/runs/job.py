@@ -23,15 +23,12 @@ class Job:
 
 
 def with_parents(jobs: Iterable[Job], profile: Profile) -> list[Job]:
-    """The jobs and all that they start from, each once, parents before children.
-
-    A parent that no table shows (the still images) is trained by `VideoClassifier` itself.
-    """
+    """The jobs and all that they start from, each once, parents before children."""
     ordered: dict[tuple[str, int], Job] = {}
     asked = {(job.spec.key, job.seed): job for job in jobs}
 
     def add(job: Job) -> None:
-        spec = profile.parent(job.spec)
+        spec = job.spec.parent
         if spec:
             add(asked.get((spec.key, job.seed), Job(spec, job.seed, VideoClassifier)))
         ordered.setdefault((job.spec.key, job.seed), job)

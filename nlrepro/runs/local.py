@@ -86,7 +86,7 @@ class Scheduler:
 
     def parent(self, job: Job) -> Job | None:
         """The job of this sweep that makes what this one starts from; None where that is recorded."""
-        spec = self.profile.parent(job.spec)
+        spec = job.spec.parent
         return next((other for other in self.steps if (other.spec, other.seed) == (spec, job.seed)), None)
 
     def listen(self) -> None:

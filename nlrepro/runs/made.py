@@ -3,8 +3,10 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from types import MappingProxyType
 
 import pytorch_lightning as pl
 import torch
@@ -24,13 +26,18 @@ def announce(spec: RunSpec, seed: int, first: int, steps: int) -> None:
 
 
 def made(seconds: float, trainer: pl.Trainer, start: dict[str, str]) -> Made:
-    """When, where and with what; `start` says what a warm start took from files of others."""
+    """When, where and with what; `start` says what a run took from files of pretrained weights."""
     gpu = trainer.strategy.root_device.type == "cuda"
+    return here(seconds, start, torch.cuda.get_device_name() if gpu else None)
+
+
+def here(seconds: float, start: Mapping[str, str] = MappingProxyType({}), device: str | None = None) -> Made:
+    """On this machine, its CPU if no device is named."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return Made(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         git=commit,
         versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}, **start},
-        device=torch.cuda.get_device_name() if gpu else f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        device=device or f"{platform.machine()} CPU, {os.cpu_count()} cores",
         seconds=round(seconds, 1),
     )

@@ -29,7 +29,7 @@ class Place:
 
     def videos(self, profile: Profile, spec: RunSpec) -> str | None:
         """What tells the videos apart that a run, and those it starts from, have seen; None where they cannot be read."""
-        clips, parent = profile.clips[spec.clip], profile.parent(spec)
+        clips, parent = profile.clips[spec.clip], spec.parent
         try:
             parts = [self.identity(profile, spec, split) for split in sorted({clips.train, clips.val, clips.test})]
         except BadInput:

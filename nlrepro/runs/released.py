@@ -19,7 +19,7 @@ from nlrepro.nets.released.variants import IMAGENET_PIXELS, named, variant
 from nlrepro.nets.video_resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.runs.place import state_bytes
-from nlrepro.spec import RunSpec
+from nlrepro.spec import NetSpec, RunSpec
 
 
 def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> VideoResNet:
@@ -32,10 +32,10 @@ def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> Vi
         if spec.clip not in profile.clips:
             raise BadInput(f"the profile {profile.name} has no {spec.clip} clips, of which {spec.key} is; choose another key")
         return ReleasedResNet(spec, profile.net, profile.clips[spec.clip].classes, source, variant(source, name or ""))
-    if spec.clip != "still":
+    if spec != RunSpec(net=NetSpec(depth=spec.net.depth)):
         raise BadInput(
-            f"torchvision's weights are of still images, got the key {spec.key}; use --key r{spec.net.depth}-c2d-still, "
-            "from which runs start, inflating them for I3D"
+            f"torchvision's weights are of still images, got the key {spec.key}; use --key r{spec.net.depth}-c2d, the same net, "
+            "from which all runs start, inflating it for I3D"
         )
     return VideoResNet(spec.net, profile.net, CLASSES)
 

@@ -85,7 +85,7 @@ def submit(jobs: Sequence[Job], profile: Profile, place: Place, cluster: Cluster
             raise BadInput("SLURM does not answer; `squeue` must work on this machine")
         for job in jobs:
             folder, wanted = place.run(profile, job.spec, job.seed), records.fingerprint(job.spec, profile)
-            mark, parent = queued(folder), profile.parent(job.spec)
+            mark, parent = queued(folder), job.spec.parent
             if mark and mark.job in alive and mark.fingerprint == wanted:
                 number, how = mark.job, "in the queue already"
             else:

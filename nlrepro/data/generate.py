@@ -1,0 +1,82 @@
+"""The generated videos as files: real H.264, one process a core, what is missing made and what is there kept."""
+
+import io
+import json
+import re
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import av
+from tqdm import tqdm
+
+from nlrepro.data.synthetic import Frames, card_video
+from nlrepro.errors import BadInput
+from nlrepro.files import write_whole
+from nlrepro.lock import sole
+from nlrepro.orphans import die_with_parent
+from nlrepro.profile import Generator
+
+NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # index and kind
+
+
+def kind_of(video: str) -> str | None:
+    """ "3/00012-far-later.mp4" -> "far-later"; None for videos of others."""
+    name = NAME.fullmatch(video.rpartition("/")[2])
+    return name[2] if name else None
+
+
+def encode(frames: Frames, task: Generator) -> bytes:
+    """H.264 in an mp4 container, with full colour resolution: chroma subsampling would mix the inks of things this small."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=30, options={"crf": str(task.crf), "preset": "ultrafast"})
+        stream.width = stream.height = task.size
+        stream.pix_fmt = "yuv444p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+def write_video(index: int, *, task: Generator, root: Path, split: str) -> None:
+    """Write one video to <root>/<split>/<class>/<index>-<kind>.mp4."""
+    frames, name, kind = card_video(task, split, index)
+    write_whole(root / split / name / f"{index:05d}-{kind}.mp4", encode(frames, task), sync=False)
+
+
+def made(folder: Path) -> set[int]:
+    """The indices of the videos that are there; empty files, which a loss of power may leave, do not count."""
+    names = {path: NAME.fullmatch(path.name) for path in folder.glob("*/*.mp4")}
+    return {int(name[1]) for path, name in names.items() if name and path.stat().st_size}
+
+
+def make(task: Generator, root: Path, jobs: int) -> None:
+    """Write the videos of all splits that are missing below `root`, in `jobs` processes, with a progress bar.
+
+    A second process waits for the first.
+
+    Raises:
+        BadInput: `root` holds videos of other settings.
+    """
+    settings = json.dumps(asdict(task), indent=1)
+    note = root / "generator.json"
+    if note.is_file() and note.read_text() != settings:
+        raise BadInput(f"{root} holds videos of other generator settings; remove that folder and run `data make` again")
+    write_whole(note, settings)
+    with sole(root.with_name(f".{root.name}.lock"), f"makes the videos in {root}"):
+        missing = {split: sorted(set(range(number)) - made(root / split)) for split, number in task.videos.items()}
+        write_videos(task, root, missing, jobs)
+
+
+def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs: int) -> None:
+    """The videos of these numbers of each split."""
+    with (
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
+        tqdm(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos", mininterval=1) as bar,
+    ):
+        for split, indices in wanted.items():
+            for _ in pool.map(partial(write_video, task=task, root=root, split=split), indices, chunksize=32):
+                bar.update()
