@@ -95,6 +95,8 @@ def other(thing: Any, name: str) -> Any:
     }
     value = getattr(thing, name)
     new = allowed[value] if isinstance(value, str) and value in allowed else changed(value)
+    if name == "warmup":
+        new = value / 2
     if name in (
         "stem_kernel",
         "stem_stride",
