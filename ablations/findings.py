@@ -21,6 +21,7 @@ from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_
 from nlrepro.runs.job import with_parents
 from nlrepro.runs.place import Place
 from nlrepro.spec import RunSpec
+from nlrepro.unknown import unknown
 
 PUBLISHED = Path("results/published")
 
@@ -30,6 +31,7 @@ class Findings:
     profile: Profile
     records: list[Record]  # the fresh ones, of warm starts too
     stale: list[Path]
+    unknown: list[str]  # what is said of records of unknown forms, published ones too
     tables: dict[str, Finding]
 
     @property
@@ -48,7 +50,8 @@ def gather(profile: Profile, place: Place) -> Findings:
     specs = [table_spec(axis) for axis in axes]
     verdicts = judge(CLAIMS, specs, mine)
     tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
-    return Findings(profile=profile, records=mine, stale=stale + stale_too, tables=tables)
+    untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in unknown(folder, profile.name)]
+    return Findings(profile=profile, records=mine, stale=stale + stale_too, unknown=untold, tables=tables)
 
 
 def finding(

@@ -16,6 +16,7 @@ from nlrepro.runs.place import Place
 from nlrepro.runs.slurm import queue as slurm_queue
 from nlrepro.runs.states import State, state
 from nlrepro.spec import RunSpec
+from nlrepro.unknown import unknown
 
 Found = dict[tuple[str, int], State]
 
@@ -23,7 +24,7 @@ Found = dict[tuple[str, int], State]
 def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> list[str]:
     """A line a run: key, tables, parent, its seeds, recorded or under way, evaluated weights if there are any.
 
-    Then the numbers of seeds, what is stale and what failed.
+    Then the numbers of seeds, what is stale, what failed and what is of unknown forms.
     """
     specs = [job.spec for job in with_parents(jobs(axes, [0]), profile)]
     queue = slurm_queue() if any(marks_of(place, profile, specs)) else {}
@@ -40,7 +41,8 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> l
     )
     if given := weights_of(specs, profile, place):
         frame["weights"] = [", ".join(given.get(spec.key, [])) or "--" for spec in specs]
-    return [*str(frame.to_markdown(index=False, tablefmt="plain")).splitlines(), "", *totals(found)]
+    lines = str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
+    return [*lines, "", *totals(found), *unknown(place.results, profile.name)]
 
 
 def seeds_of(place: Place, profile: Profile, spec: RunSpec) -> list[int]:

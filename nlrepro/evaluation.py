@@ -8,14 +8,15 @@ import json
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from nlrepro.files import write_whole
 from nlrepro.profile import Pixel, Profile
-from nlrepro.record import Cost, Made, Metrics, read_as
-from nlrepro.spec import RunSpec
+from nlrepro.record import Cost, Made, Metrics, read_as, read_known
+from nlrepro.spec import FORMS, RunSpec
 
 STRICT = ConfigDict(extra="forbid")
 OWN = "run"  # the source of nets that this project has trained
@@ -76,7 +77,7 @@ def read_note(path: Path) -> Weights:
 
 def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
     """Changes with what the result depends on: the weights, the spec and what the profile says of tests, but no recipe."""
-    parts = {
+    parts: dict[str, Any] = {
         "weights": (weights.source, weights.variant, weights.state),
         "spec": asdict(spec),
         "clips": asdict(profile.clips[spec.clip]),
@@ -85,6 +86,8 @@ def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
         "generator": asdict(profile.generator) if profile.generator else None,
         "side": profile.real.test_side if profile.real else None,
     }
+    if source := FORMS[spec.net.form]:
+        parts["form"] = source
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -106,9 +109,9 @@ def read(path: Path) -> Evaluation:
 
 
 def read_all(results: Path, profile: str) -> list[Evaluation]:
-    """All evaluations of a profile, the oldest first."""
+    """All evaluations of a profile, the oldest first; those of unknown forms (nlrepro/unknown.py) left out."""
     paths = sorted((results / "records" / profile).glob("*/weights-*.json"))
-    return sorted(map(read, paths), key=lambda evaluation: evaluation.made.date)
+    return sorted(read_known(paths, read), key=lambda evaluation: evaluation.made.date)
 
 
 def is_fresh(evaluation: Evaluation, spec: RunSpec, profile: Profile) -> bool:

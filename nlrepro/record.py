@@ -1,6 +1,8 @@
 """What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share."""
 
 import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -12,10 +14,23 @@ from pydantic.dataclasses import dataclass
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile, explain
-from nlrepro.spec import RunSpec
+from nlrepro.spec import FORMS, RunSpec, UnknownForm
 
 STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
+
+
+class OfUnknownForm(BadInput):
+    """A record of a pairwise form that is not defined, such as one of your own that you have removed."""
+
+    def __init__(self, what: str, path: Path, form: str) -> None:
+        super().__init__(f"the {what} {path} is of the unknown form {form!r}; {again(form)}, or remove the {what}")
+        self.form = form
+
+
+def again(form: str) -> str:
+    """What to do about a form that is not defined."""
+    return f"define it again with @form({form!r}) in the file where it was, such as nlrepro/nets/forms.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +127,8 @@ def fingerprint(spec: RunSpec, profile: Profile) -> str:
         "generator": asdict(profile.generator) if profile.generator else None,
         "parent": fingerprint(parent, profile) if parent else None,
     }
+    if source := FORMS[spec.net.form]:
+        parts["form"] = source
     if profile.real:
         parts["real"] = asdict(profile.real)
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
@@ -131,10 +148,15 @@ def read_as(kind: type[T], path: Path, what: str, advice: str) -> T:
     """
     Raises:
         BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
+        OfUnknownForm: it is of a form that is not defined.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
+        reasons = [detail.get("ctx", {}).get("error") for detail in error.errors()]
+        for reason in reasons:
+            if isinstance(reason, UnknownForm):
+                raise OfUnknownForm(what, path, reason.form) from None
         raise BadInput(f"the {what} {path} is damaged: {explain(error)}; {advice}") from None
 
 
@@ -144,8 +166,17 @@ def read(path: Path) -> Record:
 
 
 def read_all(results: Path, profile: str) -> list[Record]:
-    """All records of a profile below `results/records`, by key and seed."""
-    return [read(path) for path in sorted((results / "records" / profile).glob("*/seed*.json"))]
+    """All records of a profile below `results/records`, by key and seed; those of unknown forms (nlrepro/unknown.py) left out."""
+    return read_known(sorted((results / "records" / profile).glob("*/seed*.json")), read)
+
+
+def read_known(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
+    """All but those of unknown forms."""
+    known = []
+    for path in paths:
+        with suppress(OfUnknownForm):
+            known.append(read(path))
+    return known
 
 
 def is_fresh(record: Record, spec: RunSpec, profile: Profile, videos: str | None = None) -> bool:
