@@ -18,7 +18,6 @@ from nlrepro.reports.finding import Finding
 from nlrepro.reports.released import released_notes, with_released
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame
-from nlrepro.runs.job import with_parents
 from nlrepro.runs.place import Place
 from nlrepro.spec import RunSpec
 from nlrepro.unknown import unknown
@@ -89,7 +88,7 @@ def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tup
     Published records are not held to the videos that lie here.
     """
     results, published = place.results, place.results.resolve() == PUBLISHED.resolve()
-    specs = {job.spec.key: job.spec for job in with_parents(catalogue.jobs(axes, [0]), profile)}
+    specs = {job.spec.key: job.spec for job in catalogue.complete(axes, [0], profile)}
     good, stale = [], []
     for record in records.read_all(results, profile.name):
         spec = specs.get(record.key)

@@ -7,10 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from ablations import Ablation
-from ablations.catalogue import jobs, tables_of
+from ablations.catalogue import complete, tables_of
 from nlrepro import evaluation as evaluations
 from nlrepro.profile import Profile
-from nlrepro.runs.job import with_parents
 from nlrepro.runs.marks import QUEUED
 from nlrepro.runs.place import Place
 from nlrepro.runs.slurm import queue as slurm_queue
@@ -26,7 +25,7 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> l
 
     Then the numbers of seeds, what is stale, what failed and what is of unknown forms.
     """
-    specs = [job.spec for job in with_parents(jobs(axes, [0]), profile)]
+    specs = [job.spec for job in complete(axes, [0], profile)]
     queue = slurm_queue() if any(marks_of(place, profile, specs)) else {}
     found = {
         (spec.key, seed): state(spec, seed, profile, place, queue) for spec in specs for seed in seeds_of(place, profile, spec)

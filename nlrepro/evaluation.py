@@ -5,8 +5,7 @@ An evaluation is no run: it has no seed, nobody trained here, and no mean or cla
 """
 
 import json
-from dataclasses import asdict
-from hashlib import sha256
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from pydantic.dataclasses import dataclass
 
 from nlrepro.files import write_whole
 from nlrepro.profile import Pixel, Profile
-from nlrepro.record import Cost, Made, Metrics, read_as, read_known
-from nlrepro.spec import FORMS, RunSpec
+from nlrepro.record import Cost, Made, Metrics, digest, read_as, read_known, seen_in_test
+from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
 OWN = "run"  # the source of nets that this project has trained
@@ -46,7 +45,8 @@ class Evaluation:
     profile: str
     tables: tuple[str, ...]
     spec: RunSpec
-    fingerprint: str
+    fingerprint: str  # the digest of the settings
+    settings: dict[str, Any] = field(default_factory=dict)  # it was made with; {} in evaluations from before that was kept
     weights: Weights
     frames: int  # of a clip, every `stride`-th of the video
     stride: int
@@ -75,20 +75,17 @@ def read_note(path: Path) -> Weights:
     return read_as(Weights, path, "note", "run `weights import` again")
 
 
-def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
-    """Changes with what the result depends on: the weights, the spec and what the profile says of tests, but no recipe."""
-    parts: dict[str, Any] = {
-        "weights": (weights.source, weights.variant, weights.state),
-        "spec": asdict(spec),
-        "clips": asdict(profile.clips[spec.clip]),
-        "data": asdict(profile.data),
-        "net": asdict(profile.net),
-        "generator": asdict(profile.generator) if profile.generator else None,
+def settings(spec: RunSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
+    """What the result depends on besides the videos: the weights, the spec and what the profile says of tests, but no recipe."""
+    return seen_in_test(spec, profile) | {
+        "weights": [weights.source, weights.variant, weights.state],
         "side": profile.real.test_side if profile.real else None,
     }
-    if source := FORMS[spec.net.form]:
-        parts["form"] = source
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
+    """The digest of the settings."""
+    return digest(settings(spec, profile, weights))
 
 
 def evaluation_path(results: Path, evaluation: Evaluation) -> Path:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -107,7 +107,8 @@ class Record:
     seed: int
     tables: tuple[str, ...]
     spec: RunSpec
-    fingerprint: str
+    fingerprint: str  # the digest of the settings
+    settings: dict[str, Any] = field(default_factory=dict)  # it was made with; {} in records from before that was kept
     metrics: Metrics
     curve: tuple[Point, ...]
     cost: Cost
@@ -115,23 +116,45 @@ class Record:
     videos: str | None = None  # which ones it has seen (nlrepro/data/identity.py); None in records from before that was kept
 
 
-def fingerprint(spec: RunSpec, profile: Profile) -> str:
-    """Changes with anything that the result depends on: the spec, its part of the profile, and the same of its parents."""
+def settings(spec: RunSpec, profile: Profile) -> dict[str, Any]:
+    """All that the result depends on besides seed and videos: the spec, its part of the profile, and the same of its parent."""
     parent = profile.parent(spec)
-    parts: dict[str, Any] = {
-        "spec": asdict(spec),
-        "clips": asdict(profile.clips[spec.clip]),
-        "recipe": asdict(profile.recipes[spec.clip]),
-        "data": asdict(profile.data),
-        "net": asdict(profile.net),
-        "generator": asdict(profile.generator) if profile.generator else None,
-        "parent": fingerprint(parent, profile) if parent else None,
-    }
-    if source := FORMS[spec.net.form]:
-        parts["form"] = source
-    if profile.real:
-        parts["real"] = asdict(profile.real)
+    return seen_in_test(spec, profile) | as_read(
+        {
+            "recipe": asdict(profile.recipes[spec.clip]),
+            "real": asdict(profile.real) if profile.real else None,
+            "parent": settings(parent, profile) if parent else None,
+        }
+    )
+
+
+def seen_in_test(spec: RunSpec, profile: Profile) -> dict[str, Any]:
+    """The part of the settings that a test of given weights depends on: net, clips and videos, but no recipe."""
+    return as_read(
+        {
+            "spec": asdict(spec),
+            "form": FORMS[spec.net.form],  # the source of a form of one's own
+            "net": asdict(profile.net),
+            "clips": asdict(profile.clips[spec.clip]),
+            "data": asdict(profile.data),
+            "generator": asdict(profile.generator) if profile.generator else None,
+        }
+    )
+
+
+def as_read(parts: dict[str, Any]) -> dict[str, Any]:
+    """As a record's file gives it back: lists for tuples."""
+    read: dict[str, Any] = json.loads(json.dumps(parts))
+    return read
+
+
+def digest(parts: dict[str, Any]) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fingerprint(spec: RunSpec, profile: Profile) -> str:
+    """The digest of the settings: changes with anything in them."""
+    return digest(settings(spec, profile))
 
 
 def record_path(results: Path, profile: str, key: str, seed: int) -> Path:

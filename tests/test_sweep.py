@@ -31,7 +31,7 @@ def profile(smoke: Profile) -> Profile:
 def jobs(profile: Profile) -> list[Job]:
     """Three runs of short clips, the last not of the same form, one of long clips that starts from the first, and parents."""
     short, long = (catalogue.jobs([TABLES[table]], [0]) for table in ("2a", "2g"))
-    return with_parents([*short[:3], long[0]], profile)
+    return with_parents([*short[:3], long[0]], profile, catalogue.tables_of)
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,19 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
     assert again.exitcode == 0, (place.results / "log.txt").read_text()
     assert attempts.outcomes(place, profile) == expected
     assert not list(place.results.rglob("failed.txt"))
+
+
+def test_a_runs_record_is_the_same_whichever_table_was_swept(profile: Profile, data: Path, tmp_path: Path) -> None:
+    """As a row of 2f, and as what a row of 2g starts from."""
+    found = []
+    for table, only in (("2f", "r50-i3d-3x1x1"), ("2g", "r50-i3d-3x1x1-long")):
+        place = Place(data=data, results=tmp_path / table)
+        process = attempts.begin(catalogue.complete([TABLES[table]], [0], profile, only), profile, place)
+        process.join()
+        assert process.exitcode == 0, (place.results / "log.txt").read_text()
+        found.append(attempts.outcomes(place, profile)["r50-i3d-3x1x1", 0])
+    assert found[0] == found[1]
+    assert found[0][0].tables == catalogue.tables_of(found[0][0].spec) != ()
 
 
 def test_a_run_whose_parent_fails_is_not_tried(jobs: list[Job], profile: Profile, place: Place) -> None:
