@@ -69,8 +69,11 @@ def do_run(arguments: argparse.Namespace, profile: Profile) -> None:
 def do_sweep(arguments: argparse.Namespace, profile: Profile) -> None:
     from ablations import catalogue
     from nlrepro.runs.sweep import sweep
+    from nlrepro.unknown import unknown
 
-    jobs = catalogue.jobs(catalogue.chosen(arguments.tables), arguments.seeds, arguments.only)
+    jobs = catalogue.complete(catalogue.chosen(arguments.tables), arguments.seeds, profile, arguments.only)
+    for line in unknown(arguments.results, profile.name):
+        print(line, flush=True)
     sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, slurm.cluster(arguments, profile))
 
 

@@ -50,6 +50,11 @@ def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") 
     return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in found.items()]
 
 
+def complete(axes: Iterable[type[Ablation]], seeds: Iterable[int], profile: Profile, only: str = "*") -> list[Job]:
+    """`jobs` and all that they start from, parents before children."""
+    return with_parents(jobs(axes, seeds, only), profile, tables_of)
+
+
 def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
     """The runs of the tables' rows, each once."""
     return [job.spec for job in jobs(axes, [0])]
@@ -61,7 +66,7 @@ def job(key: str, seed: int, profile: Profile) -> Job:
     Raises:
         BadInput: no table has such a run.
     """
-    known = {job.spec.key: job for job in with_parents(jobs(TABLES.values(), [seed]), profile)}
+    known = {job.spec.key: job for job in complete(TABLES.values(), [seed], profile)}
     if key not in known:
         raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]

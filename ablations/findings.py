@@ -18,9 +18,9 @@ from nlrepro.reports.finding import Finding
 from nlrepro.reports.released import released_notes, with_released
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame
-from nlrepro.runs.job import with_parents
 from nlrepro.runs.place import Place
 from nlrepro.spec import RunSpec
+from nlrepro.unknown import unknown
 
 PUBLISHED = Path("results/published")
 
@@ -30,6 +30,7 @@ class Findings:
     profile: Profile
     records: list[Record]  # the fresh ones
     stale: list[Path]
+    unknown: list[str]  # what is said of records of unknown forms, published ones too
     tables: dict[str, Finding]
 
     @property
@@ -48,7 +49,8 @@ def gather(profile: Profile, place: Place) -> Findings:
     specs = [table_spec(axis) for axis in axes]
     verdicts = judge(CLAIMS, specs, mine)
     tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
-    return Findings(profile=profile, records=mine, stale=stale + stale_too, tables=tables)
+    untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in unknown(folder, profile.name)]
+    return Findings(profile=profile, records=mine, stale=stale + stale_too, unknown=untold, tables=tables)
 
 
 def finding(
@@ -86,7 +88,7 @@ def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tup
     Published records are not held to the videos that lie here.
     """
     results, published = place.results, place.results.resolve() == PUBLISHED.resolve()
-    specs = {job.spec.key: job.spec for job in with_parents(catalogue.jobs(axes, [0]), profile)}
+    specs = {job.spec.key: job.spec for job in catalogue.complete(axes, [0], profile)}
     good, stale = [], []
     for record in records.read_all(results, profile.name):
         spec = specs.get(record.key)

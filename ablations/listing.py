@@ -7,15 +7,15 @@ from pathlib import Path
 import pandas as pd
 
 from ablations import Ablation
-from ablations.catalogue import jobs, tables_of
+from ablations.catalogue import complete, tables_of
 from nlrepro import evaluation as evaluations
 from nlrepro.profile import Profile
-from nlrepro.runs.job import with_parents
 from nlrepro.runs.marks import QUEUED
 from nlrepro.runs.place import Place
 from nlrepro.runs.slurm import queue as slurm_queue
 from nlrepro.runs.states import State, state
 from nlrepro.spec import RunSpec
+from nlrepro.unknown import unknown
 
 Found = dict[tuple[str, int], State]
 
@@ -23,9 +23,9 @@ Found = dict[tuple[str, int], State]
 def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> list[str]:
     """A line a run: key, tables, parent, its seeds, recorded or under way, evaluated weights if there are any.
 
-    Then the numbers of seeds, what is stale and what failed.
+    Then the numbers of seeds, what is stale, what failed and what is of unknown forms.
     """
-    specs = [job.spec for job in with_parents(jobs(axes, [0]), profile)]
+    specs = [job.spec for job in complete(axes, [0], profile)]
     queue = slurm_queue() if any(marks_of(place, profile, specs)) else {}
     found = {
         (spec.key, seed): state(spec, seed, profile, place, queue) for spec in specs for seed in seeds_of(place, profile, spec)
@@ -40,7 +40,8 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> l
     )
     if given := weights_of(specs, profile, place):
         frame["weights"] = [", ".join(given.get(spec.key, [])) or "--" for spec in specs]
-    return [*str(frame.to_markdown(index=False, tablefmt="plain")).splitlines(), "", *totals(found)]
+    lines = str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
+    return [*lines, "", *totals(found), *unknown(place.results, profile.name)]
 
 
 def seeds_of(place: Place, profile: Profile, spec: RunSpec) -> list[int]:

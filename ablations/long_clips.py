@@ -4,13 +4,12 @@ The paper's claim (section 5.1): "all models have better results on longer input
 over the I3D counterparts, showing that our models work well on longer sequences".
 
 Axis: the models of Table 2f on 128 frames; each starts from its own 32-frame model.
-Fixed: as in 2f. Batch normalisation stays as the short-clip model left it, for few long clips fit into a batch.
+Fixed: as in 2f. Batch normalisation stays as the short-clip model left it, for few long clips fit into a batch: `frozen_norm` of
+the recipe.
 """
 
 from dataclasses import replace
-from typing import ClassVar, Self
-
-from torch.nn.modules.batchnorm import _BatchNorm
+from typing import ClassVar
 
 from ablations.axis import Ablation, Row
 from ablations.on_i3d import OnI3D
@@ -25,11 +24,3 @@ class LongClips(Ablation):
     @classmethod
     def spec(cls, row: Row) -> RunSpec:
         return replace(OnI3D.spec(row), clip="long")
-
-    def train(self, mode: bool = True) -> Self:
-        """Training mode leaves batch normalisation out: running statistics and affine parameters are not touched."""
-        super().train(mode)
-        for module in self.net.modules():
-            if isinstance(module, _BatchNorm):
-                module.eval().requires_grad_(False)
-        return self

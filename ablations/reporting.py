@@ -19,6 +19,7 @@ from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import write_table
 from nlrepro.runs.place import Place
+from nlrepro.unknown import unknown
 
 
 def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> None:
@@ -30,6 +31,8 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> No
     if found.stale:
         what = f"{counted(len(found.stale), 'record')} stale (made with other settings or videos) and left out"
         print(f"{what}: {', '.join(map(str, found.stale))}")
+    for line in found.unknown:
+        print(line)
     page = page_profile(found)
     write_files([axis.table for axis in axes], found, page, results)
     others = [page_profile(gather(profiles.load(name), place)) for name in PROFILES if name != profile.name]
@@ -61,6 +64,8 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seed
     missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
+    for line in unknown(place.results, profile.name):
+        print(line)
     public = Place(results=findings.PUBLISHED)
     for key, seed in good:
         source, target = (records.record_path(at.results, profile.name, key, seed) for at in (place, public))

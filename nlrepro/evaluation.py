@@ -5,16 +5,16 @@ An evaluation is no run: it has no seed, nobody trained here, and no mean or cla
 """
 
 import json
-from dataclasses import asdict
-from hashlib import sha256
+from dataclasses import asdict, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from nlrepro.files import write_whole
 from nlrepro.profile import Pixel, Profile
-from nlrepro.record import Cost, Made, Metrics, read_as
+from nlrepro.record import Cost, Made, Metrics, digest, read_as, read_known, seen_in_test
 from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
@@ -45,7 +45,8 @@ class Evaluation:
     profile: str
     tables: tuple[str, ...]
     spec: RunSpec
-    fingerprint: str
+    fingerprint: str  # the digest of the settings
+    settings: dict[str, Any] = field(default_factory=dict)  # it was made with; {} in evaluations from before that was kept
     weights: Weights
     frames: int  # of a clip, every `stride`-th of the video
     stride: int
@@ -74,18 +75,17 @@ def read_note(path: Path) -> Weights:
     return read_as(Weights, path, "note", "run `weights import` again")
 
 
-def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
-    """Changes with what the result depends on: the weights, the spec and what the profile says of tests, but no recipe."""
-    parts = {
-        "weights": (weights.source, weights.variant, weights.state),
-        "spec": asdict(spec),
-        "clips": asdict(profile.clips[spec.clip]),
-        "data": asdict(profile.data),
-        "net": asdict(profile.net),
-        "generator": asdict(profile.generator) if profile.generator else None,
+def settings(spec: RunSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
+    """What the result depends on besides the videos: the weights, the spec and what the profile says of tests, but no recipe."""
+    return seen_in_test(spec, profile) | {
+        "weights": [weights.source, weights.variant, weights.state],
         "side": profile.real.test_side if profile.real else None,
     }
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fingerprint(spec: RunSpec, profile: Profile, weights: Weights) -> str:
+    """The digest of the settings."""
+    return digest(settings(spec, profile, weights))
 
 
 def evaluation_path(results: Path, evaluation: Evaluation) -> Path:
@@ -106,9 +106,9 @@ def read(path: Path) -> Evaluation:
 
 
 def read_all(results: Path, profile: str) -> list[Evaluation]:
-    """All evaluations of a profile, the oldest first."""
+    """All evaluations of a profile, the oldest first; those of unknown forms (nlrepro/unknown.py) left out."""
     paths = sorted((results / "records" / profile).glob("*/weights-*.json"))
-    return sorted(map(read, paths), key=lambda evaluation: evaluation.made.date)
+    return sorted(read_known(paths, read), key=lambda evaluation: evaluation.made.date)
 
 
 def is_fresh(evaluation: Evaluation, spec: RunSpec, profile: Profile) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro.errors import BadInput
@@ -113,9 +113,10 @@ class Recipe:
     lr: float
     weight_decay: float
     momentum: float = 0.9
-    warmup: float = 0.3  # part of the steps in which `one-cycle` raises the learning rate
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3  # part of the steps in which the learning rate of `one-cycle` rises
     milestones: tuple[int, ...] = ()  # steps at which `steps` divides the learning rate by 10
     clip_norm: float | None = None
+    frozen_norm: bool = False  # batch normalisation stays as the parent left it: statistics, scales and shifts
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     validate_every: int  # steps between two points of the curve
     validate_videos: int  # videos of the validation split that a point looks at, evenly spaced

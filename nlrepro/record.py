@@ -1,6 +1,8 @@
 """What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share."""
 
 import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, field
 from hashlib import sha256
 from pathlib import Path
@@ -9,13 +11,27 @@ from typing import Any, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from nlrepro import pretrained
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile, explain
-from nlrepro.spec import RunSpec
+from nlrepro.spec import FORMS, RunSpec, UnknownForm
 
 STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
+
+
+class OfUnknownForm(BadInput):
+    """A record of a pairwise form that is not defined, such as one of your own that you have removed."""
+
+    def __init__(self, what: str, path: Path, form: str) -> None:
+        super().__init__(f"the {what} {path} is of the unknown form {form!r}; {again(form)}, or remove the {what}")
+        self.form = form
+
+
+def again(form: str) -> str:
+    """What to do about a form that is not defined."""
+    return f"define it again with @form({form!r}) in the file where it was, such as nlrepro/nets/forms.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +117,8 @@ class Record:
     seed: int
     tables: tuple[str, ...]
     spec: RunSpec
-    fingerprint: str
+    fingerprint: str  # the digest of the settings
+    settings: dict[str, Any] = field(default_factory=dict)  # it was made with; {} in records from before that was kept
     metrics: Metrics
     curve: tuple[Point, ...]
     cost: Cost
@@ -109,21 +126,46 @@ class Record:
     videos: str | None = None  # which ones it has seen (nlrepro/data/identity.py); None in records from before that was kept
 
 
-def fingerprint(spec: RunSpec, profile: Profile) -> str:
-    """Changes with anything that the result depends on: the spec, its part of the profile, and the same of its parents."""
+def settings(spec: RunSpec, profile: Profile) -> dict[str, Any]:
+    """All that the result depends on besides seed and videos: the spec, its part of the profile, and the same of its parent."""
     parent = spec.parent
-    parts: dict[str, Any] = {
-        "spec": asdict(spec),
-        "clips": asdict(profile.clips[spec.clip]),
-        "recipe": asdict(profile.recipes[spec.clip]),
-        "data": asdict(profile.data),
-        "net": asdict(profile.net),
-        "generator": asdict(profile.generator) if profile.generator else None,
-        "parent": fingerprint(parent, profile) if parent else None,
-    }
-    if profile.real:
-        parts["real"] = asdict(profile.real)
+    return seen_in_test(spec, profile) | as_read(
+        {
+            "recipe": asdict(profile.recipes[spec.clip]),
+            "real": asdict(profile.real) if profile.real else None,
+            "start": None if parent else pretrained.digest(profile, spec.net.depth),
+            "parent": settings(parent, profile) if parent else None,
+        }
+    )
+
+
+def seen_in_test(spec: RunSpec, profile: Profile) -> dict[str, Any]:
+    """The part of the settings that a test of given weights depends on: net, clips and videos, but no recipe."""
+    return as_read(
+        {
+            "spec": asdict(spec),
+            "form": FORMS[spec.net.form],  # the source of a form of one's own
+            "net": asdict(profile.net),
+            "clips": asdict(profile.clips[spec.clip]),
+            "data": asdict(profile.data),
+            "generator": asdict(profile.generator) if profile.generator else None,
+        }
+    )
+
+
+def as_read(parts: dict[str, Any]) -> dict[str, Any]:
+    """As a record's file gives it back: lists for tuples."""
+    read: dict[str, Any] = json.loads(json.dumps(parts))
+    return read
+
+
+def digest(parts: dict[str, Any]) -> str:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fingerprint(spec: RunSpec, profile: Profile) -> str:
+    """The digest of the settings: changes with anything in them."""
+    return digest(settings(spec, profile))
 
 
 def record_path(results: Path, profile: str, key: str, seed: int) -> Path:
@@ -140,10 +182,15 @@ def read_as(kind: type[T], path: Path, what: str, advice: str) -> T:
     """
     Raises:
         BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
+        OfUnknownForm: it is of a form that is not defined.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
     except ValidationError as error:
+        reasons = [detail.get("ctx", {}).get("error") for detail in error.errors()]
+        for reason in reasons:
+            if isinstance(reason, UnknownForm):
+                raise OfUnknownForm(what, path, reason.form) from None
         raise BadInput(f"the {what} {path} is damaged: {explain(error)}; {advice}") from None
 
 
@@ -153,8 +200,17 @@ def read(path: Path) -> Record:
 
 
 def read_all(results: Path, profile: str) -> list[Record]:
-    """All records of a profile below `results/records`, by key and seed."""
-    return [read(path) for path in sorted((results / "records" / profile).glob("*/seed*.json"))]
+    """All records of a profile below `results/records`, by key and seed; those of unknown forms (nlrepro/unknown.py) left out."""
+    return read_known(sorted((results / "records" / profile).glob("*/seed*.json")), read)
+
+
+def read_known(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
+    """All but those of unknown forms."""
+    known = []
+    for path in paths:
+        with suppress(OfUnknownForm):
+            known.append(read(path))
+    return known
 
 
 def is_fresh(record: Record, spec: RunSpec, profile: Profile, videos: str | None = None) -> bool:

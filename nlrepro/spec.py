@@ -22,7 +22,7 @@ Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
 
 DEPTHS: tuple[Depth, ...] = (50, 101)
-FORMS: list[str] = [*get_args(Form)]  # and those that nets/forms.py adds
+FORMS: dict[str, str] = dict.fromkeys(get_args(Form), "")  # name -> its source, of those that nets/forms.py adds
 STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: {2: 3, 3: 4, 4: 23, 5: 3}}
 
 # "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4
@@ -50,6 +50,14 @@ SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
 }
 
 
+class UnknownForm(ValueError):
+    """Neither the paper's nor defined with `@form` (nlrepro/nets/forms.py)."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__(f"form: expected one of {', '.join(map(repr, FORMS))}, got {form!r}")
+        self.form = form
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NetSpec:
     """One architecture. Fields that mean nothing without non-local blocks, or without any, fall back to their defaults."""
@@ -63,7 +71,7 @@ class NetSpec:
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
-            raise ValueError(f"form: expected one of {', '.join(map(repr, FORMS))}, got {self.form!r}")
+            raise UnknownForm(self.form)
         if self.blocks == "none":
             object.__setattr__(self, "kind", "nonlocal")
         if self.blocks == "none" or self.kind == "residual":

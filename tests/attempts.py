@@ -91,6 +91,18 @@ def wait_for_training(process: ForkServerProcess, place: Place) -> None:
         time.sleep(0.02)
 
 
+def cut_off_at(step: int) -> type[VideoClassifier]:
+    """Raises RuntimeError instead of taking that step."""
+
+    class CutOff(VideoClassifier):
+        def training_step(self, batch: Batch, index: int) -> Tensor:
+            if self.global_step == step:
+                raise RuntimeError("the power is gone")
+            return super().training_step(batch, index)
+
+    return CutOff
+
+
 class NotANumber(VideoClassifier):
     """Its scores are none from step 5 on."""
 

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av  # noqa: F401  # before decord, whose libvpx can only decode: else av could not write the tests' webm files
 import pytest
+import torch
 from films import film
 
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
@@ -138,6 +140,16 @@ def swept(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = command("sweep", "all", "--seeds", "0,1", "--jobs", "2", "--profile", "smoke", "--data", data, "--results", results)
     assert done.status == 0, done.err
     return results
+
+
+@pytest.fixture
+def as_in_a_sweep() -> Iterator[None]:
+    """One thread, as each run of a sweep has; and no test sees another one's settings."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture

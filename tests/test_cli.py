@@ -11,13 +11,11 @@ from conftest import command
 
 from ablations import TABLES, catalogue
 from ablations.__main__ import main
-from ablations.catalogue import jobs
 from nlrepro import profile as profiles
 from nlrepro import record as records
-from nlrepro.runs.job import with_parents
 
 SMOKE = ("--profile", "smoke")
-KEYS = [job.spec.key for job in with_parents(jobs(TABLES.values(), [0]), profiles.load("smoke"))]
+KEYS = [job.spec.key for job in catalogue.complete(TABLES.values(), [0], profiles.load("smoke"))]
 OUTSIDE = pytest.mark.usefixtures("elsewhere")
 
 
@@ -53,6 +51,7 @@ def test_a_sweep_leaves_a_fresh_record_of_every_run_and_seed(swept: Path) -> Non
     for record in found:
         asked = {name for name, axis in TABLES.items() if any(axis.spec(row).key == record.key for row in axis.rows)}
         assert set(record.tables) == asked
+        assert records.digest(record.settings) == record.fingerprint
 
 
 def test_sweeping_again_does_nothing(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:

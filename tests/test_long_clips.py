@@ -1,31 +1,121 @@
-"""Table 2g's own training hook: batch normalisation stays as the short-clip model left it."""
+"""Runs of long clips leave batch normalisation as their parent left it, to the bit, whatever happens to them on the way."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 import torch
+from attempts import cut_off_at
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablations.long_clips import LongClips
+from nlrepro import profile as profiles
 from nlrepro.profile import Profile
+from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.runs.norms import measure_norms
+from nlrepro.runs.place import Place
+from nlrepro.runs.runner import run
+from nlrepro.spec import NetSpec, RunSpec
+
+pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
+SHORT = RunSpec(net=NetSpec(blocks="res4"))
+LONG = replace(SHORT, clip="long")
+State = dict[str, Tensor]
 
 
-def test_normalisation_is_frozen_also_after_a_validation(smoke: Profile) -> None:
-    module = LongClips(LongClips.spec(LongClips.rows[2]), smoke)
-    clips = torch.randint(256, (2, 8, 32, 32, 3), dtype=torch.uint8)
-    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-    before = [tensor.clone() for layer in layers for tensor in layer.state_dict().values()]
-    module.train().eval()
-    module.train()
-    optimizer = module.optimizer(module.net.parameters())
-    module.training_step((clips, torch.tensor([0, 1])), 0).backward()
-    optimizer.step()
-    after = [tensor for layer in layers for tensor in layer.state_dict().values()]
-    assert len(layers) > 53  # those of the non-local blocks too
-    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    assert module.training
-    assert module.net.fc.training
+@pytest.fixture(scope="module")
+def profile(smoke: Profile) -> Profile:
+    """Seven steps of long clips, with validations, hence checkpoints, after 2, 4 and 6."""
+    return replace(smoke, recipes={**smoke.recipes, "long": replace(smoke.recipes["long"], steps=7, validate_every=2)})
 
 
-def test_what_is_not_normalisation_trains(smoke: Profile) -> None:
-    module = LongClips(LongClips.spec(LongClips.rows[0]), smoke).train()
-    frozen = {name for name, p in module.net.named_parameters() if not p.requires_grad}
-    assert frozen
-    assert all(".bn" in name or name.startswith("bn") or ".downsample.1" in name for name in frozen)
+@pytest.fixture(scope="module")
+def parents(profile: Profile, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Where the run of short clips is, and all before it."""
+    place, line = Place(data=data, results=tmp_path_factory.mktemp("parents")), [SHORT]
+    while parent := profile.parent(line[0]):
+        line.insert(0, parent)
+    for spec in line:
+        run(VideoClassifier, spec, 0, profile, place=place)
+    return place
+
+
+def weights(profile: Profile, place: Place, spec: RunSpec) -> State:
+    state: State = torch.load(place.weights(profile, spec, 0), weights_only=True)
+    return state
+
+
+@pytest.fixture
+def trained(profile: Profile, parents: Place, tmp_path: Path) -> Callable[..., State]:
+    """The net after a run of long clips, by modules of which all but the last are cut off."""
+
+    def net(name: str, *modules: type[VideoClassifier]) -> State:
+        place = replace(parents, results=tmp_path / name)
+        parent = parents.weights(profile, SHORT, 0)
+        target = place.weights(profile, SHORT, 0)
+        target.parent.mkdir(parents=True)
+        target.write_bytes(parent.read_bytes())
+        for module in modules[:-1]:
+            with pytest.raises(RuntimeError, match="the power is gone"):
+                run(module, LONG, 0, profile, place=place)
+        run(modules[-1], LONG, 0, profile, place=place)
+        return weights(profile, place, LONG)
+
+    return net
+
+
+def changed(one: State, other: State) -> set[str]:
+    assert one.keys() == other.keys()
+    return {name for name in one if not torch.equal(one[name], other[name])}
+
+
+def of_normalisation(profile: Profile) -> set[str]:
+    layers = {name: m for name, m in VideoClassifier(LONG, profile).net.named_modules() if isinstance(m, _BatchNorm)}
+    return {f"{name}.{part}" for name, layer in layers.items() for part in layer.state_dict()}
+
+
+def test_a_run_through_validations_changes_all_but_normalisation(
+    profile: Profile, parents: Place, trained: Callable[..., State]
+) -> None:
+    before, after, norms = weights(profile, parents, SHORT), trained("a", VideoClassifier), of_normalisation(profile)
+    assert len(norms) == 5 * (53 + 1)  # that of the non-local block too
+    assert changed(before, after) == before.keys() - norms
+
+
+@pytest.mark.parametrize("steps", [(1,), (3,), (6,), (3, 5)])
+def test_a_run_that_was_cut_off_ends_with_the_same_net(steps: tuple[int, ...], trained: Callable[..., State]) -> None:
+    undisturbed = trained("a", VideoClassifier)
+    assert not changed(undisturbed, trained("b", *map(cut_off_at, steps), VideoClassifier))
+
+
+def test_the_class_that_happens_to_train_changes_nothing(trained: Callable[..., State]) -> None:
+    assert not changed(trained("a", VideoClassifier), trained("b", LongClips))
+
+
+@pytest.mark.parametrize("name", ["smoke", "mini", "paper"])
+def test_long_clips_alone_are_trained_with_frozen_normalisation(name: str) -> None:
+    assert {clip for clip, recipe in profiles.load(name).recipes.items() if recipe.frozen_norm} == {"long"}
+
+
+def test_what_is_frozen_is_not_the_optimisers(real: Profile) -> None:
+    """Also with the released recipe, in which normalisation has a group of its own."""
+    module = VideoClassifier(LONG, real)
+    (group,) = module.optimizer(module.groups()).param_groups
+    assert group["weight_decay"] == real.recipes["long"].weight_decay
+    norms = {id(p) for norm in module.norms for p in norm.parameters()}
+    assert {id(p) for p in group["params"]} == {id(p) for p in module.net.parameters()} - norms
+
+
+@pytest.mark.parametrize("spec", [SHORT, LONG])
+def test_statistics_are_measured_again_only_where_they_are_not_frozen(real: Profile, spec: RunSpec) -> None:
+    module = VideoClassifier(spec, real)
+    batch = (torch.randint(256, (2, 8, 32, 32, 3), dtype=torch.uint8), torch.tensor([0, 1]))
+    fitter: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    splits: Any = SimpleNamespace(train_dataloader=lambda: [batch, batch])
+    before = {name: tensor.clone() for name, tensor in module.net.state_dict().items()}
+    measure_norms(module, fitter, splits)
+    assert bool(changed(before, module.net.state_dict())) is (spec == SHORT)

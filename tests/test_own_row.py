@@ -5,14 +5,23 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, evaluation
 
-from nlrepro.nets.forms import form
-from nlrepro.spec import NetSpec
+from ablations.__main__ import main
+from nlrepro import evaluation as evaluations
+from nlrepro import record as records
+from nlrepro.nets.forms import OWN, form
+from nlrepro.profile import Profile
+from nlrepro.record import OfUnknownForm
+from nlrepro.spec import FORMS, NetSpec, RunSpec
 
 KEY = "r50-c2d-nl-res4-sigmoid-spacetime"
 
@@ -73,3 +82,99 @@ def test_a_forms_name_is_new_and_fit_for_a_key(name: str) -> None:
 def test_a_form_that_nobody_added_is_refused() -> None:
     with pytest.raises(ValueError, match=r"expected one of 'gaussian', .*, got 'sigmoid'"):
         NetSpec(blocks="res4", form="sigmoid")
+
+
+SOURCE = '''@form("tanh")
+def tanh_weights(theta, phi):
+    """f = tanh(theta_i . phi_j), C = N."""
+    return (theta @ phi.mT).tanh() / phi.shape[1]
+'''
+Defined = Callable[[str], RunSpec]
+
+
+def forget(name: str) -> None:
+    FORMS.pop(name, None)
+    OWN.pop(name, None)
+
+
+@pytest.fixture
+def defined(tmp_path: Path) -> Iterator[Defined]:
+    """Takes a form `tanh` from a file that holds this text, in place of what it was; the run of it."""
+    versions = iter(range(100))
+
+    def define(source: str) -> RunSpec:
+        forget("tanh")
+        path = tmp_path / f"mine{next(versions)}.py"
+        path.write_text("from nlrepro.nets.forms import form\n" + source)
+        spec = spec_from_file_location(path.stem, path)
+        assert spec
+        assert spec.loader
+        spec.loader.exec_module(module_from_spec(spec))
+        return RunSpec(net=NetSpec(blocks="res4", form="tanh"))
+
+    yield define
+    forget("tanh")
+
+
+def test_an_edited_function_makes_records_and_evaluations_stale(defined: Defined, smoke: Profile) -> None:
+    run = defined(SOURCE)
+    long = replace(run, clip="long")
+    given = evaluation(run, smoke, "32x2", "0")
+    before = [records.fingerprint(spec, smoke) for spec in (run, long)]
+    defined("if True:\n" + re.sub("^", "    ", SOURCE, flags=re.MULTILINE))  # only indented
+    assert [records.fingerprint(spec, smoke) for spec in (run, long)] == before
+    assert evaluations.is_fresh(given, run, smoke)
+    defined(SOURCE.replace("phi.shape[1]", "phi.shape[1] ** 0.5"))
+    assert not {records.fingerprint(spec, smoke) for spec in (run, long)} & set(before)
+    assert not evaluations.is_fresh(given, run, smoke)
+
+
+def test_the_papers_forms_have_no_source_in_the_settings(defined: Defined, smoke: Profile) -> None:
+    other = RunSpec(net=NetSpec(blocks="res4", form="dot"))
+    before = records.fingerprint(other, smoke)
+    defined(SOURCE)
+    assert records.fingerprint(other, smoke) == before
+
+
+@pytest.mark.parametrize("what", [partial(max, 1), eval("lambda theta, phi: theta @ phi.mT")])
+def test_a_form_whose_source_cannot_be_read_is_refused(what: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match=r"form 'tanh': expected a function in a file or a notebook's cell, got "):
+        form("tanh")(what)  # type: ignore[arg-type]
+    assert "tanh" not in FORMS
+
+
+def test_records_of_a_form_that_is_gone_are_told_and_break_nothing(
+    defined: Defined,
+    swept: Path,
+    data: Path,
+    smoke: Profile,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)  # whose results/published there is not yet
+    shutil.copytree(swept, tmp_path / "mine")
+    run = defined(SOURCE)
+    template = records.read(records.record_path(swept, "smoke", "r50-c2d-nl-res4-dot-spacetime", 0))
+    paths = [records.write(replace(template, key=run.key, spec=run, seed=seed), Path("mine")) for seed in (0, 1)]
+    paths.append(evaluations.write(evaluation(run, smoke, "32x2", "0"), Path("mine")))
+    forget("tanh")
+
+    for read, path, what in ((records.read, paths[0], "record"), (evaluations.read, paths[2], "record")):
+        with pytest.raises(OfUnknownForm, match=rf"the {what} {path} is of the unknown form 'tanh'; define it again with @form"):
+            read(path)
+    told = f"unknown form 'tanh', records left out: {', '.join(map(str, paths))}; define it again with @form('tanh') in "
+    for words in (
+        ["list", "2a"],
+        ["report", "2a"],
+        ["sweep", "2a", "--seeds", "0,1", "--data", str(data)],
+        ["publish", "2a", "--seeds", "0,1"],
+        ["report", "2b"],
+    ):
+        assert main([*words, "--profile", "smoke", "--results", "mine"]) == 0, words
+        out, err = capsys.readouterr()
+        assert [line.startswith(told) for line in out.splitlines() if "tanh" in line] == [True], out
+        assert "damaged" not in out + err
+    assert all(path.is_file() for path in paths)
+    assert not list(Path("results/published").rglob("*tanh*"))
+    assert (tmp_path / "mine" / "tables" / "smoke" / "table2a.csv").read_text().count(",2,") >= 5

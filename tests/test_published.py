@@ -10,7 +10,6 @@ from ablations import TABLES, catalogue, findings, reporting
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.reports.readme import pasted, without_heading
-from nlrepro.runs.job import with_parents
 from nlrepro.runs.place import Place
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +48,7 @@ def test_published_tables_and_figures_are_what_the_published_records_give(
 
 @every_profile
 def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
-    runs = with_parents(catalogue.jobs(TABLES.values(), [0]), profiles.load(profile))
+    runs = catalogue.complete(TABLES.values(), [0], profiles.load(profile))
     specs = {job.spec.key: job.spec for job in runs}
     for record in records.read_all(PUBLISHED, profile):
         assert records.is_fresh(record, specs[record.key], profiles.load(profile)), (record.key, record.seed)

@@ -32,7 +32,7 @@ def test_few_devices_make_smaller_steps_and_more_of_them() -> None:
 
 
 def test_the_released_recipe_is_nesterovs_and_does_not_decay_normalisation(real: Profile) -> None:
-    sgd = replace(real, recipes={**real.recipes, "short": replace(real.recipes["long"], weight_decay=0.1)})
+    sgd = replace(real, recipes={**real.recipes, "short": replace(real.recipes["long"], weight_decay=0.1, frozen_norm=False)})
     module = VideoClassifier(NL, sgd)
     others, norms = module.optimizer(module.groups()).param_groups
     assert (others["nesterov"], others["weight_decay"], norms["weight_decay"]) == (True, 0.1, 0.0)

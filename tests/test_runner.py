@@ -3,10 +3,10 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from attempts import cut_off_at
 from torch import Tensor
 
 from nlrepro import record as records
@@ -22,14 +22,7 @@ STILL = RunSpec(clip="still")
 SHORT = RunSpec(net=NetSpec(blocks="res4", form="dot"))
 
 
-@pytest.fixture(autouse=True)
-def as_in_a_sweep() -> Any:
-    """One thread, as each run of a sweep has; and no test sees another one's settings."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 
 
 def outcome(record: Record) -> tuple[object, ...]:
@@ -40,16 +33,6 @@ def longer(profile: Profile, *, dropout: float = 0.0) -> Profile:
     """The smoke profile with 8 steps of stills and a checkpoint at 2, 4 and 6."""
     recipe = replace(profile.recipes["still"], steps=8, validate_every=2)
     return replace(profile, recipes={**profile.recipes, "still": recipe}, net=replace(profile.net, dropout=dropout))
-
-
-def cut_off_at(step: int) -> type[VideoClassifier]:
-    class CutOff(VideoClassifier):
-        def training_step(self, batch: Batch, index: int) -> Tensor:
-            if self.global_step == step:
-                raise RuntimeError("the power is gone")
-            return super().training_step(batch, index)
-
-    return CutOff
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])

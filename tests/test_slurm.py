@@ -15,7 +15,7 @@ from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.runs import slurm
 from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.job import Job, with_parents
+from nlrepro.runs.job import Job
 from nlrepro.runs.marks import queued
 from nlrepro.runs.place import Place
 from nlrepro.runs.sweep import sweep
@@ -82,7 +82,7 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
-    jobs = with_parents(catalogue.jobs([TABLES["2f"]], [0], "r50-*"), profile)
+    jobs = catalogue.complete([TABLES["2f"]], [0], profile, "r50-*")
     still, net, other = (job.spec for job in jobs[:3])
     words = ("sweep", "2f", "--only", "r50-*", "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
     options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")

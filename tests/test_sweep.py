@@ -29,8 +29,9 @@ def profile(smoke: Profile) -> Profile:
 
 @pytest.fixture(scope="module")
 def jobs(profile: Profile) -> list[Job]:
-    """Three runs of short clips that start from one of stills; the last is not of the same form."""
-    return with_parents(catalogue.jobs([TABLES["2a"]], [0])[:3], profile)
+    """Three runs of short clips, the last not of the same form, one of long clips that starts from the first, and parents."""
+    short, long = (catalogue.jobs([TABLES[table]], [0]) for table in ("2a", "2g"))
+    return with_parents([*short[:3], long[0]], profile, catalogue.tables_of)
 
 
 @pytest.fixture(scope="module")
@@ -127,25 +128,26 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
     place: Place,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bad = [replace(job, module=module) if job == jobs[1] else job for job in jobs]
+    failing = jobs[-2]  # nothing starts from it
+    bad = [replace(job, module=module) if job == failing else job for job in jobs]
     process = attempts.begin(bad, profile, place)
     process.join()
     assert process.exitcode == 2
     log = (place.results / "log.txt").read_text()
-    told = [line for line in log.splitlines() if line.startswith(f"  {jobs[1].name}: ")]
+    told = [line for line in log.splitlines() if line.startswith(f"  {failing.name}: ")]
     assert len(told) == 1
     assert why in told[0]
     assert "\nto retry: " in log
     assert f"error: 1 of {len(jobs)} runs failed" in log
     expected = attempts.outcomes(undisturbed[0], profile)
-    failed = (jobs[1].spec.key, 0)
+    failed = (failing.spec.key, 0)
     assert attempts.outcomes(place, profile) == {run: outcome for run, outcome in expected.items() if run != failed}
     lines = listing([TABLES["2a"]], profile, place)
-    assert any(line.startswith(f"failed: {jobs[1].name}: ") and why in line for line in lines)
+    assert any(line.startswith(f"failed: {failing.name}: ") and why in line for line in lines)
     report([TABLES["2a"]], profile, place)
     capsys.readouterr()
     rows = (place.results / "tables" / "smoke" / "table2a.csv").read_text().splitlines()
-    (row,) = (row for row in rows if f",{jobs[1].spec.key}," in row)
+    (row,) = (row for row in rows if f",{failing.spec.key}," in row)
     assert "--" in row
     (place.results / "log.txt").unlink()
     again = attempts.begin(jobs, profile, place)
@@ -153,6 +155,19 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
     assert again.exitcode == 0, (place.results / "log.txt").read_text()
     assert attempts.outcomes(place, profile) == expected
     assert not list(place.results.rglob("failed.txt"))
+
+
+def test_a_runs_record_is_the_same_whichever_table_was_swept(profile: Profile, data: Path, tmp_path: Path) -> None:
+    """As a row of 2f, and as what a row of 2g starts from."""
+    found = []
+    for table, only in (("2f", "r50-i3d-3x1x1"), ("2g", "r50-i3d-3x1x1-long")):
+        place = Place(data=data, results=tmp_path / table)
+        process = attempts.begin(catalogue.complete([TABLES[table]], [0], profile, only), profile, place)
+        process.join()
+        assert process.exitcode == 0, (place.results / "log.txt").read_text()
+        found.append(attempts.outcomes(place, profile)["r50-i3d-3x1x1", 0])
+    assert found[0] == found[1]
+    assert found[0][0].tables == catalogue.tables_of(found[0][0].spec) != ()
 
 
 def test_a_run_whose_parent_fails_is_not_tried(jobs: list[Job], profile: Profile, place: Place) -> None:

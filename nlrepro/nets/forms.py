@@ -6,6 +6,8 @@ Legend: S sets over which the sum runs, N query positions i, M key positions j, 
 """
 
 from collections.abc import Callable
+from inspect import getsource
+from textwrap import dedent
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,14 +21,20 @@ OWN: dict[str, Weights] = {}  # forms that the paper does not have; Table 2a has
 def form(name: str) -> Callable[[Weights], Weights]:
     """Make a function from theta and phi to f / C a form of that name, also of runs, whose keys it becomes part of.
 
+    Its source becomes part of the runs' settings, so that records from before an edit are stale. What the function uses besides
+    (constants, other functions) is not looked at: remove the records after an edit there.
+
     Raises:
-        ValueError: there is such a form, or the name has other characters than a-z and 0-9.
+        ValueError: there is such a form, the name has other characters than a-z and 0-9, or the source cannot be read.
     """
     if name in FORMS or not (name.isascii() and name.isalnum() and name.islower()):
         raise ValueError(f"a form needs a new name of a-z and 0-9, other than {', '.join(FORMS)}; got {name!r}")
 
     def added(weights: Weights) -> Weights:
-        FORMS.append(name)
+        try:
+            FORMS[name] = dedent(getsource(weights))
+        except (OSError, TypeError):
+            raise ValueError(f"form {name!r}: expected a function in a file or a notebook's cell, got {weights!r}") from None
         OWN[name] = weights
         return weights
 

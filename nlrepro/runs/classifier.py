@@ -40,7 +40,10 @@ def points(curve: list[tuple[int, float, float]]) -> list[Point]:
 
 
 class VideoClassifier(pl.LightningModule):
-    """A net under a profile's recipe for the spec's kind of clip. What it does follows from (spec, profile, seed) alone."""
+    """A net under a profile's recipe for the spec's kind of clip. What it does follows from (spec, profile, seed) alone.
+
+    Subclasses name the table that asks for it; whichever trains a run, the result is the same.
+    """
 
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__()
@@ -48,6 +51,10 @@ class VideoClassifier(pl.LightningModule):
         self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
         self.views = profile.data.views * (len(test_framings(profile.real, profile.release)) if profile.real else 1)
         self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
+        self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
+        if self.recipe.frozen_norm:
+            for norm in self.norms:
+                norm.requires_grad_(False)
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(profile.data.mean), persistent=False)  # () or (3,)
@@ -68,9 +75,16 @@ class VideoClassifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         clips, labels = batch
+        if self.recipe.frozen_norm:
+            self.freeze_norms()
         loss = F.cross_entropy(self(clips), labels)
         self.train_loss.update(loss.detach())
         return loss
+
+    def freeze_norms(self) -> None:
+        """Before each step: Lightning starts without `train()` and restores every module's mode after a validation."""
+        for norm in self.norms:
+            norm.eval()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         clips, labels = batch
@@ -114,7 +128,8 @@ class VideoClassifier(pl.LightningModule):
         recipe, optimizer = self.recipe, self.optimizer(self.groups())
         schedule: torch.optim.lr_scheduler.LRScheduler
         if recipe.schedule == "one-cycle":
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps)
+            rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # of just one step PyTorch divides by zero
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising)
         else:
             schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -125,13 +140,13 @@ class VideoClassifier(pl.LightningModule):
         return self.profile.real is not None and self.profile.release
 
     def groups(self) -> list[dict[str, Any]]:
-        """All parameters; with the released recipe those of normalisation apart, which it does not decay."""
+        """All parameters that train; with the released recipe those of normalisation apart, which it does not decay."""
+        trained = [p for p in self.net.parameters() if p.requires_grad]
         if not self.released_recipe:
-            return [{"params": list(self.net.parameters())}]
-        norms = [p for module in self.net.modules() if isinstance(module, _BatchNorm) for p in module.parameters()]
-        theirs = set(map(id, norms))
-        others = [p for p in self.net.parameters() if id(p) not in theirs]
-        return [{"params": others}, {"params": norms, "weight_decay": 0.0}]
+            return [{"params": trained}]
+        theirs = {id(p) for norm in self.norms for p in norm.parameters()}
+        norms, others = ([p for p in trained if (id(p) in theirs) is apart] for apart in (True, False))
+        return [{"params": others}, *([{"params": norms, "weight_decay": 0.0}] if norms else [])]
 
     def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
         recipe = self.recipe

@@ -1,6 +1,6 @@
 """What a sweep is made of: runs, each once, parents before children."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from nlrepro.profile import Profile
@@ -22,15 +22,18 @@ class Job:
         return f"{self.spec.key} seed {self.seed}"
 
 
-def with_parents(jobs: Iterable[Job], profile: Profile) -> list[Job]:
-    """The jobs and all that they start from, each once, parents before children."""
+def with_parents(jobs: Iterable[Job], profile: Profile, tables_of: Callable[[RunSpec], tuple[str, ...]]) -> list[Job]:
+    """The jobs and all that they start from, each once, parents before children; `tables_of` tells which tables show a run.
+
+    A parent is trained by `VideoClassifier` itself; which class does it changes nothing.
+    """
     ordered: dict[tuple[str, int], Job] = {}
     asked = {(job.spec.key, job.seed): job for job in jobs}
 
     def add(job: Job) -> None:
         spec = job.spec.parent
         if spec:
-            add(asked.get((spec.key, job.seed), Job(spec, job.seed, VideoClassifier)))
+            add(asked.get((spec.key, job.seed), Job(spec, job.seed, VideoClassifier, tables_of(spec))))
         ordered.setdefault((job.spec.key, job.seed), job)
 
     for job in asked.values():

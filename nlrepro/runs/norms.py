@@ -4,7 +4,6 @@ from itertools import islice
 
 import pytorch_lightning as pl
 from torch import distributed
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 
 from nlrepro.runs.classifier import VideoClassifier
@@ -12,14 +11,14 @@ from nlrepro.runs.splits import Splits
 
 
 def measure_norms(classifier: VideoClassifier, fitter: pl.Trainer, splits: Splits) -> None:
-    """Nothing where the recipe is not the released one, or where statistics are frozen."""
-    real, layers = classifier.profile.real, [m for m in classifier.train().modules() if isinstance(m, _BatchNorm) and m.training]
-    if real is None or not classifier.released_recipe or not layers:
+    """Nothing where the recipe is not the released one, or where it freezes normalisation."""
+    real = classifier.profile.real
+    if real is None or not classifier.released_recipe or classifier.recipe.frozen_norm:
         return
     device = fitter.strategy.root_device
     update_bn(islice(splits.train_dataloader(), real.precise_batches), classifier.to(device), device)
     if distributed.is_initialized():
-        for layer in layers:
+        for layer in classifier.norms:
             for statistic in (layer.running_mean, layer.running_var):
                 assert statistic is not None
                 distributed.all_reduce(statistic)

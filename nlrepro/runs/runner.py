@@ -177,6 +177,7 @@ def train(
         tables=tables,
         spec=spec,
         fingerprint=records.fingerprint(spec, profile),
+        settings=records.settings(spec, profile),
         metrics=metrics,
         curve=tuple(classifier.curve),
         cost=cost(spec, profile),

@@ -8,22 +8,21 @@ from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.profile import Profile
-from nlrepro.runs.job import Job, with_parents
+from nlrepro.runs.job import Job
 from nlrepro.runs.local import Scheduler
 from nlrepro.runs.place import Place, finished
 from nlrepro.runs.slurm import Cluster, submit
 
 
 def sweep(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int, cluster: Cluster | None = None) -> None:
-    """Run what has no fresh record; on a cluster, submit it and come back.
+    """Run what has no fresh record; on a cluster, submit it and come back. `jobs` are those of `with_parents`.
 
     Raises:
         BadInput: some runs failed; the others are done and recorded.
     """
-    ordered = with_parents(jobs, profile)
-    waiting = [job for job in ordered if not finished(job.spec, job.seed, profile, place)]
+    waiting = [job for job in jobs if not finished(job.spec, job.seed, profile, place)]
     how = "by SLURM" if cluster else f"{at_once} at a time"
-    print(f"{len(ordered)} runs: {len(ordered) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
+    print(f"{len(jobs)} runs: {len(jobs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
     if not waiting:
         return
     if profile.data.cached:
