@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -12,21 +11,12 @@ from pathlib import Path
 import av
 from tqdm import tqdm
 
-from nlrepro.data.synthetic import Frames, card_video
+from nlrepro.data.synthetic import NAME, Frames, card_video
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.lock import sole
 from nlrepro.orphans import die_with_parent
 from nlrepro.profile import Generator
-
-NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # index and kind
-
-
-def kind_of(video: str) -> str | None:
-    """ "3/00012-far-later.mp4" -> "far-later"; None for videos of others."""
-    name = NAME.fullmatch(video.rpartition("/")[2])
-    return name[2] if name else None
-
 
 def encode(frames: Frames, task: Generator) -> bytes:
     """H.264 in an mp4 container, with full colour resolution: chroma subsampling would mix the inks of things this small."""

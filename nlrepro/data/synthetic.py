@@ -16,6 +16,7 @@ its digit too; in the others both digits are as far from it.
 Everything is a function of (generator settings, split, index). Digit images of one split are never seen in another.
 """
 
+import re
 import zlib
 from functools import cache
 from typing import NamedTuple
@@ -30,6 +31,13 @@ Floats = npt.NDArray[np.float32]
 INKS = {"red": (230, 40, 40), "green": (40, 200, 60)}
 FOLDS = ("train", "train", "train", "val", "test")  # of every five images of a digit
 CLEAR = 2  # pixels between two things that do not touch
+NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kind
+
+
+def kind_of(video: str) -> str:
+    """ "3/00012-far-later.mp4" -> "far-later"; "" for a video of others."""
+    name = NAME.fullmatch(video.rpartition("/")[2])
+    return name[2] if name else ""
 
 
 @cache
@@ -73,9 +81,8 @@ def anywhere(size: int, side: int, rng: np.random.Generator) -> Box:
 
 def touching(box: Box, side: int, rng: np.random.Generator) -> Box:
     """A square at one of the four sides of `box`, slid along it."""
-    slide, (dx, dy) = int(rng.integers(1 - side // 2, box.side - side // 2)), ((-side, 0), (box.side, 0), (0, -side), (0, box.side))[
-        rng.integers(4)
-    ]
+    slide = int(rng.integers(1 - side // 2, box.side - side // 2))
+    dx, dy = ((-side, 0), (box.side, 0), (0, -side), (0, box.side))[rng.integers(4)]
     return Box(box.x + (dx or slide), box.y + (dy or slide), side)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import isfinite
 from pathlib import Path
+from typing import get_args
 
 import pytorch_lightning as pl
 import torch
@@ -19,8 +20,8 @@ from nlrepro.files import tidy
 from nlrepro.lock import sole
 from nlrepro.nets.cost import cost
 from nlrepro.orphans import die_with_parent
-from nlrepro.profile import Profile
-from nlrepro.record import Metrics, Record
+from nlrepro.profile import Kind, Profile
+from nlrepro.record import Metrics, Part, Record
 from nlrepro.runs.checkpoints import Try, WholeCheckpoints, earlier
 from nlrepro.runs.classifier import VideoClassifier, percent, points
 from nlrepro.runs.dashboard import conclude, dashboard, id_path, resume
@@ -81,16 +82,27 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place, videos: 
     loss = float(classifier.test_loss.compute())
     if not isfinite(loss):
         raise FloatingPointError(f"the test loss was {loss}")
+    digits = "".join(str(min(rank, 9)) for rank in ranks)
     return Metrics(
         top1=percent(classifier.top1),
         top5=percent(classifier.top5),
         loss=loss,
         videos=len(ranks),
         views=views,
-        ranks="".join(str(min(rank, 9)) for rank in ranks),
+        ranks=digits,
+        kinds=by_kind(digits, splits.kinds) if videos is None else {},
         clip_top1=percent(classifier.clip_top1) if views > 1 else None,
         listed=splits.tested.listed if splits.tested and not videos else None,
     )
+
+
+def by_kind(ranks: str, kinds: list[str]) -> dict[str, Part]:
+    """The ranks of the test videos of each kind, in the order in which nlrepro/data/synthetic.py tells the kinds."""
+    found = {}
+    for kind in [kind for kind in get_args(Kind) if kind in kinds]:
+        theirs = "".join(rank for rank, of in zip(ranks, kinds, strict=True) if of == kind)
+        found[kind] = Part(top1=round(100 * theirs.count("0") / len(theirs), 4), ranks=theirs)
+    return found
 
 
 def run(

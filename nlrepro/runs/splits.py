@@ -8,6 +8,7 @@ from nlrepro.data.clips import FileClips
 from nlrepro.data.framing import Framing, test_framings
 from nlrepro.data.index import read_index, usable
 from nlrepro.data.kinetics import listing
+from nlrepro.data.synthetic import kind_of
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.profile import Profile, Recipe
 from nlrepro.record import Count
@@ -38,6 +39,7 @@ class Splits(pl.LightningDataModule):
         self.profile, self.recipe, self.seed, self.place, self.first = profile, recipe, seed, place, first
         self.clips = profile.clips[spec.clip]
         self.tested: Count | None = None  # of a real split, as it was last opened
+        self.kinds: list[str] = []  # of the videos of a generated split, as it was last opened
 
     @property
     def share(self) -> Share:
@@ -50,6 +52,7 @@ class Splits(pl.LightningDataModule):
         root = self.place.data / data.root
         if self.profile.real is None:
             tree = Tree.index(root / split, self.clips.classes)
+            self.kinds = [kind_of(video) for video in tree.videos]
             return ClipDataset(tree, self.clips, decoded(tree, data, cache))
         listed, index = listing(root, split, None if self.profile.dry_run else self.clips.classes), read_index(root, split, cache)
         tree = usable(listed.tree, index)
