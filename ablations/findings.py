@@ -15,6 +15,7 @@ from nlrepro.profile import Profile
 from nlrepro.record import Cost, Record
 from nlrepro.reports.claims import Verdict, judge
 from nlrepro.reports.finding import Finding
+from nlrepro.reports.kinds import kinds_frame
 from nlrepro.reports.released import released_notes, with_released
 from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame
@@ -62,6 +63,7 @@ def finding(
         spec=spec,
         mine=frame,
         published=None if public is None else table_frame(spec, public),
+        kinds=kinds_frame(spec, mine),
         verdicts=tuple(verdict for verdict in verdicts if verdict.claim.table == spec.table),
         notes=(*sources, *released_notes(frame, given)),
     )

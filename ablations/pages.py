@@ -6,6 +6,7 @@ from ablations.findings import Findings, paper_cost
 from nlrepro.reports.curves import draw_curves, draw_rows
 from nlrepro.reports.figures import draw
 from nlrepro.reports.finding import Finding
+from nlrepro.reports.kinds import draw_kinds
 from nlrepro.reports.page import PagePanel, PageProfile
 from nlrepro.reports.style import to_svg
 from nlrepro.spec import NetSpec, RunSpec
@@ -35,5 +36,6 @@ def _panel(finding: Finding, found: Findings) -> PagePanel:
     return PagePanel(
         finding=finding,
         gains=to_svg(draw(finding.spec, finding.mine, finding.published)),
+        kinds=None if finding.kinds.empty else to_svg(draw_kinds(finding.spec, finding.kinds)),
         curves=to_svg(draw_rows(finding.spec, found.records)) if finding.mine["top1"].notna().any() else None,
     )

@@ -14,6 +14,7 @@ from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile
 from nlrepro.reports.claims import write_claims
+from nlrepro.reports.kinds import write_kinds
 from nlrepro.reports.page import PageProfile, write_page
 from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.summary import summary
@@ -45,12 +46,15 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
     write_claims(found.verdicts, tables)
     for name, svg in page.pictures(names).items():
         write_whole(figures / f"{name}.svg", svg)
+    panels = {panel.table: panel for panel in page.panels}
     for name in names:
-        finding = found.tables[name]
+        finding, panel = found.tables[name], panels[name]
         lines = [f"- {verdict.line}" for verdict in finding.verdicts]
         write_table(finding.spec, finding.mine, finding.published, tables, ["\n".join(lines), *finding.notes])
+        more = write_kinds(finding.spec, finding.kinds, tables)
         print("\n" + summary(finding.spec, finding.mine, finding.published, finding.verdicts, finding.notes))
-        print(f"written: {tables}/table{name}.md, .csv, .tex; {figures}/table{name}.svg, table{name}-curves.svg")
+        texts = ", ".join([f"table{name}.md, .csv, .tex", *(path.name for path in more)])
+        print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 
 
 def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seeds: Sequence[int], only: str = "*") -> None:

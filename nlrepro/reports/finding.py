@@ -10,11 +10,15 @@ from nlrepro.reports.tables import TableSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`mine` and `published` are table frames of `spec`; without `published`, `mine` are the published records."""
+    """`mine` and `published` are table frames of `spec`; without `published`, `mine` are the published records.
+
+    `kinds` is the `kinds_frame` of the records of `mine`; it has no lines where their videos are of no kinds.
+    """
 
     spec: TableSpec
     mine: pd.DataFrame
     published: pd.DataFrame | None
+    kinds: pd.DataFrame
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]  # where the numbers come from
 

@@ -17,6 +17,7 @@ from nlrepro.record import Cost, Record
 from nlrepro.reports.finding import Finding
 from nlrepro.reports.formats import MISSING, number
 from nlrepro.reports.inline import inline
+from nlrepro.reports.kinds import by_kind, caption
 from nlrepro.reports.provenance import provenance
 from nlrepro.reports.released import released_names
 from nlrepro.reports.tables import TableRow, side_by_side
@@ -47,6 +48,7 @@ class PagePanel:
 
     finding: Finding
     gains: bytes
+    kinds: bytes | None  # None where videos are of no kinds
     curves: bytes | None  # None where nothing was trained
 
     @property
@@ -94,6 +96,22 @@ class PagePanel:
     def numbers(self) -> pd.DataFrame:
         """The table as in the Markdown and on the terminal, gains included."""
         return side_by_side(self.finding.spec, self.finding.mine, self.finding.published)
+
+    @property
+    def by_kind(self) -> pd.DataFrame:
+        """The numbers of the heat map."""
+        return by_kind(self.finding.spec, self.finding.kinds)
+
+    @property
+    def caption(self) -> str:
+        """Of the heat map."""
+        return caption(self.finding.kinds)
+
+    @property
+    def pictures(self) -> dict[str, bytes]:
+        """By the end of the file's name."""
+        found = {"": self.gains, "-kinds": self.kinds, "-curves": self.curves}
+        return {end: svg for end, svg in found.items() if svg}
 
 
 def _accuracies(frame: pd.DataFrame, prefix: str) -> tuple[Column, ...]:
@@ -170,10 +188,10 @@ class PageProfile:
         return number(sum(spent) / len(spent)) if spent else MISSING
 
     def pictures(self, tables: Sequence[str]) -> dict[str, bytes]:
-        """By file name: the gains and the curves of these tables, and the curves of two nets."""
+        """By file name: those of these tables, and the curves of two nets."""
         chosen = [panel for panel in self.panels if panel.table in tables]
-        of_tables = {f"table{p.table}{end}": svg for p in chosen for end, svg in (("", p.gains), ("-curves", p.curves))}
-        return {name: svg for name, svg in {"curves": self.learning, **of_tables}.items() if svg}
+        of_tables = {f"table{panel.table}{end}": svg for panel in chosen for end, svg in panel.pictures.items()}
+        return ({"curves": self.learning} if self.learning else {}) | of_tables
 
 
 def render(profiles: Sequence[PageProfile], shown: str) -> str:

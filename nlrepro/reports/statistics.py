@@ -82,9 +82,15 @@ def _variance(d: Array) -> tuple[float, float]:
     return total / (seeds * videos), total**2 / spread if spread else inf
 
 
-def outcomes(records: Sequence[Record], key: str, within: int = 1) -> dict[int, Array]:
-    """Seed -> 100 or 0 for each test video: whether the true class is among the first `within` of the run `key`."""
-    return {r.seed: correct(r.metrics.ranks, within) for r in records if r.key == key}
+def outcomes(records: Sequence[Record], key: str, within: int = 1, kind: str | None = None) -> dict[int, Array]:
+    """Seed -> 100 or 0 for each test video: whether the true class is among the first `within` of the run `key`.
+
+    With a kind, only of the videos of that kind; a record without it is left out.
+    """
+    found = [record for record in records if record.key == key]
+    if kind is None:
+        return {r.seed: correct(r.metrics.ranks, within) for r in found}
+    return {r.seed: correct(r.metrics.kinds[kind].ranks, within) for r in found if kind in r.metrics.kinds}
 
 
 def correct(ranks: str, within: int = 1) -> Array:
@@ -92,15 +98,17 @@ def correct(ranks: str, within: int = 1) -> Array:
     return np.array([100.0 * (int(rank) < within) for rank in ranks])
 
 
-def contrast(records: Sequence[Record], weights: Mapping[str, float], within: int = 1) -> Interval | None:
+def contrast(
+    records: Sequence[Record], weights: Mapping[str, float], within: int = 1, kind: str | None = None
+) -> Interval | None:
     """Weighted sum of the accuracies of runs (key -> weight), in points, paired by seed and by video.
 
-    Only seeds that all the runs have count; None if there is no such seed.
+    With a kind, over the videos of that kind only. Only seeds that all the runs have count; None if there is no such seed.
 
     Raises:
         BadInput: the runs were tested on different numbers of videos.
     """
-    runs = {key: outcomes(records, key, within) for key in weights}
+    runs = {key: outcomes(records, key, within, kind) for key in weights}
     seeds = sorted(set.intersection(*(set(run) for run in runs.values())))
     if not seeds:
         return None
@@ -111,15 +119,15 @@ def contrast(records: Sequence[Record], weights: Mapping[str, float], within: in
     return crossed(np.asarray(d), grain=100 * max(abs(weight) for weight in weights.values()))
 
 
-def accuracy(records: Sequence[Record], key: str, within: int = 1) -> Interval | None:
+def accuracy(records: Sequence[Record], key: str, within: int = 1, kind: str | None = None) -> Interval | None:
     """Top-`within` accuracy of the run `key`, percent; the interval is cut to [0, 100]."""
-    found = contrast(records, {key: 1.0}, within)
+    found = contrast(records, {key: 1.0}, within, kind)
     return found and replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0))
 
 
-def difference(records: Sequence[Record], key: str, baseline: str, within: int = 1) -> Interval | None:
+def difference(records: Sequence[Record], key: str, baseline: str, within: int = 1, kind: str | None = None) -> Interval | None:
     """Top-`within` accuracy of `key` minus that of `baseline`, in points, paired by seed and by video."""
-    return contrast(records, {key: 1.0, baseline: -1.0}, within)
+    return contrast(records, {key: 1.0, baseline: -1.0}, within, kind)
 
 
 def all_above(intervals: Sequence[Interval]) -> float:
