@@ -46,7 +46,7 @@ def gather(profile: Profile, place: Place) -> Findings:
     public = fresh(axes, profile, Place(results=PUBLISHED))[0] if is_local else None
     given += evaluated(profile, PUBLISHED)[0] if is_local else []
     specs = [table_spec(axis) for axis in axes]
-    verdicts = judge(CLAIMS, specs, mine)
+    verdicts = judge(CLAIMS, specs, mine, len(profile.seeds))
     tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
     return Findings(profile=profile, records=mine, stale=stale + stale_too, tables=tables)
 

@@ -13,7 +13,7 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile
-from nlrepro.reports.claims import write_claims
+from nlrepro.reports.claims import error_rates, write_claims
 from nlrepro.reports.page import PageProfile, write_page
 from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.summary import summary
@@ -44,9 +44,9 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
         write_whole(figures / f"{name}.svg", svg)
     for name in names:
         finding = found.tables[name]
-        lines = [f"- {verdict.line}" for verdict in finding.verdicts]
-        write_table(finding.spec, finding.mine, finding.published, tables, ["\n".join(lines), *finding.notes])
-        print("\n" + summary(finding.spec, finding.mine, finding.published, finding.verdicts, finding.notes))
+        lines, notes = [f"- {verdict.line}" for verdict in finding.verdicts], [error_rates(found.verdicts), *finding.notes]
+        write_table(finding.spec, finding.mine, finding.published, tables, ["\n".join(lines), *notes])
+        print("\n" + summary(finding.spec, finding.mine, finding.published, finding.verdicts, notes))
         print(f"written: {tables}/table{name}.md, .csv, .tex; {figures}/table{name}.svg, table{name}-curves.svg")
 
 

@@ -144,6 +144,7 @@ class Profile:
     recipes: dict[Clip, Recipe]
     generator: Generator | None = None  # of the videos that the project makes itself
     real: Real | None = None  # for videos that it does not
+    seeds: tuple[int, ...] = (0,)  # declared before the runs; verdicts from another number of seeds are preliminary
     dry_run: bool = False
 
     @property

@@ -1,7 +1,7 @@
 """What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,6 +35,14 @@ class Count:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Part:
+    """Test accuracy on one kind of video; `ranks` as in Metrics, of these videos only."""
+
+    top1: float  # percent
+    ranks: str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Metrics:
     """Test accuracy. `ranks` has one digit per test video, in the tree's order: how many classes scored above the true one
     (9: nine or more), so that top-1 and top-5 can be compared video by video.
@@ -48,6 +56,7 @@ class Metrics:
     ranks: str
     clip_top1: float | None = None  # percent of single views that are right, where a video has several
     listed: int | None = None  # videos that the split should have, where some may be missing or unusable
+    kinds: dict[str, Part] = field(default_factory=dict)  # none for real videos
 
     @property
     def tested(self) -> str:

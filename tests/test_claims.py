@@ -6,9 +6,10 @@ from conftest import record
 
 from nlrepro.record import Cost, Record
 from nlrepro.reports import printed
-from nlrepro.reports.claims import Beats, Cell, Cheaper, Verdict, claims_frame, judge, write_claims
+from nlrepro.reports.anova import Interval
+from nlrepro.reports.claims import Verdict, claims_frame, judge, write_claims
+from nlrepro.reports.contrasts import Beats, Cell, Cheaper
 from nlrepro.reports.sentences import CLAIMS
-from nlrepro.reports.statistics import Interval
 from nlrepro.reports.tables import TableRow, TableSpec
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
@@ -100,8 +101,8 @@ def test_missing_runs_leave_a_sentence_undecided(tmp_path: Path) -> None:
         missing = judge(OF_2A, [SPEC], records)
         assert missing[0].line == "each form beats the baseline: undecided (--; paper +0.7)"
         text = write_claims(missing, tmp_path).read_text()
-        assert text.splitlines()[0] == "table,claim,paper,verdict,difference,low,high,seeds"
-        assert text.splitlines()[1] == "2a,each form beats the baseline,holds,undecided,--,--,--,0"
+        assert text.splitlines()[0] == "table,claim,paper,verdict,difference,low,high,seeds,seeds_needed,preliminary"
+        assert text.splitlines()[1] == "2a,each form beats the baseline,holds,undecided,--,--,--,0,--,False"
 
 
 def test_frame_has_a_line_per_sentence() -> None:

@@ -6,7 +6,8 @@ from conftest import record
 from scipy import stats
 
 from nlrepro.errors import BadInput
-from nlrepro.reports.statistics import Interval, accuracy, all_above, contrast, crossed, difference
+from nlrepro.reports.anova import Interval
+from nlrepro.reports.statistics import accuracy, all_above, contrast, crossed, difference
 
 
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])
