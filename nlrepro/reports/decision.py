@@ -2,7 +2,8 @@
 
 A sentence is a set of contrasts, weighted sums of top-1 accuracies, that must all be above 0 (contrasts.py). It
 - holds, where the 95 % intervals of all of them lie above 0 (intersection-union test: no correction for their number);
-- fails, where one lies below 0 also after Holm's correction for their number, as one is enough (union-intersection test);
+- fails, where one lies below 0 also after Holm's correction for their number, as one is enough (union-intersection test; four
+  rows that equal their baseline, five seeds: 2.1 % of simulated cases, and 9 % without the correction);
 - is negligible, where each that is not surely above 0 surely lies within one point of it: measured, and as good as equal;
 - is undecided otherwise, or where runs are missing.
 The first word that fits counts: a gain that is surely there but below a point holds. The p-value shown is that of "holds", and

@@ -18,11 +18,11 @@ What is pooled. Accuracies: the spreads of the rows' seed means. Differences, an
 a group alike is not in a difference. The variance of such a sum is that of a row times the sum of the squared weights.
 
 Simulated (tests/test_spread.py), five rows whose Gaussian seeds have one spread: 95 to 98 % of the intervals cover the truth
-(93 % of three seeds' accuracies, where rows move together), and differences are 0.80 times as wide as without the other rows
-for three seeds, 0.86 for five. With one late seed in ten, which ends 20 points lower, Bartlett's test refuses most tables, and it is then
-as without the other rows: intervals of differences cover in 97 to 99 % of cases; intervals of accuracies in only 57 % (three
-seeds; 59 % without the other rows) and 48 % (five; 48 %), as most samples show no late seed, and no interval tells of what was
-not seen.
+(93 % of three seeds' accuracies where rows move together), and those of differences are 0.80 times as wide as without the other
+rows for three seeds, 0.86 for five. With one late seed in ten, which ends 20 points lower, Bartlett's test refuses most tables,
+and it is then nearly as without the other rows: intervals of differences cover in 97 to 99 % of cases; intervals of accuracies
+in only 57 % (three seeds; 59 % without the other rows) and 48 % (five; 48 %), as most samples show no late seed, and no interval
+tells of what was not seen.
 """
 
 from collections.abc import Sequence
