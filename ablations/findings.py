@@ -48,7 +48,7 @@ def gather(profile: Profile, place: Place) -> Findings:
     public = fresh(axes, profile, Place(results=PUBLISHED))[0] if is_local else None
     given += evaluated(profile, PUBLISHED)[0] if is_local else []
     specs = [table_spec(axis) for axis in axes]
-    verdicts = judge(CLAIMS, specs, mine)
+    verdicts = judge(CLAIMS, specs, mine, len(profile.seeds))
     tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
     untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in unknown(folder, profile.name)]
     return Findings(profile=profile, records=mine, stale=stale + stale_too, unknown=untold, tables=tables)

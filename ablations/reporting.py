@@ -13,7 +13,7 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile
-from nlrepro.reports.claims import write_claims
+from nlrepro.reports.claims import error_rates, write_claims
 from nlrepro.reports.kinds import write_kinds
 from nlrepro.reports.page import PageProfile, write_page
 from nlrepro.reports.readme import paste, without_heading
@@ -49,10 +49,10 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
     panels = {panel.table: panel for panel in page.panels}
     for name in names:
         finding, panel = found.tables[name], panels[name]
-        lines = [f"- {verdict.line}" for verdict in finding.verdicts]
-        write_table(finding.spec, finding.mine, finding.published, tables, ["\n".join(lines), *finding.notes])
+        lines, notes = [f"- {verdict.line}" for verdict in finding.verdicts], [error_rates(found.verdicts), *finding.notes]
+        write_table(finding.spec, finding.mine, finding.published, tables, ["\n".join(lines), *notes])
         more = write_kinds(finding.spec, finding.kinds, tables)
-        print("\n" + summary(finding.spec, finding.mine, finding.published, finding.verdicts, finding.notes))
+        print("\n" + summary(finding.spec, finding.mine, finding.published, finding.verdicts, notes))
         texts = ", ".join([f"table{name}.md, .csv, .tex", *(path.name for path in more)])
         print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 

@@ -158,10 +158,10 @@ class Profile:
     net: Geometry
     recipes: dict[Clip, Recipe]
     pretrained: str  # what short clips start from: "imagenet", a shipped set of nets, or the folder of one's own
-    seeds: tuple[int, ...] = (0,)  # of the design: verdicts are given for these
     generator: Generator | None = None  # of the videos that the project makes itself
     pretraining: Pretraining | None = None  # of the nets that start on them
     real: Real | None = None  # for videos that it does not
+    seeds: tuple[int, ...] = (0,)  # declared before the runs; verdicts from another number of seeds are preliminary
     dry_run: bool = False
 
     @property

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +7,11 @@ from conftest import record
 
 from nlrepro.record import Cost, Record
 from nlrepro.reports import printed
-from nlrepro.reports.claims import Beats, Cell, Cheaper, Verdict, claims_frame, judge, write_claims
+from nlrepro.reports.anova import Analysis, Interval
+from nlrepro.reports.claims import Verdict, claims_frame, error_rates, judge, write_claims
+from nlrepro.reports.contrasts import Beats, Cell, Cheaper
+from nlrepro.reports.decision import decide, seeds_needed
 from nlrepro.reports.sentences import CLAIMS
-from nlrepro.reports.statistics import Interval
 from nlrepro.reports.tables import TableRow, TableSpec
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
@@ -16,13 +19,13 @@ SPEC = TableSpec(table="2a", title="", rows=tuple(TableRow(label=label, depth=50
 OF_2A = [claim for claim in CLAIMS if claim.table == "2a"]
 
 
-def simulated(*accuracies: float) -> list[Record]:
-    """Records of the five rows with these accuracies: 3 seeds, 600 videos, half of the luck shared between rows."""
+def simulated(*accuracies: float, seeds: int = 3) -> list[Record]:
+    """Records of the five rows with these accuracies: 600 videos, half of the luck shared between rows."""
     rng = np.random.default_rng(0)
     shared = rng.normal(size=600)
     records = []
     for label, accuracy in zip(LABELS, accuracies, strict=True):
-        for seed in range(3):
+        for seed in range(seeds):
             luck = np.argsort(np.argsort(shared + rng.normal(size=600))) / 6
             records.append(record(label, seed, "".join("0" if u < accuracy else "1" for u in luck)))
     return records
@@ -88,6 +91,93 @@ def test_p_is_small_exactly_where_a_sentence_is_decided() -> None:
         assert all((v.p < 0.025) == (v.verdict != "undecided") for v in verdicts(*accuracies))
 
 
+def analysis(mean: float, error: float) -> Analysis:
+    """Of four seeds, with nothing but seeds to blame."""
+    ms = 4 * 100 * error**2
+    return Analysis(mean=mean, seeds=4, videos=100, ms_seed=ms, ms_video=0.0, ms_error=0.0, seed_freedom=1e9)
+
+
+@pytest.mark.parametrize(
+    ("means", "error", "word"),
+    [
+        ((5, 2), 0.5, "holds"),
+        ((0.9, 0.5), 0.1, "holds"),  # surely there, though below a point
+        ((5, -2), 0.5, "fails"),
+        ((0.3, -0.5), 0.1, "fails"),
+        ((5, 0.1), 0.4, "negligible"),
+        ((0.2, -0.2), 0.3, "negligible"),
+        ((5, 0.6), 0.4, "undecided"),  # from -0.2 to 1.4
+        ((5, -1.1), 0.5, "undecided"),  # below 0 but for Holm's correction
+        ((5, -2.1), 1.0, "undecided"),
+        ((5, -0.4), 0.19, "negligible"),
+    ],
+)
+def test_the_first_word_that_fits_counts(means: tuple[float, ...], error: float, word: str) -> None:
+    assert decide([analysis(mean, error).interval for mean in means]) == word
+
+
+@pytest.mark.parametrize(("gain", "word"), [((0.3, 0.2), "negligible"), ((0.8, 0.05), "negligible"), ((4.0, 0.2), "undecided")])
+def test_alikeness_is_negligible_only_where_the_gain_is(gain: tuple[float, float], word: str) -> None:
+    """Cells that differ by half of a gain of 4 points differ by 2."""
+    assert decide([analysis(0.1, 0.2).interval] * 2, analysis(*gain).interval) == word
+
+
+def test_alikeness_cannot_fail_without_a_gain() -> None:
+    tests = [analysis(-5, 1).interval]
+    assert [decide(tests, analysis(gain, 1).interval) for gain in (5, 1)] == ["fails", "undecided"]
+
+
+def test_seeds_needed_are_those_that_would_settle_it() -> None:
+    # to exclude 0, 1.96 * 2 * 0.7 / sqrt(seeds) < 0.8: 11.8; or to lie below a point, 1.96 * 2 * 0.7 / sqrt(seeds) < 1 - 0.2
+    assert seeds_needed([analysis(0.8, 0.7)]) == "12"
+    assert seeds_needed([analysis(0.2, 0.7)]) == "12"
+    assert seeds_needed([analysis(9, 0.7), analysis(-0.2, 0.7)]) == "12"
+    assert seeds_needed([analysis(0.8, 5)]) == ">100"
+    assert seeds_needed([replace(analysis(0.8, 0.7), seeds=1)]) == ""
+
+
+def test_where_the_videos_leave_it_open_no_number_of_seeds_settles_it() -> None:
+    videos = replace(analysis(0.8, 0.7), ms_video=4 * 100 * 0.5**2 * 4)
+    assert seeds_needed([videos]) == "no number"
+
+
+def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary() -> None:
+    records = simulated(60, 70, 70, 70, 70)
+    for declared, said in ((3, ""), (5, "3 seeds of 5"), (1, "3 seeds instead of 1"), (None, "")):
+        found = judge(OF_2A, [SPEC], records, declared)
+        assert [v.preliminary for v in found] == [said] * 2
+        assert claims_frame(found)["preliminary"].tolist() == [bool(said)] * 2
+        assert (f"holds (preliminary: {said}; least clear" in found[0].line) == bool(said)
+    some = [r for r in simulated(60, 70, 70, 70, 70, seeds=5) if r.key != "Gaussian" or r.seed < 4]
+    assert [v.preliminary for v in judge(OF_2A, [SPEC], some, 5)] == ["4 seeds of 5"] * 2
+
+
+@pytest.mark.parametrize(
+    ("needed", "said"),
+    [
+        ("12", "about 12 seeds would settle it"),
+        (">100", "it would take more than 100 seeds"),
+        ("no number", "more seeds will not settle it"),
+    ],
+)
+def test_an_undecided_line_says_how_many_seeds_would_settle_it(needed: str, said: str) -> None:
+    open_ = Interval(mean=0.3, low=-0.4, high=1.0, seeds=5, p=0.4)
+    verdict = Verdict(claim=OF_2A[0], paper="holds", paper_difference=0.5, difference=open_, p=open_.p_above, seeds_needed=needed)
+    assert verdict.line.endswith(f"undecided (least clear +0.3 [-0.4, 1.0], p = 0.2; {said}; paper +0.5)")
+    assert claims_frame([verdict])["seeds_needed"].tolist() == [needed]
+
+
+def test_only_undecided_sentences_need_seeds() -> None:
+    for found in (verdicts(60, 70, 70, 70, 70), verdicts(60, 60, 60, 60, 60), verdicts(60, 70, 70, 52, 70)):
+        assert [bool(v.seeds_needed) for v in found] == [v.verdict == "undecided" for v in found]
+
+
+def test_error_rates_are_told_for_the_sentences_that_are_tested() -> None:
+    said = error_rates(judge(CLAIMS, [], []))
+    assert "Of the 14 sentences tested" in said  # the 15th is counted
+    assert "at most about 0.4" in said  # 14 x 2.5 %
+
+
 def test_line_is_for_people() -> None:
     forms = Interval(mean=8.1, low=5.0, high=11.2, seeds=3, p=0.0008)
     verdict = Verdict(claim=OF_2A[0], paper="holds", paper_difference=0.7, verdict="holds", difference=forms, p=forms.p_above)
@@ -100,8 +190,8 @@ def test_missing_runs_leave_a_sentence_undecided(tmp_path: Path) -> None:
         missing = judge(OF_2A, [SPEC], records)
         assert missing[0].line == "each form beats the baseline: undecided (--; paper +0.7)"
         text = write_claims(missing, tmp_path).read_text()
-        assert text.splitlines()[0] == "table,claim,paper,verdict,difference,low,high,seeds"
-        assert text.splitlines()[1] == "2a,each form beats the baseline,holds,undecided,--,--,--,0"
+        assert text.splitlines()[0] == "table,claim,paper,verdict,difference,low,high,seeds,seeds_needed,preliminary"
+        assert text.splitlines()[1] == "2a,each form beats the baseline,holds,undecided,--,--,--,0,--,False"
 
 
 def test_frame_has_a_line_per_sentence() -> None:

@@ -13,6 +13,7 @@ from conftest import evaluation, record
 from ablations import TABLES, findings, pages
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
+from nlrepro import record as records
 from nlrepro.reports.page import PageProfile, render
 from nlrepro.reports.provenance import provenance
 from nlrepro.runs.place import Place
@@ -94,6 +95,24 @@ def test_provenance_adds_up_hours_and_spans_dates() -> None:
     assert (told["time"], told["date"]) == ("2.0 hours, the sum of the runs' own", "2024-01-01 to 2024-03-01")
     assert (told["runs"], told["seeds"], told["code"]) == ("2 of 1 nets, warm starts among them", "0, 1", "abc")
     assert provenance([]) == {}
+
+
+def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rates(tmp_path: Path) -> None:
+    """Three seeds of Table 2a where five are declared; all other sentences lack runs."""
+    mini = profiles.load("mini")
+    for row in TABLES["2a"].rows:
+        spec = TABLES["2a"].spec(row)
+        for seed in range(3):
+            found = replace(record(spec.key, seed, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
+            records.write(found, tmp_path)
+    found = findings.gather(mini, Place(results=tmp_path))
+    page = pages.page_profile(found)
+    html = " ".join(render([page], "mini").split())
+    assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}
+    assert "2 of these verdicts are preliminary" in html
+    assert '<span class="word">undecided, preliminary</span>' in html
+    assert "preliminary: 3 seeds of 5; least clear" in html
+    assert "Error rates are per sentence" in html
 
 
 def all_of(selector: str, keep: str) -> str:

@@ -1,4 +1,5 @@
-from math import sqrt
+from dataclasses import replace
+from math import inf, sqrt
 
 import numpy as np
 import pytest
@@ -6,7 +7,10 @@ from conftest import record
 from scipy import stats
 
 from nlrepro.errors import BadInput
-from nlrepro.reports.statistics import Interval, accuracy, all_above, contrast, crossed, difference
+from nlrepro.record import Part, Record
+from nlrepro.reports.anova import Interval, analyse
+from nlrepro.reports.spread import Spread
+from nlrepro.reports.statistics import accuracy, all_above, any_below, contrast, crossed, difference, outcomes, pool
 
 
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])
@@ -102,3 +106,69 @@ def test_all_above_is_as_sure_as_the_least_sure() -> None:
     sure, unsure, below = (Interval(m, 0.0, 0.0, 3, p) for m, p in ((5.0, 0.001), (1.0, 0.2), (-1.0, 0.2)))
     assert all_above([sure, unsure]) == pytest.approx(0.1)
     assert all_above([sure, below]) == pytest.approx(0.9)
+
+
+def test_any_below_is_corrected_for_the_number_of_means() -> None:
+    intervals = [Interval(m, 0.0, 0.0, 3, p) for m, p in ((-1.0, 0.02), (5.0, 0.001), (1.0, 0.2))]
+    assert any_below(intervals) == pytest.approx(3 * 0.01)
+    assert any_below(intervals[1:]) == 1.0
+
+
+def of_kinds(seed: int, key: str = "a", **ranks: str) -> Record:
+    """A record whose test videos are of these kinds, one kind after the other."""
+    plain = record(key, seed, "".join(ranks.values()))
+    parts = {kind: Part(top1=0.0, ranks=of_kind) for kind, of_kind in ranks.items()}
+    return replace(plain, metrics=replace(plain.metrics, kinds=parts))
+
+
+def test_a_kind_of_videos_is_counted_on_its_own() -> None:
+    records = [of_kinds(s, near="0000", far="0011") for s in (0, 1)] + [of_kinds(s, "b", near="1000", far="1111") for s in (0, 1)]
+    for kind, mean, gain in ((None, 75.0, 37.5), ("near", 100.0, 25.0), ("far", 50.0, 50.0)):
+        own, above = accuracy(records, "a", kind=kind), difference(records, "a", "b", kind=kind)
+        assert own
+        assert above
+        assert (own.mean, above.mean, above.seeds) == (mean, gain, 2)
+
+
+def test_records_that_do_not_know_a_kind_give_none() -> None:
+    records = [of_kinds(0, near="0000"), record("a", 1, "0000"), record("b", 0, "0000")]
+    assert list(outcomes(records, "a", kind="near")) == [0]
+    assert accuracy(records, "a", kind="far") is None
+    assert difference(records, "a", "b", kind="near") is None
+
+
+def luck(rng: np.random.Generator, accuracy: float, videos: int = 400) -> str:
+    return "".join("0" if right else "1" for right in rng.random(videos) < accuracy)
+
+
+def test_rows_pool_the_seeds_that_their_group_shares() -> None:
+    rng = np.random.default_rng(0)
+    rows = [record(key, seed, luck(rng, 0.7)) for key in "abc" for seed in range(4)]
+    shared = pool(rows, [{"a", "b", "c", "unknown"}])
+    assert shared == pool([*rows, record("a", 9, "0" * 400)], [["a", "b", "c"]])
+    assert shared
+    assert 3 < shared.pooled <= 9
+    assert pool(rows, [["a"]]) is None
+    assert pool([], [["a", "b"]]) is None
+
+
+def test_what_rows_share_is_in_the_interval() -> None:
+    rng = np.random.default_rng(1)
+    rows = [record(key, seed, luck(rng, 0.7 + 0.1 * rng.random())) for key in "ab" for seed in range(3)]
+    wide, narrow = (difference(rows, "a", "b", shared=Spread(variance, inf, pooled=50)) for variance in (25.0, 4.0))
+    assert wide
+    assert narrow
+    # MS_seed counts alone, as it is far above the others: half = t * sqrt(variance * 2 / seeds), about
+    assert wide.high - wide.mean == pytest.approx(stats.t.ppf(0.975, 50) * sqrt(25 * 2 / 3), rel=0.05)
+    assert narrow.high - narrow.low < (wide.high - wide.low) / 2
+
+
+def test_more_seeds_narrow_what_seeds_do_and_leave_what_videos_do() -> None:
+    rng = np.random.default_rng(4)
+    table = rng.normal(0, 5, (4, 1)) + rng.normal(0, 40, (1, 300)) + rng.normal(0, 30, (4, 300))
+    now = analyse(table)
+    assert now.with_seeds(4).interval == now.interval
+    halves = [now.with_seeds(seeds).interval.high - now.mean for seeds in (4, 8, 100, 10**9)]
+    assert halves == sorted(halves, reverse=True)
+    of_videos = (now.ms_video - now.ms_error) / 4 / 300
+    assert halves[-1] == pytest.approx(stats.t.ppf(0.975, 299) * sqrt(of_videos), rel=1e-3)

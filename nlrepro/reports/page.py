@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from nlrepro.files import write_whole
 from nlrepro.record import Cost, Record
+from nlrepro.reports.claims import Verdict, error_rates
+from nlrepro.reports.decision import WORDS
 from nlrepro.reports.finding import Finding
 from nlrepro.reports.formats import MISSING, number
 from nlrepro.reports.inline import inline
@@ -167,9 +169,22 @@ class PageProfile:
         return provenance(self.records)
 
     @property
-    def verdicts(self) -> dict[str, int]:
-        words = [verdict.verdict for panel in self.panels for verdict in panel.finding.verdicts]
-        return {word: words.count(word) for word in ("holds", "fails", "undecided")}
+    def verdicts(self) -> list[Verdict]:
+        return [verdict for panel in self.panels for verdict in panel.finding.verdicts]
+
+    @property
+    def words(self) -> dict[str, int]:
+        """How many sentences each word was found for."""
+        words = [verdict.verdict for verdict in self.verdicts]
+        return {word: words.count(word) for word in WORDS}
+
+    @property
+    def preliminary(self) -> int:
+        return sum(bool(verdict.preliminary) for verdict in self.verdicts)
+
+    @property
+    def error_rates(self) -> str:
+        return error_rates(self.verdicts)
 
     @property
     def labour(self) -> pd.DataFrame:

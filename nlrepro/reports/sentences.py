@@ -3,7 +3,7 @@
 Departure: "in general" is read as all steps but those that the paper's own numbers do not show (ten blocks in ResNet-101).
 """
 
-from nlrepro.reports.claims import Alike, Beats, Cell, Cheaper, Claim
+from nlrepro.reports.contrasts import Alike, Beats, Cell, Cheaper, Claim
 
 
 def beat(table: str, depth: int, *pairs: tuple[str, str]) -> tuple[tuple[Cell, Cell], ...]:

@@ -1,7 +1,8 @@
 """Table 2 of the paper as CSV, Markdown and LaTeX: the paper's numbers beside those of the records.
 
 Top-1 and top-5 are percent of test videos; a difference is against the first row of the same depth, paired by seed and by
-video; brackets are 95 % intervals (nlrepro/reports/statistics.py), of which the paper gives none.
+video; brackets are 95 % intervals (nlrepro/reports/anova.py), of which the paper gives none. The spread between seeds is shared
+by the rows of a table (nlrepro/reports/spread.py).
 """
 
 from collections import Counter
@@ -15,9 +16,11 @@ import pandas as pd
 from nlrepro.files import write_whole
 from nlrepro.record import Cost, Record
 from nlrepro.reports import printed
+from nlrepro.reports.anova import Interval
 from nlrepro.reports.formats import MISSING, number, to_csv, to_latex, to_markdown, with_interval
 from nlrepro.reports.released import released_columns
-from nlrepro.reports.statistics import Interval, accuracy, difference
+from nlrepro.reports.spread import Spread
+from nlrepro.reports.statistics import accuracy, difference, pool
 
 COLUMNS = (
     *("table", "row", "depth", "key", "seeds", "top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high"),
@@ -96,14 +99,31 @@ def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
     differs from itself by exactly 0.
     """
     records = comparable(spec, records)
-    lines = [_line(spec, row, records) | _costs(spec, row) for row in spec.rows]
+    shared = Shared.of(spec, records)
+    lines = [_line(spec, row, records, shared) | _costs(spec, row) for row in spec.rows]
     return pd.DataFrame(lines)[spec.columns]
 
 
-def _line(spec: TableSpec, row: TableRow, records: Sequence[Record]) -> dict[str, object]:
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What the rows of a table say together of the spread between seeds, for each of its columns."""
+
+    top1: Spread | None
+    top5: Spread | None
+    delta: Spread | None
+
+    @classmethod
+    def of(cls, spec: TableSpec, records: Sequence[Record]) -> "Shared":
+        groups = [{row.key for row in spec.rows if row.depth == depth} for depth in sorted({row.depth for row in spec.rows})]
+        top1, top5 = pool(records, groups), pool(records, groups, within=5)
+        return cls(top1=top1, top5=top5, delta=pool(records, groups, centred=True))
+
+
+def _line(spec: TableSpec, row: TableRow, records: Sequence[Record], shared: Shared) -> dict[str, object]:
     baseline = spec.baseline(row.depth)
-    top1, top5 = accuracy(records, row.key), accuracy(records, row.key, within=5)
-    delta = difference(records, row.key, baseline.key)
+    top1 = accuracy(records, row.key, shared=shared.top1)
+    top5 = accuracy(records, row.key, within=5, shared=shared.top5)
+    delta = difference(records, row.key, baseline.key, shared=shared.delta)
     if delta and row is baseline:
         delta = Interval(0.0, 0.0, 0.0, delta.seeds, 1.0)
     paper_top1, paper_top5 = printed.accuracies().get((spec.table, row.depth, row.label), (nan, nan))
@@ -167,7 +187,8 @@ def note(records: Sequence[Record]) -> str:
         dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}",
         ", ".join(sorted({r.made.device for r in records})),
     ]
-    over = "seeds and test videos" if len(seeds) > 1 else "test videos only, as there is one seed"
+    several = "seeds and test videos (the spread between seeds from all rows together where they agree on it)"
+    over = several if len(seeds) > 1 else "test videos only, as there is one seed"
     brackets = f"Brackets: 95 % intervals over {over}"
     return f"{'; '.join(parts)}. {brackets}; delta: points above the baseline, paired by seed and video."
 

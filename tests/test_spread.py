@@ -1,0 +1,164 @@
+from functools import cache
+from math import inf, isinf
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.special import polygamma
+
+from nlrepro.reports.anova import Analysis, analyse
+from nlrepro.reports.decision import ALPHA
+from nlrepro.reports.spread import Spread, bartlett, fit, spread, trigamma_inverse
+from nlrepro.reports.statistics import any_below
+
+Array = NDArray[np.float64]
+ROWS, VIDEOS, TABLES = 5, 30, 1000
+TRUTH = 70.0
+
+
+def tables(seeds: int, late: float = 0.0, shared: float = 0.0) -> Array:
+    """[tables, rows, seeds, videos], mean TRUTH: seeds differ by 1 point, of which `shared` is common to the rows.
+
+    A part `late` of the seeds ends 20 points lower.
+    """
+    rng = np.random.default_rng(0)
+    seed = rng.normal(0, 1, (TABLES, ROWS, seeds, 1)) * (1 - shared) ** 0.5
+    seed += rng.normal(0, 1, (TABLES, 1, seeds, 1)) * shared**0.5
+    seed -= 20 * ((rng.random(seed.shape) < late) - late)
+    video = rng.normal(0, 1, (TABLES, 1, 1, VIDEOS))
+    return np.asarray(TRUTH + seed + video + rng.normal(0, 1, (TABLES, ROWS, seeds, VIDEOS)))
+
+
+class Outcome(NamedTuple):
+    covered: float  # percent
+    width: float  # mean half-width, points
+
+
+def outcome(analyses: list[Analysis], truth: float) -> Outcome:
+    intervals = [each.interval for each in analyses]
+    covered = np.mean([each.low <= truth <= each.high for each in intervals])
+    return Outcome(100 * float(covered), float(np.mean([each.high - each.low for each in intervals])) / 2)
+
+
+@cache
+def simulated(what: str, seeds: int, late: float = 0.0, shared: float = 0.0) -> tuple[Outcome, Outcome]:
+    """Of one row's accuracy, or of its difference to the first, over many tables: alone, and moderated by the other rows."""
+    alone, moderated = [], []
+    size, truth = (1.0, TRUTH) if what == "accuracy" else (2.0, 0.0)
+    for table in tables(seeds, late, shared):
+        common = spread([table.mean(axis=2).T], centred=what == "difference")
+        alone.append(analyse(table[1] if what == "accuracy" else table[1] - table[0]))
+        moderated.append(alone[-1].moderated(common, size))
+    return outcome(alone, truth), outcome(moderated, truth)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.8])
+@pytest.mark.parametrize("what", ["accuracy", "difference"])
+@pytest.mark.parametrize(("seeds", "narrower"), [(3, 0.85), (5, 0.9)])
+def test_with_one_spread_of_seeds_moderated_intervals_are_narrower_and_cover_the_truth(
+    what: str, seeds: int, narrower: float, shared: float
+) -> None:
+    alone, moderated = simulated(what, seeds, shared=shared)
+    assert 92 <= moderated.covered <= 98
+    rows_are_free = what == "difference" or not shared  # accuracies of rows that move together tell little of each other
+    assert moderated.width < alone.width * (narrower if rows_are_free else 1)
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [(3, 57), (5, 48)])
+def test_with_one_late_seed_in_ten_differences_are_covered_and_accuracies_are_not_with_and_without_the_other_rows(
+    seeds: int, expected: float
+) -> None:
+    assert all(each.covered > 95 for each in simulated("difference", seeds, late=0.1))
+    alone, moderated = simulated("accuracy", seeds, late=0.1)
+    assert moderated.covered == pytest.approx(expected, abs=1)
+    assert moderated.covered > alone.covered - 4
+
+
+@cache
+def called_failing(moderated: bool) -> tuple[float, float]:
+    """How often, in percent, four rows that equal their baseline are called worse: any of them, and after Holm's correction."""
+    calls = []
+    for table in tables(seeds=5):
+        common = spread([table.mean(axis=2).T], centred=True) if moderated else None
+        tests = [analyse(row - table[0]).moderated(common, size=2).interval for row in table[1:]]
+        calls.append((min(1 - test.p_above for test in tests) < ALPHA, any_below(tests) < ALPHA))
+    any_call, corrected = np.mean(calls, axis=0)
+    return 100 * float(any_call), 100 * float(corrected)
+
+
+@pytest.mark.parametrize("moderated", [False, True])
+def test_four_rows_that_equal_their_baseline_fail_in_at_most_2_5_percent(moderated: bool) -> None:
+    uncorrected, corrected = called_failing(moderated)
+    assert uncorrected > 5
+    assert corrected <= 2.5 + 1  # 1: two standard errors of 1000 tables
+
+
+def test_it_is_bartletts_test() -> None:
+    samples = [np.random.default_rng(i).normal(0, 1 + i, 4 + i) for i in range(4)]
+    variances, freedoms = np.array([s.var(ddof=1) for s in samples]), np.array([s.size - 1.0 for s in samples])
+    assert bartlett(variances, freedoms) == pytest.approx(stats.bartlett(*samples).pvalue)
+
+
+def test_rows_that_differ_in_spread_share_nothing() -> None:
+    means = np.random.default_rng(1).normal(0, 1, (5, 6))
+    assert spread([means], centred=False) is not None
+    assert spread([means * [30, 1, 1, 1, 1, 1]], centred=False) is None
+
+
+def test_the_fit_finds_the_prior_that_variances_were_drawn_from() -> None:
+    rng = np.random.default_rng(0)
+    prior, d = 8.0, 6.0
+    variances = 3 * prior / rng.chisquare(prior, 4000) * rng.chisquare(d, 4000) / d  # Smyth's model with s0^2 = 3
+    found = moments(variances, d)
+    assert (found.variance, found.freedom) == pytest.approx((3, prior), rel=0.1)
+    same = moments(3 * rng.chisquare(d, 20000) / d, d)
+    assert same.variance == pytest.approx(3, rel=0.02)
+    assert same.freedom > 100
+
+
+def moments(variances: Array, d: float) -> Spread:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nlrepro.reports.spread.LEVEL", 0.0)  # of so many variances Bartlett's test refuses any prior
+        found = fit(variances, np.full(variances.size, d), pooled=inf)
+    assert found
+    return found
+
+
+def test_variances_are_moderated_by_the_formula() -> None:
+    assert Spread(2.0, 6.0, pooled=100).moderate(7.0, 4.0) == pytest.approx(((6 * 2 + 4 * 7) / 10, 10))
+    assert Spread(2.0, inf, pooled=14).moderate(7.0, 4.0) == (2.0, 14)
+    assert Spread(2.0, 6.0, pooled=8).moderate(7.0, 4.0)[1] == 8  # never more than all rows have
+    assert Spread(2.0, 6.0, pooled=4).moderate(7.0, 4.0) == (7.0, 4.0)  # rows that move as one add nothing
+
+
+def test_rows_that_move_as_one_have_the_freedom_of_one() -> None:
+    rng = np.random.default_rng(0)
+    one, free = rng.normal(size=(6, 1)), rng.normal(size=(6, 4))
+    together, apart = spread([one + 1e-6 * free], centred=False), spread([free], centred=False)
+    assert together
+    assert apart
+    assert together.pooled == pytest.approx(5, rel=1e-3)
+    assert 10 < apart.pooled < 20
+
+
+def test_what_a_seed_does_to_all_rows_of_a_group_is_not_in_their_differences() -> None:
+    rng = np.random.default_rng(0)
+    groups = [rng.normal(size=(5, 4)), rng.normal(size=(4, 3))]
+    moved = [means + 100 * rng.normal(size=(len(means), 1)) for means in groups]
+    before, after = spread(groups, centred=True), spread(moved, centred=True)
+    assert before
+    assert after
+    assert isinf(before.freedom) == isinf(after.freedom)
+    assert (after.variance, after.pooled) == pytest.approx((before.variance, before.pooled), rel=1e-6)
+
+
+@pytest.mark.parametrize("groups", [[], [np.zeros((5, 3))], [np.ones((1, 4))], [np.eye(5)[:, :1]]])
+def test_nothing_is_shared_without_two_rows_whose_seeds_differ(groups: list[Array]) -> None:
+    assert spread(groups, centred=True) is None
+
+
+def test_trigamma_is_inverted() -> None:
+    for value in (1e-4, 0.1, 1.0, 30.0, 1e4):
+        assert polygamma(1, trigamma_inverse(value)) == pytest.approx(value, rel=1e-8)
