@@ -180,7 +180,9 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("make", "check"))
     for sub in (many, data):
         sub.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes at once (default: one a core)")
-    nets = verb("pretrain", do_pretrain, "maintainers: a net that runs on generated videos start from, and its note", "--depth 50")
+    nets = verb(
+        "pretrain", do_pretrain, "maintainers: a net that runs on generated videos start from, and its note", "--depth 50"
+    )
     nets.add_argument("--depth", type=int, choices=DEPTHS, required=True)
     weights.add_verbs(verb, positive)
     attend.add_verbs(verb, positive)

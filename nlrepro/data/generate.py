@@ -18,6 +18,7 @@ from nlrepro.lock import sole
 from nlrepro.orphans import die_with_parent
 from nlrepro.profile import Generator
 
+
 def encode(frames: Frames, task: Generator) -> bytes:
     """H.264 in an mp4 container, with full colour resolution: chroma subsampling would mix the inks of things this small."""
     buffer = io.BytesIO()

@@ -40,7 +40,9 @@ def read_note(net: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise BadInput(f"no pretrained net {net}; `pretrain` makes it, or name a shipped one in the profile") from None
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        raise BadInput(f"the note {note_path(net)} of a pretrained net is damaged; restore it, or make both with `pretrain`") from None
+        raise BadInput(
+            f"the note {note_path(net)} of a pretrained net is damaged; restore it, or make both with `pretrain`"
+        ) from None
 
 
 def digest(profile: Profile, depth: Depth) -> str:

@@ -18,9 +18,10 @@ from matplotlib.patches import Rectangle
 
 from nlrepro.files import write_whole
 from nlrepro.record import Record
+from nlrepro.reports.anova import Interval
 from nlrepro.reports.figures import WIDTH
 from nlrepro.reports.formats import MISSING, to_csv, with_interval
-from nlrepro.reports.statistics import Interval, accuracy
+from nlrepro.reports.statistics import accuracy
 from nlrepro.reports.style import INK, styled
 from nlrepro.reports.tables import TableSpec, comparable
 

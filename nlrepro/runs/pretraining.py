@@ -50,7 +50,9 @@ def pretrain(depth: Depth, profile: Profile, out: Path, report: Callable[[int], 
     """
     recipe, task = profile.pretraining, profile.generator
     if not recipe or not task:
-        raise BadInput(f"the profile {profile.name} has no [pretraining] and [generator]; its clips start from {profile.pretrained}")
+        raise BadInput(
+            f"the profile {profile.name} has no [pretraining] and [generator]; its clips start from {profile.pretrained}"
+        )
     begun = time.monotonic()
     torch.set_num_threads(1)  # another number may add in another order
     torch.manual_seed(recipe.seed)
@@ -60,7 +62,9 @@ def pretrain(depth: Depth, profile: Profile, out: Path, report: Callable[[int], 
     net.load_state_dict(half)
     found = accuracy(net, profile)
     if found["stills"] < recipe.bar:
-        raise BadInput(f"ResNet-{depth} of seed {recipe.seed} tags {found['stills']:.1f} % of the stills right, its bar is {recipe.bar} %")
+        raise BadInput(
+            f"ResNet-{depth} of seed {recipe.seed} tags {found['stills']:.1f} % of the stills right, its bar is {recipe.bar} %"
+        )
     content = state_bytes(half)
     note = {
         "depth": depth,
