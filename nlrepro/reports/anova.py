@@ -84,7 +84,7 @@ class Analysis:
         """With the variance between seeds moderated by what other rows say; `size` is the sum of the squared weights."""
         if spread is None or self.seeds == 1:
             return self
-        variance, freedom = spread.moderate(self.ms_seed / self.videos, self.seed_freedom)
+        variance, freedom = spread.moderate(self.ms_seed / (self.videos * size), self.seed_freedom)
         return replace(self, ms_seed=variance * self.videos * size, seed_freedom=freedom)
 
     def with_seeds(self, seeds: int) -> "Analysis":
