@@ -1,4 +1,5 @@
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -6,12 +7,13 @@ import pytest
 from conftest import record
 
 from nlrepro.record import Cost, Record
-from nlrepro.reports import printed
+from nlrepro.reports import claims, printed
 from nlrepro.reports.anova import Analysis, Interval
 from nlrepro.reports.claims import Verdict, claims_frame, error_rates, judge, write_claims
 from nlrepro.reports.contrasts import Beats, Cell, Cheaper
 from nlrepro.reports.decision import decide, seeds_needed
 from nlrepro.reports.sentences import CLAIMS
+from nlrepro.reports.spread import Spread
 from nlrepro.reports.tables import TableRow, TableSpec
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
@@ -150,6 +152,46 @@ def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary() -
         assert (f"holds (preliminary: {said}; least clear" in found[0].line) == bool(said)
     some = [r for r in simulated(60, 70, 70, 70, 70, seeds=5) if r.key != "Gaussian" or r.seed < 4]
     assert [v.preliminary for v in judge(OF_2A, [SPEC], some, 5)] == ["4 seeds of 5"] * 2
+
+
+def pooled(monkeypatch: pytest.MonkeyPatch, *pairs: tuple[Cell, Cell]) -> list[list[set[str]]]:
+    """The groups of rows whose spreads are pooled for sentences on these pairs; tables 2f and 2g at both depths."""
+    asked: list[list[set[str]]] = []
+
+    def note(records: list[Record], groups: list[set[str]], centred: bool) -> None:
+        assert centred
+        asked.append(groups)
+
+    monkeypatch.setattr(claims, "pool", note)
+    rows = [("C2D", 50), ("NL", 50), ("C2D", 101), ("NL", 101)]
+    specs = [
+        TableSpec(table=t, title="", rows=tuple(TableRow(label=row, depth=d, key=f"{t}{d}{row}") for row, d in rows))
+        for t in ("2f", "2g")
+    ]
+    judge([Beats(table="2g", text="", pairs=(pair,)) for pair in pairs], specs, [])
+    return asked
+
+
+def test_the_spread_between_seeds_is_shared_by_the_rows_of_the_tables_that_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    within = (Cell("2f", 50, "NL"), Cell("2f", 50, "C2D"))
+    tables = (Cell("2g", 50, "NL"), Cell("2f", 50, "NL"))
+    depths = (Cell("2f", 50, "NL"), Cell("2f", 101, "C2D"))
+    of = {(t, d): {f"{t}{d}C2D", f"{t}{d}NL"} for t in ("2f", "2g") for d in (50, 101)}
+    assert pooled(monkeypatch, within, tables, depths) == [
+        [of["2f", 50], of["2f", 101]],
+        [of["2f", 50] | of["2g", 50], of["2f", 101] | of["2g", 101]],
+        [of["2f", 50] | of["2f", 101]],
+    ]
+
+
+def test_verdicts_use_what_the_rows_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = simulated(60, 70, 70, 70, 70)
+    before = judge(OF_2A, [SPEC], records)[0].difference
+    monkeypatch.setattr(claims, "pool", lambda *_, **__: Spread(400.0, inf, 50))
+    after = judge(OF_2A, [SPEC], records)[0].difference
+    assert before
+    assert after
+    assert after.high - after.low > 3 * (before.high - before.low)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,17 @@ def test_what_a_seed_does_to_all_rows_of_a_group_is_not_in_their_differences() -
     assert (after.variance, after.pooled) == pytest.approx((before.variance, before.pooled), rel=1e-6)
 
 
+def test_the_variance_of_centred_rows_is_that_of_a_row() -> None:
+    """Of two rows less their mean, either is half of their difference."""
+    found = spread(list(np.random.default_rng(0).normal(0, 3, (2000, 5, 2))), centred=True)
+    assert found
+    assert found.variance == pytest.approx(9, rel=0.05)
+
+
+def test_two_rows_alone_have_one_spread_and_share_nothing() -> None:
+    assert spread([np.random.default_rng(0).normal(size=(5, 2))], centred=True) is None
+
+
 @pytest.mark.parametrize("groups", [[], [np.zeros((5, 3))], [np.ones((1, 4))], [np.eye(5)[:, :1]]])
 def test_nothing_is_shared_without_two_rows_whose_seeds_differ(groups: list[Array]) -> None:
     assert spread(groups, centred=True) is None

@@ -168,6 +168,7 @@ def test_more_seeds_narrow_what_seeds_do_and_leave_what_videos_do() -> None:
     table = rng.normal(0, 5, (4, 1)) + rng.normal(0, 40, (1, 300)) + rng.normal(0, 30, (4, 300))
     now = analyse(table)
     assert now.with_seeds(4).interval == now.interval
+    assert (now.with_seeds(9).seeds, now.with_seeds(9).seed_freedom) == (9, 8)
     halves = [now.with_seeds(seeds).interval.high - now.mean for seeds in (4, 8, 100, 10**9)]
     assert halves == sorted(halves, reverse=True)
     of_videos = (now.ms_video - now.ms_error) / 4 / 300

@@ -1,12 +1,16 @@
 import subprocess
 import sys
+from math import inf
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import record
 
 from nlrepro.record import Cost, Record
+from nlrepro.reports import tables
 from nlrepro.reports.formats import read_csv, to_latex
+from nlrepro.reports.spread import Spread
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import (
     COLUMNS,
@@ -94,6 +98,24 @@ def test_each_depth_has_its_own_baseline() -> None:
     assert frame["paper_delta"].tolist() == [0.0, 2.0, 0.0, 2.0]
     assert frame["delta"].tolist()[2:] == [0.0, 50.0]
     assert side_by_side(DEEP, frame, None)["row"].tolist()[3] == "R101 5-block"
+
+
+def test_the_spread_between_seeds_is_shared_by_all_rows_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def wide(records: list[Record], groups: list[set[str]], within: int = 1, centred: bool = False) -> Spread:
+        asked.append((groups, within, centred))
+        return Spread(variance=200.0 + within, freedom=inf, pooled=50)
+
+    deep = [record(f"{depth}-{row}", s, "01" * 200) for depth in (50, 101) for row in ("baseline", "5-block") for s in (0, 1)]
+    before = table_frame(DEEP, deep)
+    monkeypatch.setattr(tables, "pool", wide)
+    after = table_frame(DEEP, deep)
+    groups = [{"50-baseline", "50-5-block"}, {"101-baseline", "101-5-block"}]
+    assert asked == [(groups, 1, False), (groups, 5, False), (groups, 1, True)]
+    for name, least in (("top1", 20), ("top5", 20), ("delta", 25)):
+        assert float((before[f"{name}_high"] - before[f"{name}_low"])[1]) < least
+        assert float((after[f"{name}_high"] - after[f"{name}_low"])[1]) > least
 
 
 def test_rows_are_compared_on_the_seeds_that_all_of_a_depth_have() -> None:
