@@ -43,14 +43,14 @@ class Clips:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Generator:
-    """The generated video task (nlrepro/data/synthetic.py): sizes in pixels, times in frames, ranges from first to past the last."""
+    """The generated video task (nlrepro/data/synthetic.py): sizes in pixels, times in frames."""
 
     seed: int
     videos: dict[str, int]  # split -> number of videos
     kinds: dict[Kind, float]  # kind -> its share
     size: int
     frames: int
-    shown: tuple[int, int]  # frames that a short clip shows
+    shown: tuple[int, int]  # the frames that a short clip shows: first, and past the last
     digits: tuple[int, ...]
     digit: int  # side
     card: int  # side

@@ -1,4 +1,4 @@
-"""The generated videos: determined by their settings, labelled by the rule, made resumably, digit images kept apart."""
+"""The generated task: what the kinds of videos promise, seen in the drawn pixels and in the files that decord decodes."""
 
 from collections import Counter
 from dataclasses import replace
@@ -7,188 +7,137 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlrepro import profile as profiles
 from nlrepro.data import synthetic
-from nlrepro.data.synthetic import (
-    INKS,
-    card_video,
-    digit_images,
-    draw_inks,
-    fold_of,
-    make,
-    paint_drifting_digit,
-    random_of,
-    still_video,
-)
+from nlrepro.data.generate import encode, made, make
+from nlrepro.data.synthetic import card_video, digit_images, kind_of, places, random_of, still, tags, times
+from nlrepro.data.videos import decode
 from nlrepro.errors import BadInput
-from nlrepro.profile import Generator, Profile, load
+from nlrepro.profile import Generator, Kind
+
+TASK = profiles.load("mini").generator
+assert TASK
+KINDS: tuple[Kind, ...] = tuple(TASK.kinds)
+MANY = range(60)
 
 
 @pytest.fixture
-def task(smoke: Profile) -> Generator:
-    assert smoke.generator
-    return smoke.generator
+def task() -> Generator:
+    assert TASK
+    return TASK
 
 
-@pytest.mark.parametrize("draw", [card_video, still_video])
-def test_a_video_is_a_function_of_settings_split_and_index(task: Generator, draw: synthetic.Callable) -> None:  # type: ignore[type-arg]
-    frames, name = draw(task, "train", 5)
-    again, same = draw(task, "train", 5)
-    assert (frames.shape, frames.dtype) == ((task.frames, task.size, task.size, 3), np.uint8)
-    assert frames.tobytes() == again.tobytes()
-    assert name == same
-    for other in (draw(task, "train", 6), draw(task, "val", 5), draw(replace(task, seed=task.seed + 1), "train", 5)):
-        assert other[0].tobytes() != frames.tobytes()
+def test_a_video_is_a_function_of_settings_split_and_index(task: Generator) -> None:
+    once, again = card_video(task, "train", 3), card_video(task, "train", 3)
+    np.testing.assert_array_equal(once[0], again[0])
+    assert once[1:] == again[1:]
+    assert (card_video(task, "val", 3)[0] != once[0]).any()
+    assert (card_video(replace(task, seed=6), "train", 3)[0] != once[0]).any()
 
 
-def test_labels_of_the_benchmark_are_golden() -> None:
-    """The published records stand on these videos."""
-    mini = load("mini").generator
-    assert mini
-    names = [card_video(mini, "test", i)[1] for i in range(12)] + [still_video(mini, "stills-test", i)[1] for i in range(4)]
-    assert " ".join(names) == (Path(__file__).parent / "golden" / "mini_labels.txt").read_text().strip()
+def test_no_digit_image_of_one_split_is_in_another() -> None:
+    images = {fold: {image.tobytes() for image in digit_images(3, fold, 8)} for fold in ("train", "val", "test")}
+    assert not images["train"] & images["val"]
+    assert not images["train"] & images["test"]
+    assert not images["val"] & images["test"]
 
 
-@pytest.mark.parametrize(("pair", "odds"), [((0, 4), 0.75**2 / (0.75**2 + 0.25**2)), ((4, 0), 0.1), ((0, 1), 0.5), ((3, 4), 0.5)])
-def test_inks_differ_and_favour_their_digits(task: Generator, pair: tuple[int, int], odds: float) -> None:
-    """Digits 0, 1, 2 favour red, 3, 4, 7 green: with 0.75 each, nine in ten mixed pairs wear what both favour."""
-    rng = np.random.default_rng(0)
-    drawn = Counter(draw_inks(replace(task, favourite=0.75), rng, np.array(pair)) for _ in range(4000))
-    assert set(drawn) == {(0, 1), (1, 0)}
-    assert drawn[0, 1] / 4000 == pytest.approx(odds, abs=0.025)
+@pytest.mark.parametrize("kind", KINDS)
+def test_places_are_as_the_kind_says(task: Generator, kind: Kind) -> None:
+    for index in MANY:
+        card, its, other = places(task, kind, random_of(task, kind, index))
+        assert all(box.inside(task.size) for box in (card, its, other))
+        assert other.clear_of(its)
+        assert other.clear_of(card)
+        if kind == "near":
+            assert card.clear_of(its, by=0)
+            assert not card.clear_of(its, by=1)
+        elif kind == "later":
+            assert card.distance(its) <= 1
+        else:  # the other digit is as far from the card as its own: the place tells nothing
+            assert min(card.distance(its), card.distance(other)) >= task.far
 
 
-def test_folds_share_no_digit_image(task: Generator) -> None:
-    for digit in task.digits:
-        folds = {fold: {image.tobytes() for image in digit_images(digit, fold, 8)} for fold in ("train", "val", "test")}
-        assert all(len(images) > 30 for images in folds.values())
-        assert not folds["train"] & folds["val"]
-        assert not folds["train"] & folds["test"]
-        assert not folds["val"] & folds["test"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_times_are_as_the_kind_says(task: Generator, kind: Kind) -> None:
+    first, last = task.shown
+    for index in MANY:
+        when, visible = times(task, kind, random_of(task, kind, index))
+        gap = max(when.start - visible.stop, visible.start - when.stop)
+        assert first <= visible.start < visible.stop <= last
+        assert 0 <= when.start < when.stop <= task.frames
+        if kind in ("near", "far"):
+            assert visible.start <= when.start < when.stop <= visible.stop
+        else:
+            assert gap >= 2  # frames, so that no pool bridges it
+        assert (kind == "outside") == (when.stop <= first or when.start >= last)
 
 
-def test_splits_draw_from_the_fold_of_their_name(task: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: set[str] = set()
-    real = digit_images
-
-    def watched(digit: int, fold: str, side: int) -> object:
-        drawn.add(fold)
-        return real(digit, fold, side)
-
-    monkeypatch.setattr(synthetic, "digit_images", watched)
-    for split in ("train", "val", "test", "stills-train", "stills-val", "stills-test"):
-        fold = split.split("-")[-1]
-        drawn.clear()
-        (still_video if "stills" in split else card_video)(task, split, 0)
-        assert drawn == {fold} == {fold_of(split)}
+def test_kinds_come_in_their_shares_and_each_digit_is_a_label(task: Generator) -> None:
+    drawn = [card_video(task, "val", index)[1:] for index in range(600)]
+    found = Counter(kind for _, kind in drawn)
+    for kind, share in task.kinds.items():
+        assert found[kind] / 600 == pytest.approx(share, abs=0.06)
+    assert {name for name, _ in drawn} == set(map(str, task.digits))
 
 
-def ink_of_the_card(frames: synthetic.Frames, side: int) -> int:
-    """The ink that fills a side x side square somewhere; without noise only the card does."""
-    found = set()
-    for ink, colour in enumerate(INKS):
-        inked = (frames == np.asarray(colour, np.uint8)).all(-1)
-        windows = np.lib.stride_tricks.sliding_window_view(inked, (side, side), (1, 2))
-        if windows.all((-1, -2)).any():
-            found.add(ink)
-    assert len(found) == 1, found
-    return found.pop()
-
-
-def test_the_label_is_the_digit_whose_ink_matches_the_card(task: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = replace(task, noise=0.0)
-    painted: list[tuple[int, int, int]] = []
-    real = paint_drifting_digit
-
-    def watched(video, task, rng, digit, fold, ink, direction, visible):  # type: ignore[no-untyped-def]
-        painted.append((digit, ink, direction))
-        real(video, task, rng, digit, fold, ink, direction, visible)
-
-    monkeypatch.setattr(synthetic, "paint_drifting_digit", watched)
-    names = []
-    for index in range(60):
-        painted.clear()
-        frames, name = card_video(task, "train", index)
-        names.append(name)
-        card = ink_of_the_card(frames, task.card)
-        assert sorted(ink for _, ink, _ in painted) == [0, 1]
-        assert len({digit for digit, _, _ in painted}) == 2
-        (digit, direction), *_ = [(digit, direction) for digit, ink, direction in painted if ink == card]
-        suffix = ("-left" if direction < 0 else "-right") if digit in task.directed else ""
-        assert name == f"{digit}{suffix}", index
-    assert {"7-left", "7-right"} <= set(names)
-
-
-@pytest.mark.parametrize("direction", [-1, 1])
-def test_a_digit_drifts_in_its_direction_at_its_speed(task: Generator, direction: int) -> None:
-    task = replace(task, size=64, speed=(2.0, 2.0), visible=(5, 5))
-    for index in range(10):
-        video = np.zeros((task.frames, task.size, task.size, 3), np.float32)
-        paint_drifting_digit(video, task, random_of(task, "train", index), 3, "train", 0, direction, 5)
-        ink = video.sum((1, 3))  # (T, W)
-        shown = np.flatnonzero(ink.sum(1))
-        assert len(shown) == 5
-        assert np.ptp(shown) == 4
-        if np.ptp(ink.sum(1)[shown]) > 1e-2 * ink.max():
-            continue  # cut off by the border
-        centres = (ink[shown] * np.arange(task.size)).sum(1) / ink[shown].sum(1)
-        np.testing.assert_allclose(np.diff(centres), 2 * direction, atol=0.01)
-
-
-def test_the_name_of_a_still_is_digit_and_ink(task: Generator) -> None:
+def test_the_label_is_the_digit_in_the_cards_ink(monkeypatch: pytest.MonkeyPatch, task: Generator) -> None:
+    """Seen at the painter, which knows no label: two digits of two inks, then the card."""
+    painted: list[str] = []
+    whose: list[int] = []
+    digit_image = synthetic.digit_image
+    monkeypatch.setattr(synthetic, "paint", lambda frames, coverage, ink, box: painted.append(ink))
+    monkeypatch.setattr(
+        synthetic, "digit_image", lambda task, digit, *rest: whose.append(digit) or digit_image(task, digit, *rest)
+    )
     for index in range(20):
-        frames, name = still_video(replace(task, noise=0.0), "stills-train", index)
-        ink = ("red", "green").index(name.split("-")[1])
-        strongest = max(INKS[ink])
-        channel = INKS[ink].index(strongest)
-        difference = frames.astype(int) - np.median(frames, (0, 1, 2)).astype(int)  # from the background
-        unlike = np.abs(difference[..., 1 - channel] - (INKS[ink][1 - channel] - np.median(frames[..., 1 - channel])))
-        assert (unlike < 30).any(), name
-        assert all(np.abs(frame).sum() for frame in difference), "the digit is there in every frame"
+        painted.clear()
+        whose.clear()
+        name = card_video(task, "val", index)[1]
+        assert sorted(painted[:2]) == sorted(synthetic.INKS)
+        assert name == str(whose[painted[:2].index(painted[2])])
 
 
-def test_every_class_occurs_in_every_split(data: Path, smoke: Profile, task: Generator) -> None:
-    for split, number in task.videos.items():
-        classes = Counter(path.parent.name for path in (data / "smoke" / split).glob("*/*.mp4"))
-        assert sum(classes.values()) == number
-        expected = {f"{digit}-{ink}" for digit in task.digits for ink in ("red", "green")}
-        if not split.startswith("stills-"):
-            expected = {"0", "1", "2", "3", "4", "7-left", "7-right"}
-        assert classes.keys() == expected, split
+def test_a_task_without_room_is_refused(task: Generator) -> None:
+    with pytest.raises(BadInput, match="no room for two digits of 8 px and a card of 6 px, far, in 32 px"):
+        places(replace(task, far=60.0), "far", random_of(task, "val", 0))
 
 
-FEW = {"train": 6, "stills-train": 3}
+def test_stills_show_what_their_tags_say(task: Generator) -> None:
+    """No tag: no colour. Green or red pixels appear where, and only where, a tag of that ink is set."""
+    quiet = replace(task, noise=0.0, tint=0.0)
+    for index in MANY:
+        frame, shown = still(quiet, "val", index)
+        strong = frame.astype(int)
+        red, green = (strong[..., 0] - strong[..., 1] > 60).any(), (strong[..., 1] - strong[..., 0] > 60).any()
+        names = {name for name, there in zip(tags(quiet), shown, strict=True) if there}
+        assert red == any(name.endswith("red") for name in names)
+        assert green == any(name.endswith("green") for name in names)
 
 
-def bytes_below(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def test_inks_survive_the_video_file(task: Generator, tmp_path: Path) -> None:
+    clean = replace(task, noise=0.0)
+    for index in range(10):
+        frames = card_video(clean, "val", index)[0]
+        (tmp_path / "video.mp4").write_bytes(encode(frames, clean))
+        found = decode(tmp_path / "video.mp4", task.size, task.frames)
+        assert np.abs(found.astype(int) - frames).mean() < 3
 
 
-def test_making_again_makes_what_is_missing_and_nothing_else(
-    task: Generator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    task = replace(task, videos=FEW)
-    make(task, tmp_path / "a", 1)
-    before = bytes_below(tmp_path / "a")
-    assert len(before) == sum(FEW.values()) + 1
-    gone, *kept = sorted((tmp_path / "a").rglob("*.mp4"))
-    gone.unlink()
-    times = {path: path.stat().st_mtime_ns for path in kept}
-    make(task, tmp_path / "a", 1)
-    assert bytes_below(tmp_path / "a") == before
-    assert {path: path.stat().st_mtime_ns for path in kept} == times
-    assert "videos" in capfd.readouterr().err
+def test_missing_videos_are_made_and_strangers_left_alone(task: Generator, tmp_path: Path) -> None:
+    few = replace(task, videos={"val": 4})
+    make(few, tmp_path / "few", 1)
+    paths = sorted((tmp_path / "few/val").glob("*/*.mp4"))
+    assert {kind_of(str(path)) for path in paths} <= set(KINDS)
+    content = paths[0].read_bytes()
+    paths[0].write_bytes(b"")  # as a loss of power leaves it
+    (paths[0].parent / "abc.mp4").write_bytes(b"of a stranger")
+    make(few, tmp_path / "few", 1)
+    assert paths[0].read_bytes() == content
+    assert made(tmp_path / "few/val") == set(range(4))
 
 
-def test_videos_of_other_settings_are_refused_and_left_alone(task: Generator, tmp_path: Path) -> None:
-    task = replace(task, videos={"train": 2})
-    make(task, tmp_path, 1)
-    before = bytes_below(tmp_path)
-    with pytest.raises(BadInput, match="other generator settings; remove that folder"):
-        make(replace(task, noise=0.0), tmp_path, 1)
-    assert bytes_below(tmp_path) == before
-
-
-def test_the_same_frames_give_the_same_file(task: Generator) -> None:
-    """x264's veryfast preset failed this for one video in eight."""
-    videos = [synthetic.card_video(task, "train", i)[0] for i in range(20)]
-    assert [synthetic.encode(v, task) for v in videos] == [synthetic.encode(v, task) for v in videos]
+def test_videos_of_other_settings_are_refused(task: Generator, tmp_path: Path) -> None:
+    make(replace(task, videos={"val": 1}), tmp_path / "few", 1)
+    with pytest.raises(BadInput, match="remove that folder and run `data make` again"):
+        make(replace(task, videos={"val": 1}, noise=9.0), tmp_path / "few", 1)

@@ -24,12 +24,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlrepro.errors import BadInput
 from nlrepro.profile import Generator, Kind
 
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB
 Floats = npt.NDArray[np.float32]
 INKS = {"red": (230, 40, 40), "green": (40, 200, 60)}
 FOLDS = ("train", "train", "train", "val", "test")  # of every five images of a digit
+TRIES = 10_000  # draws of places; in mini a video takes about seven
 CLEAR = 2  # pixels between two things that do not touch
 NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kind
 
@@ -87,8 +89,12 @@ def touching(box: Box, side: int, rng: np.random.Generator) -> Box:
 
 
 def places(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[Box, Box, Box]:
-    """Of the card, of its digit and of the other digit: drawn again until they are as the kind wants them."""
-    while True:
+    """Of the card, of its digit and of the other digit: drawn again until they are as the kind wants them.
+
+    Raises:
+        BadInput: there seems to be no room for them.
+    """
+    for _ in range(TRIES):
         its, other, card = (anywhere(task.size, side, rng) for side in (task.digit, task.digit, task.card))
         if kind == "near":
             card = touching(its, task.card, rng)
@@ -97,6 +103,10 @@ def places(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[Box, 
         apart = kind in ("near", "later") or min(card.distance(its), card.distance(other)) >= task.far
         if apart and card.inside(task.size) and other.clear_of(its) and other.clear_of(card):
             return card, its, other
+    raise BadInput(
+        f"no room for two digits of {task.digit} px and a card of {task.card} px, {kind}, in {task.size} px, far = {task.far};"
+        " make `size` larger, or the others smaller, in [generator] of the profile"
+    )
 
 
 def times(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[slice, slice]:
@@ -171,7 +181,9 @@ def tags(task: Generator) -> list[str]:
 
 
 def still(task: Generator, split: str, index: int) -> tuple[Frames, npt.NDArray[np.float32]]:
-    """Still `index` of a split, such as "val" or "train-3", for the pretraining, (H, W, 3), and which of the `tags` it shows, (tags,) of 0 and 1.
+    """A still of the pretraining (H, W, 3), and which of the `tags` it shows: (tags,) of 0 and 1.
+
+    `split` is a fold of digit images and whatever tells apart the stills drawn from it, such as "val" or "train-3".
 
     It is drawn as the frames of the videos are: none, one or two digits of different inks, a card in half of the stills, and
     nothing covers anything else.

@@ -1,4 +1,4 @@
-"""What short clips start from: the paper's ImageNet nets (section 4), or nets that this project has pretrained on drawn stills."""
+"""What short clips start from: the paper's ImageNet nets (section 4), or nets pretrained on drawn stills."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -27,12 +27,10 @@ def pretrained(depth: Depth, profile: Profile, files: Sequence[Path] = ()) -> tu
     if net.is_file() and sha256(net.read_bytes()).hexdigest() != note["sha256"]:
         raise BadInput(f"the pretrained net {net} is not the file that its note is of; restore it, or make both with `pretrain`")
     if wrong := differences(note["settings"], settings(profile)):
-        raise BadInput(
-            f"the pretrained net {net} does not fit the profile {profile.name}: {'; '.join(wrong)}; `pretrain` makes one that fits"
-        )
-    return {
-        name: x.float() if x.is_floating_point() else x for name, x in tensors(net).items()
-    }, f"{net.name} (sha256 {note['sha256'][:12]})"
+        told = "; ".join(wrong)
+        raise BadInput(f"the pretrained net {net} does not fit {profile.name}: {told}; `pretrain` makes one that fits")
+    state = {name: x.float() if x.is_floating_point() else x for name, x in tensors(net).items()}
+    return state, f"{net.name} (sha256 {note['sha256'][:12]})"
 
 
 def differences(of_net: dict[str, dict[str, object]], wanted: dict[str, dict[str, object]]) -> list[str]:

@@ -35,14 +35,14 @@ def read_note(net: Path) -> dict[str, Any]:
         BadInput: there is no such net, or its note is damaged.
     """
     try:
-        note: dict[str, Any] = json.loads(note_path(net).read_text())
-        return note if {"sha256", "settings"} <= note.keys() else note["sha256"]
+        note = json.loads(note_path(net).read_text())
     except FileNotFoundError:
         raise BadInput(f"no pretrained net {net}; `pretrain` makes it, or name a shipped one in the profile") from None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        raise BadInput(
-            f"the note {note_path(net)} of a pretrained net is damaged; restore it, or make both with `pretrain`"
-        ) from None
+    except (OSError, ValueError):
+        note = None
+    if not isinstance(note, dict) or not {"sha256", "settings"} <= note.keys():
+        raise BadInput(f"the note {note_path(net)} is damaged; restore it, or make net and note with `pretrain`")
+    return note
 
 
 def digest(profile: Profile, depth: Depth) -> str:
@@ -51,8 +51,13 @@ def digest(profile: Profile, depth: Depth) -> str:
 
 
 def settings(profile: Profile) -> dict[str, Any]:
-    """All that a pretrained net depends on besides its depth, as it stands in JSON."""
-    assert profile.pretraining and profile.generator
+    """All that a pretrained net depends on besides its depth, as it stands in JSON.
+
+    Raises:
+        BadInput: the profile does not say how its nets are pretrained.
+    """
+    if not profile.pretraining or not profile.generator:
+        raise BadInput(f"the profile {profile.name} has no [pretraining] and [generator], which {profile.pretrained!r} needs")
     drawing = {name: value for name, value in asdict(profile.generator).items() if name not in OF_VIDEOS}
     net = {name: value for name, value in asdict(profile.net).items() if name != "dropout"}
     found: dict[str, Any] = json.loads(json.dumps({"pretraining": asdict(profile.pretraining), "drawing": drawing, "net": net}))

@@ -1,7 +1,6 @@
 """The nets that short clips of generated videos start from, trained to tag drawn stills: which digits, which card, in which ink.
 
-Naming one thing a still is not enough: a net that has learnt to tell all that a frame shows lets a non-local block find its
-matches after 200 steps, where one that names single digits had not begun after 600.
+All that a frame shows, not one thing alone: what a non-local block matches must stand in the features it compares.
 """
 
 import json
@@ -81,7 +80,8 @@ def pretrain(depth: Depth, profile: Profile, out: Path, report: Callable[[int], 
 def train(net: VideoResNet, profile: Profile, report: Callable[[int], None]) -> None:
     """Binary cross-entropy of all tags; no still is seen twice."""
     recipe, task = profile.pretraining, profile.generator
-    assert recipe and task
+    assert recipe
+    assert task
     optimizer = torch.optim.AdamW(net.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps)
     split = f"train-{recipe.seed}"
@@ -100,7 +100,8 @@ def train(net: VideoResNet, profile: Profile, report: Callable[[int], None]) -> 
 def accuracy(net: VideoResNet, profile: Profile) -> dict[str, float]:
     """On validation stills, of digits that training has not seen: percent of tags right, and of stills with all tags right."""
     recipe, task = profile.pretraining, profile.generator
-    assert recipe and task
+    assert recipe
+    assert task
     net.eval()
     right = []
     for first in range(0, recipe.stills, TEST_BATCH):

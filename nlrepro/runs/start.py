@@ -11,7 +11,7 @@ from nlrepro.runs.place import Place
 
 
 def warm_start(classifier: VideoClassifier, seed: int, place: Place) -> dict[str, str]:
-    """Copy the weights that this run starts from: those of another run, or pretrained ones, whose name is returned for the record.
+    """Copy the weights that this run starts from: another run's, or pretrained ones, whose name is returned for the record.
 
     Raises:
         BadInput: that run has not been made, or the pretrained weights are not there or do not fit.
