@@ -74,7 +74,7 @@ def test_a_changed_or_missing_net_is_told(own: Profile) -> None:
     net.write_bytes(net.read_bytes()[:1000])
     with pytest.raises(BadInput, match="is not the file that its note is of"):
         pretrained(50, own)
-    with pytest.raises(BadInput, match="no pretrained net .*r101.pt; `pretrain` makes it"):
+    with pytest.raises(BadInput, match=r"no pretrained net .*r101.pt; `pretrain` makes it"):
         pretrained(101, own)
 
 

@@ -121,7 +121,8 @@ def test_inks_survive_the_video_file(task: Generator, tmp_path: Path) -> None:
         frames = card_video(clean, "val", index)[0]
         (tmp_path / "video.mp4").write_bytes(encode(frames, clean))
         found = decode(tmp_path / "video.mp4", task.size, task.frames)
-        assert np.abs(found.astype(int) - frames).mean() < 3
+        inked = np.abs(frames[..., 0].astype(int) - frames[..., 1]) > 60  # (T, H, W)
+        assert np.abs(found.astype(int) - frames)[inked].mean() < 8  # of 255: about 4; with chroma subsampling 15 to 26
 
 
 def test_missing_videos_are_made_and_strangers_left_alone(task: Generator, tmp_path: Path) -> None:
