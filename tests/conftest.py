@@ -158,6 +158,8 @@ def real(smoke: Profile) -> Profile:
     return replace(
         smoke,
         name="real",
+        pretrained="imagenet",
+        pretraining=None,
         data=replace(smoke.data, root=".", cached=False, views=2),
         clips={kind: replace(smoke.clips[kind], stride=2, test="val") for kind in ("short", "long")},
         net=replace(smoke.net, architecture="release"),

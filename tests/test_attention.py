@@ -19,7 +19,7 @@ from ablations.__main__ import main
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.attention import Attention, Place
-from nlrepro.data.synthetic import write_video
+from nlrepro.data.generate import write_video
 from nlrepro.errors import BadInput
 from nlrepro.nets.attention import Compared, compared
 from nlrepro.nets.centres import centres

@@ -64,7 +64,7 @@ def test_sweeping_again_does_nothing(swept: Path, data: Path, capfd: pytest.Capt
 def test_a_sweep_can_be_limited_to_keys_of_a_pattern(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
     options = ["--seeds", "0", *SMOKE, "--data", str(data), "--results", str(swept)]
     assert main(["sweep", "2c", "--only", "r101-*", *options]) == 0
-    assert "5 recorded, 0 to do" in capfd.readouterr().out  # baseline, three numbers of blocks, warm start
+    assert "4 recorded, 0 to do" in capfd.readouterr().out  # baseline, three numbers of blocks
     assert "r101-*" in refusal(capfd, "sweep", "2a", "--only", "r101-*", *options)
 
 
@@ -85,9 +85,8 @@ def test_list_shows_every_key_its_tables_parent_and_seeds(swept: Path, capfd: py
     assert header.split() == ["key", "tables", "parent", "seeds"]
     assert [line.split()[0] for line in lines] == KEYS
     assert all(line.endswith("0, 1") for line in lines)
-    baseline = next(line for line in lines if line.split()[0] == "r50-c2d")
-    assert "2a" in baseline
-    assert "r50-c2d-still" in baseline
+    long = next(line for line in lines if line.split()[0] == "r50-c2d-long")
+    assert long.split()[1:3] == ["2g", "r50-c2d"]
 
 
 def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +101,7 @@ def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pyte
 
 
 def test_records_of_other_videos_are_stale(swept: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One training video is gone: records of clips are told and shown by no table, those of stills stay."""
+    """One training video is gone: records are told and shown by no table."""
     shutil.copytree(swept / "records", tmp_path / "records")
     shutil.copytree(data / "smoke", tmp_path / "data" / "smoke")
     next((tmp_path / "data" / "smoke" / "train").rglob("*.mp4")).unlink()
@@ -209,8 +208,6 @@ def test_an_incomplete_table_is_not_published(swept: Path, tmp_path: Path, capfd
 
 
 def test_wandb_logs_a_run_offline_with_name_group_tags_and_config(swept: Path, data: Path, tmp_path: Path) -> None:
-    parent = "runs/smoke/r50-c2d-still/seed0"
-    shutil.copytree(swept / parent, tmp_path / parent)
     done = command("run", "r50-c2d", *SMOKE, "--data", data, "--results", tmp_path, WANDB_MODE="offline")
     assert done.status == 0, done.err
     (log,) = (tmp_path / "runs" / "smoke" / "r50-c2d").rglob("run-*.wandb")
@@ -248,7 +245,7 @@ def test_wrong_options_are_told_with_status_2(words: tuple[str, ...], named: str
 
 def test_a_missing_data_folder_is_named(capfd: pytest.CaptureFixture[str], swept: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
-    for words in (("sweep", "2a", "--jobs", "1"), ("run", "r50-c2d-still"), ("data", "check", "--jobs", "1")):
+    for words in (("sweep", "2a", "--jobs", "1"), ("run", "r50-c2d"), ("data", "check", "--jobs", "1")):
         line = refusal(capfd, *words, *SMOKE, "--data", nowhere, *(() if words[0] == "data" else ("--results", tmp_path / "r")))
         assert f"no folder {nowhere}/smoke/" in line
         assert "data make" in line
@@ -279,7 +276,7 @@ def test_a_results_folder_that_cannot_be_written_is_named(
     below = tmp_path / "file" / "results"
     for words in (
         ("report", "2a"),
-        ("run", "r50-c2d-still", "--data", data),
+        ("run", "r50-c2d", "--data", data),
         ("sweep", "2a", "--seeds", "0", "--jobs", "1", "--data", data),
     ):
         assert str(below) in refusal(capfd, *words, *SMOKE, "--results", below), words

@@ -82,7 +82,7 @@ def test_a_full_disk_leaves_the_old_file_and_says_so(write: Write, tmp_path: Pat
 
 
 def test_a_full_disk_leaves_no_half_cache(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    tree = Tree.index(data / "smoke" / "val", 7)
+    tree = Tree.index(data / "smoke" / "val", 6)
     with full_at(10_000), pytest.raises(BadInput, match=r"cannot write .*\.npy: File too large"):
         decoded(tree, smoke.data, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".lock"}
@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_no_half_cache(smoke: Profile, data: Path, tmp_path: 
 
 
 def test_a_run_on_a_full_disk_fails_and_goes_on_from_its_last_checkpoint(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    spec, place = RunSpec(clip="still"), Place(data=data, results=tmp_path)
+    spec, place = RunSpec(), Place(data=data, results=tmp_path)
     checkpoint = place.checkpoint(smoke, spec, 0)
 
     class Filled(VideoClassifier):

@@ -11,7 +11,8 @@ from ablations import catalogue
 from ablations.__main__ import main
 from nlrepro import profile as profiles
 from nlrepro import record as records
-from nlrepro.data.synthetic import card_video, write_video
+from nlrepro.data.generate import write_video
+from nlrepro.data.synthetic import card_video
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
 from nlrepro.nets.released.reading import tensors

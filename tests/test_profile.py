@@ -10,7 +10,7 @@ from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 
-TEXT = (resources.files("nlrepro.profiles") / "smoke.toml").read_text()
+TEXT, MINI = ((resources.files("nlrepro.profiles") / f"{name}.toml").read_text() for name in ("smoke", "mini"))
 
 
 @pytest.mark.parametrize("name", profiles.names())
@@ -41,7 +41,13 @@ def test_generated_videos_are_long_enough_for_every_clip(name: str) -> None:
 
 def test_a_clip_spans_its_first_to_its_last_frame(smoke: Profile) -> None:
     assert profiles.Clips(frames=32, stride=2, classes=400, anywhere=True).span == 63
-    assert smoke.clips["short"].span == 4
+    assert smoke.clips["short"].span == 8
+
+
+def test_a_profile_stands_on_another() -> None:
+    smoke, mini = profiles.load("smoke"), profiles.load("mini")
+    assert (smoke.net.width, smoke.net.dropout, mini.net.dropout) == (mini.net.width, 0.5, 0.0)
+    assert (smoke.recipes["short"].batch, smoke.recipes["short"].lr) == (4, mini.recipes["short"].lr)
 
 
 def test_a_profile_is_read_by_path(tmp_path: Path, smoke: Profile) -> None:
@@ -51,10 +57,10 @@ def test_a_profile_is_read_by_path(tmp_path: Path, smoke: Profile) -> None:
 
 
 def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
-    """What `load` says about an edited smoke profile."""
+    """What `load` says about an edited mini profile."""
     path = tmp_path / "mine.toml"
-    path.write_text(edit(TEXT))
-    assert path.read_text() != TEXT
+    path.write_text(edit(MINI))
+    assert path.read_text() != MINI
     with pytest.raises(BadInput) as caught:
         profiles.load(str(path))
     text = str(caught.value)
@@ -66,13 +72,13 @@ def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("width = 4", "widht = 4", ["net.width", "required", "net.widht", "4"]),
-        ("width = 4", "width = 'wide'", ["net.width", "integer", "'wide'"]),
-        ("width = 4", "width = 4.5", ["net.width", "integer", "4.5"]),
+        ("width = 8", "widht = 8", ["net.width", "required", "net.widht", "8"]),
+        ("width = 8", "width = 'wide'", ["net.width", "integer", "'wide'"]),
+        ("width = 8", "width = 4.5", ["net.width", "integer", "4.5"]),
         ('optimizer = "adamw"', 'optimizer = "adam"', ["optimizer", "'adamw'", "'sgd'", "'adam'"]),
         ("stem_stride = [1, 2, 2]", "stem_stride = [1, 2]", ["net.stem_stride"]),
-        ("[clips.long]", "[clips.longer]", ["clips", "'still'", "'short'", "'long'", "'longer'"]),
-        ('name = "smoke"', "name = smoke", ["line 2"]),
+        ("[clips.long]", "[clips.longer]", ["clips", "'short'", "'long'", "'longer'"]),
+        ('name = "mini"', "name = mini", ["line 2"]),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(

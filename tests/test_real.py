@@ -78,7 +78,7 @@ def test_a_run_starts_from_the_imagenet_file_of_its_depth(real: Profile, tmp_pat
         given, inflated = torch.load(file, weights_only=True), module.net.conv1.weight
         assert torch.allclose(inflated.sum(2), given["conv1.weight"])
         assert torch.equal(module.net.state_dict()["layer3.5.bn3.running_var"], given["layer3.5.bn3.running_var"])
-        assert noted["imagenet"].startswith(f"{file.name} (sha256 ")
+        assert noted["start"].startswith(f"{file.name} (sha256 ")
 
 
 def test_imagenet_files_of_other_nets_are_refused(real: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,15 +232,15 @@ def test_import_writes_a_state_that_loads_and_a_note(tmp_path: Path, capsys: pyt
         assert digest == sha256(path.read_bytes()).hexdigest()
 
 
-def test_torchvisions_weights_start_the_still_net(tmp_path: Path) -> None:
+def test_torchvisions_weights_are_those_of_a_plain_net_of_images(tmp_path: Path) -> None:
     from torchvision.models import resnet50
 
     torch.save(OrderedDict(resnet50().state_dict()), tmp_path / "resnet50.pth")
-    assert imported(tmp_path, tmp_path / "resnet50.pth", "--source", "torchvision", "--key", "r50-c2d-still") == 0
-    still = VideoResNet(NetSpec(), profiles.load("paper").net, 1000)
-    names = {".".join(name.split(".")) for name in still.state_dict()}
+    assert imported(tmp_path, tmp_path / "resnet50.pth", "--source", "torchvision", "--key", "r50-c2d") == 0
+    plain = VideoResNet(NetSpec(), profiles.load("paper").net, 1000)
+    names = {".".join(name.split(".")) for name in plain.state_dict()}
     assert names == set(torch.load(tmp_path / "resnet50.pth", weights_only=True))
-    still.load_state_dict(torch.load(tmp_path / "out" / "net.pt", weights_only=True))
+    plain.load_state_dict(torch.load(tmp_path / "out" / "net.pt", weights_only=True))
 
 
 def refusal(capsys: pytest.CaptureFixture[str], tmp_path: Path, *words: str | Path) -> str:
@@ -257,7 +257,7 @@ def test_what_is_wrong_is_said_in_one_line(
     missing, buffer = tmp_path / "none.pth", io.BytesIO()
     torch.save({"state_dict": blobs(shapes("mmaction2"))}, buffer)
     (tmp_path / "nl.pth").write_bytes(buffer.getvalue())
-    line = refusal(capsys, tmp_path, missing, "--source", "torchvision", "--key", "r101-c2d-still")
+    line = refusal(capsys, tmp_path, missing, "--source", "torchvision", "--key", "r101-c2d")
     assert "resnet101-63fe2227.pth" in line
     assert str(tmp_path / "hub" / "checkpoints") in line
     variant = ("--variant", "32x2")
@@ -265,9 +265,8 @@ def test_what_is_wrong_is_said_in_one_line(
     assert "say --variant" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", KEY)
     assert "use one of 8x8" in refusal(capsys, tmp_path, missing, "--source", "pyslowfast", "--key", KEY, *variant)
     assert f"use the key {KEY}," in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", f"{KEY}-long", *variant)
-    assert "no still clips" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", "r50-c2d-still", *variant)
     assert "unknown run key" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", "r50")
     wrong = refusal(capsys, tmp_path, tmp_path / "nl.pth", "--source", "mmaction2", "--key", "r50-i3d-3x1x1", *variant)
     assert "has backbone.layer2.1.non_local_block." in wrong
-    torchvision = tmp_path / "nl.pth", "--source", "torchvision", "--key", "r50-c2d"
-    assert "r50-c2d-still" in refusal(capsys, tmp_path, *torchvision)
+    torchvision = tmp_path / "nl.pth", "--source", "torchvision", "--key", "r50-i3d-3x1x1"
+    assert "use --key r50-c2d," in refusal(capsys, tmp_path, *torchvision)

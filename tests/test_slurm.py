@@ -1,5 +1,6 @@
 """Sweeps through a real SLURM (tests/loopback.py): what it leaves is what a local sweep leaves."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from nlrepro.runs.sweep import sweep
 from nlrepro.spec import RunSpec
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed: no {', '.join(MISSING)}")
-PATIENCE = 120  # seconds that a sweep of four runs may take
+PATIENCE = 120  # seconds that a sweep of two runs may take
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke profile with 120 steps a run and a checkpoint at each third step."""
     text = Path(profiles.__file__).with_name("profiles").joinpath("smoke.toml").read_text()
     path = tmp_path_factory.mktemp("profile") / "longer.toml"
-    path.write_text(text.replace("\nsteps = 4\n", "\nsteps = 120\n").replace("validate_every = 2", "validate_every = 3"))
+    path.write_text(re.sub(r"\nsteps = \d+\n", "\nsteps = 120\n", text).replace("validate_every = 2", "validate_every = 3"))
     return path
 
 
@@ -47,7 +48,7 @@ def running() -> Iterator[None]:
 
 def states(profile: Profile, place: Place) -> str:
     """The last lines of `list`."""
-    return "\n".join(listing([TABLES["2f"]], profile, place)).partition("\n\n")[2]
+    return "\n".join(listing([TABLES["2g"]], profile, place)).partition("\n\n")[2]
 
 
 def job_of(place: Place, profile: Profile, spec: RunSpec) -> str:
@@ -82,34 +83,34 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
-    jobs = catalogue.complete([TABLES["2f"]], [0], profile, "r50-*")
-    still, net, other = (job.spec for job in jobs[:3])
-    words = ("sweep", "2f", "--only", "r50-*", "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
+    jobs = catalogue.complete([TABLES["2g"]], [0], profile, "r50-c2d-long")
+    short, long = (job.spec for job in jobs)
+    words = ("sweep", "2g", "--only", long.key, "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
     options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")
     done = command(*words, *options)
     assert done.status == 0, done.err
-    assert done.out.startswith("4 runs: 0 recorded, 4 to do, by SLURM\n")
-    assert states(profile, there) == "0 done, 0 running, 4 queued, 0 stopped, 0 failed, 0 stale"
-    told = said("scontrol", "show", "job", job_of(there, profile, net))
+    assert done.out.startswith("2 runs: 0 recorded, 2 to do, by SLURM\n")
+    assert states(profile, there) == "0 done, 0 running, 2 queued, 0 stopped, 0 failed, 0 stale"
+    told = said("scontrol", "show", "job", job_of(there, profile, long))
     assert [word for word in ("TimeLimit=00:10:00", "Partition=tests", "Requeue=1") if word not in told] == []
-    assert f"Dependency=afterok:{job_of(there, profile, still)}" in told
+    assert f"Dependency=afterok:{job_of(there, profile, short)}" in told
 
     cluster = slurm.Cluster(minutes=10)
     capsys.readouterr()
     sweep(jobs, profile, there, 1, cluster)
-    assert capsys.readouterr().out.count("in the queue already") == 4
-    said("scancel", job_of(there, profile, still))
+    assert capsys.readouterr().out.count("in the queue already") == 2
+    said("scancel", job_of(there, profile, short))
     until("children leave the queue with their parent", lambda: not slurm.queue(), 60)
     assert "left the queue without a record" in states(profile, there)
     sweep(jobs, profile, there, 1, cluster)
 
     until("a run is running", lambda: ", 0 running" not in states(profile, there), PATIENCE)
-    for spec, words in ((net, ("scontrol", "requeue")), (other, ("scancel", "--signal=USR2"))):  # USR2: its time is nearly up
+    for spec, words in ((short, ("scontrol", "requeue")), (long, ("scancel", "--signal=USR2"))):  # USR2: its time is nearly up
         until("a checkpoint", there.checkpoint(profile, spec, 0).is_file, PATIENCE)
         said(*words, job_of(there, profile, spec))
-    wait_for_records(4, there)
-    assert [tries(there, spec.key) for spec in (net, other)] == [2, 2], logs(there)
-    assert states(profile, there) == "4 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
+    wait_for_records(2, there)
+    assert [tries(there, spec.key) for spec in (short, long)] == [2, 2], logs(there)
+    assert states(profile, there) == "2 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
 
     sweep(jobs, profile, here, 2)
     assert attempts.outcomes(there, profile) == attempts.outcomes(here, profile)
@@ -118,7 +119,7 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
 def test_several_processes_of_a_run_are_slurm_s(data: Path, smoke: Profile, tmp_path: Path) -> None:
     """The record is that of two processes which Lightning itself has started."""
     here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
-    spec = RunSpec(clip="still")
+    spec = RunSpec()
     slurm.submit([Job(spec, 0, VideoClassifier)], smoke, there, slurm.Cluster(processes=2, minutes=10))
     wait_for_records(1, there)
     done = command("run", spec.key, "--profile", "smoke", "--data", data, "--results", here.results, "--devices", "2")
@@ -128,8 +129,8 @@ def test_several_processes_of_a_run_are_slurm_s(data: Path, smoke: Profile, tmp_
 
 def test_a_refused_job_is_told(data: Path, smoke: Profile, tmp_path: Path) -> None:
     cluster = slurm.Cluster(partition="nowhere")
-    with pytest.raises(BadInput, match=r"SLURM refused r50-c2d-still seed 0: .*[Ii]nvalid partition"):
-        slurm.submit([Job(RunSpec(clip="still"), 0, VideoClassifier)], smoke, Place(data=data, results=tmp_path), cluster)
+    with pytest.raises(BadInput, match=r"SLURM refused r50-c2d seed 0: .*[Ii]nvalid partition"):
+        slurm.submit([Job(RunSpec(), 0, VideoClassifier)], smoke, Place(data=data, results=tmp_path), cluster)
 
 
 def test_gpus_nodes_and_time_are_asked_for_as_submitit_names_them() -> None:

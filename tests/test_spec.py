@@ -48,18 +48,13 @@ def test_each_field_of_a_net_with_blocks_changes_its_key() -> None:
     assert NetSpec(**base).name not in keys  # type: ignore[arg-type]
 
 
-def test_long_starts_from_short_and_short_from_a_plain_still_classifier_of_its_depth() -> None:
+def test_long_starts_from_short_and_short_from_no_run() -> None:
     net = NetSpec(depth=101, conv="3x1x1", blocks="5-block")
     long = RunSpec(net=net, clip="long")
     assert long.parent == RunSpec(net=net)
-    assert long.parent.parent == RunSpec(net=NetSpec(depth=101), clip="still")
-    assert long.parent.parent.parent is None
-    keys = [long.key, long.parent.key, long.parent.parent.key]
-    assert keys == [
-        "r101-i3d-3x1x1-nl-5-block-embedded-spacetime-long",
-        "r101-i3d-3x1x1-nl-5-block-embedded-spacetime",
-        "r101-c2d-still",
-    ]
+    assert long.parent.parent is None
+    assert long.key == "r101-i3d-3x1x1-nl-5-block-embedded-spacetime-long"
+    assert long.parent.key == "r101-i3d-3x1x1-nl-5-block-embedded-spacetime"
 
 
 def test_sites_are_the_papers() -> None:

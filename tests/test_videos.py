@@ -1,7 +1,6 @@
 """Video trees, decoding and the cache: what is damaged is named, what is decoded is what was encoded."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from films import audio
 
 from nlrepro.data.check import check
-from nlrepro.data.synthetic import encode
+from nlrepro.data.generate import encode
 from nlrepro.data.videos import ClipDataset, Tree, decode, decoded
 from nlrepro.errors import BadInput
 from nlrepro.profile import Clips, Generator, Profile
@@ -179,18 +178,15 @@ def test_videos_shorter_than_a_clip_are_refused(task: Generator, tmp_path: Path)
 
 def test_check_names_every_unusable_video(data: Path, smoke: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(data / "smoke", tmp_path / "smoke")
-    stills = replace(smoke, clips={"still": smoke.clips["still"]})  # two splits
-    bad = [
-        path for split in ("stills-train", "stills-test") for path in sorted((tmp_path / "smoke" / split).glob("*/*.mp4"))[3:5]
-    ]
+    bad = [path for split in ("train", "test") for path in sorted((tmp_path / "smoke" / split).glob("*/*.mp4"))[3:5]]
     for path in bad:
         path.write_bytes(b"")
     with pytest.raises(BadInput) as caught:
-        check(stills, tmp_path / "smoke", 1)
+        check(smoke, tmp_path / "smoke", 1)
     out = capfd.readouterr().out
     assert all(str(path) in out for path in bad)
     assert out.count(".mp4") == len(bad)
-    assert "stills-train: 38 of 40" in out
+    assert "train: 30 of 32" in out
     assert str(caught.value).startswith("4 videos")
     assert "\n" not in str(caught.value)
 
