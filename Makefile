@@ -16,7 +16,7 @@ OPTIONS := --profile $(PROFILE) --data $(DATA)
 SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %) --launcher $(LAUNCHER) $(SLURM)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish dashboard sync bench notebooks test lint clean
+.PHONY: help setup data tables table2a table2b table2c table2d table2e table2f table2g report publish dashboard sync bench notebooks test test-all lint clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -69,8 +69,11 @@ bench: .venv/ready  ## WHAT=blocks,nets,loader against public code; RIVALS=folde
 notebooks: .venv/ready  ## run the notebooks and write them with their outputs
 	$(BIN)/python notebooks/execute.py
 
-test: lint  ## lint, types and every test
-	$(BIN)/pytest
+test: lint  ## lint, types, unit tests and every run key end to end in `smoke`
+	$(BIN)/pytest -m 'not rare'
+
+test-all: .venv/ready  ## the tests that take long: kills, SLURM, a browser, the notebooks, a form of one's own
+	$(BIN)/pytest -m rare
 
 lint: .venv/ready  ## lint, format check and types
 	$(BIN)/ruff check .

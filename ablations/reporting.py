@@ -7,6 +7,7 @@ from ablations import Ablation, catalogue, findings
 from ablations.findings import Findings, evaluated, fresh, gather
 from ablations.listing import counted
 from ablations.pages import PROFILES, page_profile
+from ablations.readmes import STARTS, write_readmes
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
@@ -16,7 +17,6 @@ from nlrepro.profile import Profile
 from nlrepro.reports.claims import error_rates, write_claims
 from nlrepro.reports.kinds import write_kinds
 from nlrepro.reports.page import PageProfile, write_page
-from nlrepro.reports.readme import paste, without_heading
 from nlrepro.reports.summary import summary
 from nlrepro.reports.tables import write_table
 from nlrepro.runs.place import Place
@@ -79,8 +79,5 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seed
     for path in fresh(axes, profile, public)[1] + evaluated(profile, public.results)[1]:
         path.unlink()
     report(axes, profile, public)
-    if profile.name == "mini":
-        for axis in axes:
-            name = f"table{axis.table}"
-            table = public.results / "tables" / profile.name / f"{name}.md"
-            paste(Path("README.md"), name, without_heading(table.read_text()))
+    if profile.name in STARTS:
+        write_readmes()

@@ -24,7 +24,8 @@ from nlrepro.runs.place import Place
 from nlrepro.spec import NetSpec, RunSpec
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
-KEPT = ROOT / "results" / "published" / "weights" / "mini" / f"{NL.key}-seed2.pt"
+SEED = 0
+KEPT = ROOT / "results" / "published" / "weights" / "mini" / f"{NL.key}-seed{SEED}.pt"
 
 
 def test_a_kept_net_is_the_runs_in_half_precision(swept: Path, smoke: Profile, tmp_path: Path) -> None:
@@ -64,23 +65,24 @@ def test_the_committed_net_is_small_and_its_note_names_a_fresh_record() -> None:
     assert KEPT.stat().st_size < 1.5e6
     assert note.state == sha256(KEPT.read_bytes()).hexdigest()
     assert note.key == NL.key
-    assert note.file == f"mini/{NL.key}/seed2/net-{records.fingerprint(NL, mini)}.pt"
-    assert records.is_fresh(records.read(records.record_path(ROOT / "results" / "published", "mini", NL.key, 2)), NL, mini)
+    assert note.file == f"mini/{NL.key}/seed{SEED}/net-{records.fingerprint(NL, mini)}.pt"
+    assert records.is_fresh(records.read(records.record_path(ROOT / "results" / "published", "mini", NL.key, SEED)), NL, mini)
 
 
 def test_the_committed_net_ranks_classes_as_its_record_says(tmp_path: Path) -> None:
-    """On 40 of the 2000 test videos, made again; of all of them two ranks differ in half precision."""
+    """On 50 of the test videos, made again; in half precision a rank may differ."""
     mini = profiles.load("mini")
     assert mini.generator is not None
-    found = [(card_video(mini.generator, "test", i)[1], i) for i in range(mini.generator.videos["test"])]
-    classes = sorted({name for name, _ in found})
+    found = [(*card_video(mini.generator, "test", i)[1:], i) for i in range(mini.generator.videos["test"])]
+    files = sorted((name, f"{i:05d}-{kind}.mp4", i) for name, kind, i in found)
+    classes = sorted({name for name, *_ in files})
     net, _ = net_of(KEPT, catalogue.spec(NL.key), mini)
-    ranks = records.read(records.record_path(ROOT / "results" / "published", "mini", NL.key, 2)).metrics.ranks
+    ranks = records.read(records.record_path(ROOT / "results" / "published", "mini", NL.key, SEED)).metrics.ranks
     agree = 0
-    for number, (name, i) in list(enumerate(sorted(found)))[::50]:
+    for number, (name, file, i) in list(enumerate(files))[::100]:
         write_video(i, task=mini.generator, root=tmp_path, split="test")
-        clip = clip_of(tmp_path / "test" / name / f"{i:05d}.mp4", mini, NL, 0.5)  # (T, H, W, 3)
+        clip = clip_of(tmp_path / "test" / name / file, mini, NL, 0.5)  # (T, H, W, 3)
         with torch.no_grad():
             scores = net(normalised(clip, mini.data))[0]
         agree += int((scores > scores[classes.index(name)]).sum()) == int(ranks[number])
-    assert agree >= 39
+    assert agree >= 49

@@ -42,6 +42,7 @@ def test_committed_outputs_are_there_and_free_of_errors(path: Path) -> None:
     assert not any("def " in cell.source for cell in cells)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_gives_what_is_committed(path: Path, tmp_path: Path) -> None:
     """Its outputs are of the same kinds; those of the tables, which records decide, are the same words."""

@@ -38,6 +38,7 @@ def told(copy: Path, *words: str | Path) -> str:
     return done.stdout
 
 
+@pytest.mark.rare
 def test_the_readmes_own_row_stands_in_table_2a_with_its_interval(data: Path, swept: Path, tmp_path: Path) -> None:
     """The other rows' runs of the smoke profile are there already, so that only the new one is trained."""
     copy = tmp_path / "copy"

@@ -120,6 +120,7 @@ def all_of(selector: str, keep: str) -> str:
     return f"[...document.querySelectorAll('{selector}')].filter(e => {keep})"
 
 
+@pytest.mark.rare
 @in_a_browser
 @pytest.mark.parametrize("width", [390, 768, 1440])
 @pytest.mark.parametrize("profile", pages.PROFILES)
@@ -134,6 +135,7 @@ def test_a_browser_shows_all_seven_tables_within_its_width_and_does_not_complain
     assert tab.complaints == []
 
 
+@pytest.mark.rare
 @in_a_browser
 def test_dark_readers_get_a_dark_page_and_light_ink_in_figures(tab: Page) -> None:
     def brightness(selector: str, what: str) -> int:
@@ -146,6 +148,7 @@ def test_dark_readers_get_a_dark_page_and_light_ink_in_figures(tab: Page) -> Non
     assert brightness("body", "backgroundColor") < 250 < 600 < brightness("#mini svg", "color")
 
 
+@pytest.mark.rare
 @in_a_browser
 def test_it_prints(tab: Page, tmp_path: Path) -> None:
     tab.open(PAGE)

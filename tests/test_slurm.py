@@ -22,7 +22,10 @@ from nlrepro.runs.place import Place
 from nlrepro.runs.sweep import sweep
 from nlrepro.spec import RunSpec
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed: no {', '.join(MISSING)}")
+pytestmark = [
+    pytest.mark.rare,
+    pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed: no {', '.join(MISSING)}"),
+]
 PATIENCE = 120  # seconds that a sweep of two runs may take
 
 

@@ -19,6 +19,7 @@ from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.runs.job import Job, with_parents
 from nlrepro.runs.place import Place
 
+pytestmark = pytest.mark.rare
 KILLS = 50
 Undisturbed = tuple[Place, float]  # what one sweep has left, and how many seconds it took
 
