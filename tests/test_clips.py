@@ -76,7 +76,7 @@ def test_the_text_tests_whole_frames_and_the_release_three_crops() -> None:
 
 @pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
 def test_clips_from_files_are_those_from_the_cache(data: Path, smoke: Profile, tmp_path: Path, frames: int, stride: int) -> None:
-    tree = Tree.index(data / "smoke" / "val", 7)
+    tree = Tree.index(data / "smoke" / "val", 6)
     kind = Clips(frames=frames, stride=stride, classes=7, anywhere=True)
     asked = [Draw(video, where, Framing(smoke.data.size)) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
     cached = ClipDataset(tree, kind, decoded(tree, smoke.data, tmp_path)).__getitems__(asked)

@@ -93,7 +93,7 @@ def test_provenance_adds_up_hours_and_spans_dates() -> None:
     two = replace(record("a", 1, "01"), made=replace(one.made, date="2024-03-01T00:00:00", seconds=7199.0, git="abc"))
     told = provenance([one, two])
     assert (told["time"], told["date"]) == ("2.0 hours, the sum of the runs' own", "2024-01-01 to 2024-03-01")
-    assert (told["runs"], told["seeds"], told["code"]) == ("2 of 1 nets, warm starts among them", "0, 1", "abc")
+    assert (told["runs"], told["seeds"], told["code"]) == ("2 of 1 nets", "0, 1", "abc")
     assert provenance([]) == {}
 
 
