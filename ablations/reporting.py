@@ -7,7 +7,7 @@ from ablations import Ablation, catalogue, findings
 from ablations.findings import Findings, evaluated, fresh, gather
 from ablations.listing import counted
 from ablations.pages import PROFILES, page_profile
-from ablations.readmes import STARTS, write_readmes
+from ablations.readmes import VARIANTS, write_readmes
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
@@ -79,5 +79,5 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seed
     for path in fresh(axes, profile, public)[1] + evaluated(profile, public.results)[1]:
         path.unlink()
     report(axes, profile, public)
-    if profile.name in STARTS:
+    if profile.name in VARIANTS:
         write_readmes()

@@ -82,8 +82,8 @@ def durations(records: Sequence[Record], first: str, seeds: int) -> str:
     )
 
 
-def starts_table(findings: Mapping[str, Finding]) -> str:
-    """One table from several pretrained nets: differences from the baseline, a column each, and the verdicts on its sentences."""
+def variants_table(findings: Mapping[str, Finding]) -> str:
+    """One table in several variants of a profile: differences from the baseline, a column each, and the verdicts on its sentences."""
     rows = next(iter(findings.values())).mine["row"]
     columns = {
         name: [
