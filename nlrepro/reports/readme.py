@@ -83,7 +83,7 @@ def durations(records: Sequence[Record], first: str, seeds: int) -> str:
 
 
 def variants_table(findings: Mapping[str, Finding]) -> str:
-    """One table in several variants of a profile: differences from the baseline, a column each, and the verdicts on its sentences."""
+    """One table in several variants of a profile: top-1 and gain, a column each, and the verdicts on its sentences."""
     rows = next(iter(findings.values())).mine["row"]
     columns = {
         name: [

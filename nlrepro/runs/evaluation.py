@@ -116,6 +116,7 @@ def evaluate(
         tables=tables,
         spec=spec,
         fingerprint=evaluations.fingerprint(spec, profile, weights),
+        settings=evaluations.settings(spec, profile, weights),
         weights=weights,
         frames=clips.frames,
         stride=clips.stride,
