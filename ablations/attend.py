@@ -85,7 +85,7 @@ def add_verbs(verb: Verb, positive: Callable[[str], int]) -> None:
         "attend",
         do_attend,
         "the strongest x_j of one x_i of a non-local block, as arrows over the frames of a video",
-        "data/mini/test/7-left/00004.mp4 --weights net.pt --out attention.gif",
+        "data/mini/test/3/00178-far-later.mp4 --weights net.pt --out attention.gif",
     )
     look.add_argument("video", type=Path, metavar="VIDEO")
     look.add_argument("--weights", type=Path, required=True, help="what `weights import` or `keep` wrote, or the net of a run")
