@@ -15,10 +15,10 @@ from PIL import Image
 from test_evaluation import imported
 from torch import Tensor, nn
 
-from ablations.__main__ import main
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.attention import Attention, Place
+from nlrepro.cli import main
 from nlrepro.data.generate import write_video
 from nlrepro.errors import BadInput
 from nlrepro.nets.attention import Compared, compared
@@ -301,7 +301,7 @@ def test_the_readmes_picture_is_what_its_command_gives(tmp_path: Path, monkeypat
     """On the video of the mini profile, made again."""
     task = profiles.load("mini").generator
     assert task is not None
-    (command,) = re.findall(r"^python -m ablations (attend .*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (command,) = re.findall(r"^python -m nlrepro (attend .*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     words = command.replace("\\\n", " ").split()
     monkeypatch.chdir(ROOT)
     write_video(int(Path(words[1]).stem.partition("-")[0]), task=task, root=tmp_path, split="test")

@@ -3,16 +3,19 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import command
+from conftest import ROOT, command
 
-from ablations import TABLES, catalogue
-from ablations.__main__ import main
+from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro import record as records
+from nlrepro.cli import main
+from nlrepro.experiments import catalogue
 
 SMOKE = ("--profile", "smoke")
 KEYS = [job.spec.key for job in catalogue.complete(TABLES.values(), [0], profiles.load("smoke"))]
@@ -37,11 +40,28 @@ def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for verb in ("list", "run", "sweep", "report", "publish", "cost", "data", "weights", "evaluate", "dashboard", "sync"):
+    verbs = ("list", "run", "sweep", "report", "publish", "cost", "data", "pretrain", "weights", "evaluate", "attend", "keep")
+    for verb in (*verbs, "dashboard", "sync"):
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0
-        assert f"example: python -m ablations {verb} " in capsys.readouterr().out
+        assert f"example: python -m nlrepro {verb} " in capsys.readouterr().out
+
+
+def test_help_and_a_mistyped_word_need_nothing_heavy() -> None:
+    """They answer at once: none of the libraries that take a second to import is."""
+    program = """
+import sys
+from nlrepro.cli import main
+for words in (["--help"], ["sweep", "--help"], ["swep"], ["sweep", "--seeds", "x"]):
+    try:
+        main(words)
+    except SystemExit:
+        pass
+print(sorted({"torch", "pandas", "pydantic", "scipy", "matplotlib", "pytorch_lightning"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_sweep_leaves_a_fresh_record_of_every_run_and_seed(swept: Path) -> None:
@@ -227,7 +247,7 @@ def test_a_run_without_wandb_leaves_no_log_of_it(swept: Path) -> None:
 
 def test_wrong_names_name_the_right_ones(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "'r50-c3d'" in (line := refusal(capfd, "run", "r50-c3d", *SMOKE, "--results", tmp_path))
-    assert "`python -m ablations list`" in line
+    assert "`python -m nlrepro list`" in line
     for verb in ("list", "sweep", "report", "cost", "publish"):
         assert "unknown table '2z'; use one of 2a" in refusal(capfd, verb, "2z", *SMOKE, "--results", tmp_path)
     line = refusal(capfd, "list", "--profile", "large")

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from ablations import TABLES, catalogue
+from ablations import TABLES
 from nlrepro import profile as profiles
+from nlrepro.experiments import catalogue
 from nlrepro.nets.cost import cost
 from nlrepro.nets.video_resnet import VideoResNet
 from nlrepro.profile import Architecture, Clips, Geometry, Profile

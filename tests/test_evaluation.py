@@ -12,13 +12,14 @@ import pytest
 import torch
 from conftest import MADE, evaluation
 
-from ablations import TABLES, catalogue
-from ablations.__main__ import main
-from ablations.findings import table_spec
+from ablations import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
+from nlrepro.cli import main
 from nlrepro.errors import BadInput
+from nlrepro.experiments import catalogue
+from nlrepro.experiments.findings import table_spec
 from nlrepro.nets.released.names import Source, theirs
 from nlrepro.profile import Profile
 from nlrepro.record import Cost, Metrics, Record

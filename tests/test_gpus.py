@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from ablations import TABLES, catalogue
+from ablations import TABLES
+from nlrepro.experiments import catalogue
 from nlrepro.profile import Profile
 from nlrepro.runs import worker
 from nlrepro.runs.gpus import freest, gpus

@@ -7,14 +7,14 @@ import pytest
 import torch
 from conftest import ROOT
 
-from ablations import catalogue
-from ablations.__main__ import main
 from nlrepro import profile as profiles
 from nlrepro import record as records
+from nlrepro.cli import main
 from nlrepro.data.generate import write_video
 from nlrepro.data.synthetic import card_video
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
+from nlrepro.experiments import catalogue
 from nlrepro.nets.released.reading import tensors
 from nlrepro.profile import Profile
 from nlrepro.runs.attention import clip_of, net_of, normalised

@@ -13,9 +13,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ablations import TABLES, catalogue, findings, pages, reporting
+from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro import record as records
+from nlrepro.experiments import catalogue, findings, pages, reporting
 from nlrepro.record import Part, Record
 from nlrepro.reports.formats import read_csv
 from nlrepro.reports.kinds import (

@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from conftest import ROOT, evaluation
 
-from ablations.__main__ import main
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
+from nlrepro.cli import main
 from nlrepro.nets.forms import OWN, form
 from nlrepro.profile import Profile
 from nlrepro.record import OfUnknownForm
@@ -70,7 +70,7 @@ def test_the_readmes_own_row_stands_in_table_2a_with_its_interval(data: Path, sw
 
     (net,) = (copy / "results" / "local" / "runs" / "smoke" / KEY / "seed0").glob("net-*.pt")
     video = sorted((data / "smoke" / "test").glob("*/*.mp4"))[0]
-    look = told(copy, sys.executable, "-m", "ablations", "attend", video, "--weights", net, "--profile", "smoke")
+    look = told(copy, sys.executable, "-m", "nlrepro", "attend", video, "--weights", net, "--profile", "smoke")
     assert "no softmax in this form: responses f / C(x)" in look
 
 

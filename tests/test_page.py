@@ -10,10 +10,11 @@ import pytest
 from browser import CHROMIUM, Page, browse
 from conftest import evaluation, record
 
-from ablations import TABLES, findings, pages
+from ablations import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
+from nlrepro.experiments import findings, pages
 from nlrepro.reports.page import PageProfile, render
 from nlrepro.reports.provenance import provenance
 from nlrepro.runs.place import Place

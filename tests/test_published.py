@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ablations import TABLES, catalogue, findings, readmes, reporting
+from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro import record as records
+from nlrepro.experiments import catalogue, findings, readmes, reporting
 from nlrepro.reports.readme import pasted, without_heading
 from nlrepro.runs.place import Place
 

@@ -9,10 +9,11 @@ import pytest
 from conftest import command
 from loopback import MISSING, loopback, said, until
 
-from ablations import TABLES, catalogue
-from ablations.listing import listing
+from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
+from nlrepro.experiments import catalogue
+from nlrepro.experiments.listing import listing
 from nlrepro.profile import Profile
 from nlrepro.runs import slurm
 from nlrepro.runs.classifier import VideoClassifier

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from ablations import TABLES, Ablation
-from ablations.catalogue import complete
+from nlrepro.experiments.catalogue import complete
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec

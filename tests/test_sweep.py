@@ -10,10 +10,11 @@ from pathlib import Path
 import attempts
 import pytest
 
-from ablations import TABLES, catalogue
-from ablations.listing import listing
-from ablations.reporting import report
+from ablations import TABLES
 from nlrepro import record as records
+from nlrepro.experiments import catalogue
+from nlrepro.experiments.listing import listing
+from nlrepro.experiments.reporting import report
 from nlrepro.profile import Profile
 from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.runs.job import Job, with_parents

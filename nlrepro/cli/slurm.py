@@ -1,19 +1,13 @@
 """The options of a sweep on a cluster."""
 
 import argparse
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nlrepro.profile import Profile
+from nlrepro.cli.verbs import positive, whole
 
 if TYPE_CHECKING:
+    from nlrepro.profile import Profile
     from nlrepro.runs.slurm import Cluster
-
-
-def whole(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"a whole number, got {text!r}")
-    return int(text)
 
 
 def option(text: str) -> tuple[str, str]:
@@ -24,7 +18,7 @@ def option(text: str) -> tuple[str, str]:
     return name, value
 
 
-def add_options(sweep: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+def add_options(sweep: argparse.ArgumentParser) -> None:
     sweep.add_argument("--launcher", choices=("local", "slurm"), default="local", help="default: local")
     group = sweep.add_argument_group("with --launcher slurm, for each run")
     group.add_argument("--partition", help="default: SLURM's")
@@ -35,7 +29,7 @@ def add_options(sweep: argparse.ArgumentParser, positive: Callable[[str], int]) 
     group.add_argument("--slurm", type=option, action="append", default=[], metavar="NAME=VALUE", help="more for sbatch")
 
 
-def cluster(arguments: argparse.Namespace, profile: Profile) -> "Cluster | None":
+def cluster(arguments: argparse.Namespace, profile: "Profile") -> "Cluster | None":
     """What SLURM is asked for, if it is to run the sweep; a GPU for real videos unless another number is given."""
     if arguments.launcher == "local":
         return None

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ablations import TABLES, Ablation, catalogue
+from ablations import TABLES, Ablation
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.evaluation import Evaluation
+from nlrepro.experiments import catalogue
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.record import Cost, Record

@@ -68,7 +68,7 @@ def job(key: str, seed: int, profile: Profile) -> Job:
     """
     known = {job.spec.key: job for job in complete(TABLES.values(), [seed], profile)}
     if key not in known:
-        raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
+        raise BadInput(f"unknown run key {key!r}; `python -m nlrepro list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]
 
 
@@ -80,7 +80,7 @@ def spec(key: str) -> RunSpec:
     """
     known = {spec.key: spec for spec in specs(TABLES.values())}
     if key not in known:
-        raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
+        raise BadInput(f"unknown run key {key!r}; `python -m nlrepro list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]
 
 

@@ -2,12 +2,14 @@
 
 import argparse
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ablations.weights import Verb
+from nlrepro.cli.verbs import Verbs, positive
 from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+
+if TYPE_CHECKING:
+    from nlrepro.profile import Profile
 
 
 def place_of(text: str) -> tuple[int, int, int]:
@@ -27,15 +29,16 @@ def part(text: str) -> float:
     raise argparse.ArgumentTypeError(f"a number from 0 to 1, got {text!r}")
 
 
-def key_of(file: Path, profile: Profile) -> str:
+def key_of(file: Path, profile: "Profile") -> str:
     """The run key of a file of weights: what its note says, or whose record has the fingerprint that its name ends in.
 
     Raises:
         BadInput: nothing tells it.
     """
-    from ablations import TABLES, catalogue
+    from ablations import TABLES
     from nlrepro import record as records
     from nlrepro.evaluation import read_note
+    from nlrepro.experiments import catalogue
     from nlrepro.runs.released import note_path
 
     if not file.is_file():
@@ -51,8 +54,8 @@ def key_of(file: Path, profile: Profile) -> str:
     )
 
 
-def do_attend(arguments: argparse.Namespace, profile: Profile) -> None:
-    from ablations import catalogue
+def do_attend(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
     from nlrepro.reports.attention import check_suffix, write
     from nlrepro.runs.attention import attend
 
@@ -71,17 +74,16 @@ def do_attend(arguments: argparse.Namespace, profile: Profile) -> None:
     print(f"{found.key}, block {found.block}. {found.caption}\nwritten: {arguments.out}")
 
 
-def do_keep(arguments: argparse.Namespace, profile: Profile) -> None:
-    from ablations import catalogue
+def do_keep(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
     from nlrepro.runs.keeping import keep
 
     note = keep(catalogue.spec(arguments.key), arguments.seed, profile, catalogue.place(arguments), arguments.out)
     print(f"{arguments.out}: float16 of {note.file}")
 
 
-def add_verbs(verb: Verb, positive: Callable[[str], int]) -> None:
-    """Both, with the options that `verb` gives to all."""
-    look = verb(
+def add_verbs(verbs: Verbs) -> None:
+    look = verbs.add(
         "attend",
         do_attend,
         "the strongest x_j of one x_i of a non-local block, as arrows over the frames of a video",
@@ -96,7 +98,7 @@ def add_verbs(verb: Verb, positive: Callable[[str], int]) -> None:
     look.add_argument("--where", type=part, default=0.5, help="of the clip in the video: 0 its begin, 1 its end (default: 0.5)")
     look.add_argument("--out", type=Path, default=Path("attention.png"), help=".png, .svg, .pdf, .gif or .mp4")
 
-    kept = verb(
+    kept = verbs.add(
         "keep",
         do_keep,
         "a finished run's net as a small file, in float16, with a note of where it came from",

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from ablations import TABLES, findings
+from ablations import TABLES
 from nlrepro import profile as profiles
+from nlrepro.experiments import findings
 from nlrepro.reports.readme import durations, paste, variants_table, verdict_table, without_heading
 from nlrepro.runs.place import Place
 

@@ -1,21 +1,24 @@
 """The verbs of wandb: `dashboard` shows the local runs in the terminal, `sync` uploads them and saves a workspace."""
 
 import argparse
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ablations import TABLES
-from nlrepro.profile import Profile
+from nlrepro.cli.verbs import Verbs
+
+if TYPE_CHECKING:
+    from nlrepro.profile import Profile
 
 
-def do_dashboard(arguments: argparse.Namespace, profile: Profile) -> None:
+def do_dashboard(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.runs.logs import look
 
     look(arguments.results)
 
 
-def do_sync(arguments: argparse.Namespace, profile: Profile) -> None:
-    from ablations.findings import table_spec
+def do_sync(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from ablations import TABLES
     from nlrepro.errors import BadInput
+    from nlrepro.experiments.findings import table_spec
     from nlrepro.runs.logs import own_entity, upload
 
     upload(arguments.results, arguments.entity)
@@ -29,10 +32,11 @@ def do_sync(arguments: argparse.Namespace, profile: Profile) -> None:
     print(f"workspace: {save(entity, profile.name, titles, memory)}")
 
 
-def add_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    """Both, with the options that `verb` gives to all."""
-    verb(
+def add_verbs(verbs: Verbs) -> None:
+    verbs.add(
         "dashboard", do_dashboard, "wandb's dashboard of the local runs in the terminal; needs no key", "--results results/local"
     )
-    sync = verb("sync", do_sync, "upload the offline runs to wandb and save a workspace with a section a table", "--entity me")
+    sync = verbs.add(
+        "sync", do_sync, "upload the offline runs to wandb and save a workspace with a section a table", "--entity me"
+    )
     sync.add_argument("--entity", help="whose project nonlocal-table2 (default: your own)")

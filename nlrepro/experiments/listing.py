@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from ablations import Ablation
-from ablations.catalogue import complete, tables_of
 from nlrepro import evaluation as evaluations
+from nlrepro.experiments.catalogue import complete, tables_of
 from nlrepro.profile import Profile
 from nlrepro.runs.marks import QUEUED
 from nlrepro.runs.place import Place

@@ -1,19 +1,18 @@
 """The verbs of given weights: `weights import` and `evaluate`."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nlrepro import profile as profiles
+from nlrepro.cli.verbs import Verbs, positive
 from nlrepro.nets.released.names import SOURCES
-from nlrepro.nets.released.variants import NAMES
-from nlrepro.profile import Profile
 
-Verb = Callable[..., argparse.ArgumentParser]  # of ablations.__main__.parser
+if TYPE_CHECKING:
+    from nlrepro.profile import Profile
 
 
-def do_weights(arguments: argparse.Namespace, profile: Profile) -> None:
-    from ablations import catalogue
+def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
     from nlrepro.runs.released import import_weights
 
     spec = catalogue.spec(arguments.key)
@@ -24,8 +23,9 @@ def do_weights(arguments: argparse.Namespace, profile: Profile) -> None:
         print(f"  left over: {name}")
 
 
-def do_evaluate(arguments: argparse.Namespace, profile: Profile) -> None:
-    from ablations import catalogue
+def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro import profile as profiles
+    from nlrepro.experiments import catalogue
     from nlrepro.runs.evaluation import evaluate
     from nlrepro.runs.place import Machine
 
@@ -43,9 +43,8 @@ def do_evaluate(arguments: argparse.Namespace, profile: Profile) -> None:
     print(f"{found.key}, {found.weights.name} {found.weights.file}: {found.line}")
 
 
-def add_verbs(verb: Verb, positive: Callable[[str], int]) -> None:
-    """Both, with the options that `verb` gives to all."""
-    released = verb(
+def add_verbs(verbs: Verbs) -> None:
+    released = verbs.add(
         "weights",
         do_weights,
         "released weights -> a state of this project's net, with a note of where it came from",
@@ -56,11 +55,11 @@ def add_verbs(verb: Verb, positive: Callable[[str], int]) -> None:
     released.add_argument("action", choices=("import",))
     released.add_argument("file", type=Path, metavar="FILE", help="what the source released: .pkl, .pyth or .pth")
     released.add_argument("--source", choices=SOURCES, required=True)
-    released.add_argument("--variant", choices=NAMES, help="the net's frames x stride (default: what the file's name tells)")
+    released.add_argument("--variant", help="the net's frames x stride, such as 8x8 (default: what the file's name tells)")
     released.add_argument("--key", required=True, help="the run key of the file's net; `list` shows them")
     released.add_argument("--out", type=Path, required=True, help="the state to write; OUT.json is the note")
 
-    test = verb(
+    test = verbs.add(
         "evaluate",
         do_evaluate,
         "the many-view test on given weights -> a record that tables show apart from trained runs",

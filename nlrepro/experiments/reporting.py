@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablations import Ablation, catalogue, findings
-from ablations.findings import Findings, evaluated, fresh, gather
-from ablations.listing import counted
-from ablations.pages import PROFILES, page_profile
-from ablations.readmes import VARIANTS, write_readmes
+from ablations import Ablation
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
+from nlrepro.experiments import catalogue, findings
+from nlrepro.experiments.findings import Findings, evaluated, fresh, gather
+from nlrepro.experiments.listing import counted
+from nlrepro.experiments.pages import PROFILES, page_profile
+from nlrepro.experiments.readmes import VARIANTS, write_readmes
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile
 from nlrepro.reports.claims import error_rates, write_claims

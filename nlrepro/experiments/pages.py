@@ -1,8 +1,8 @@
 """What the one page shows of each profile: Table 2 as the paper lays it out, pictures, costs at the paper's scale."""
 
 from ablations import TABLES
-from ablations.catalogue import specs
-from ablations.findings import Findings, paper_cost
+from nlrepro.experiments.catalogue import specs
+from nlrepro.experiments.findings import Findings, paper_cost
 from nlrepro.reports.curves import draw_curves, draw_rows
 from nlrepro.reports.figures import draw
 from nlrepro.reports.finding import Finding

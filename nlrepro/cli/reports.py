@@ -1,0 +1,45 @@
+"""The verbs that read records or count: `report`, `publish` and `cost`; none of them trains."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, positive
+
+if TYPE_CHECKING:
+    from nlrepro.profile import Profile
+
+
+def do_report(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
+    from nlrepro.experiments.reporting import report
+
+    report(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments))
+
+
+def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
+    from nlrepro.experiments.reporting import publish
+
+    publish(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments), arguments.seeds, arguments.only)
+
+
+def do_cost(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
+
+    axes = catalogue.chosen(arguments.tables)
+    print(catalogue.costs(axes, profile))
+    if profile.real:
+        print("\n" + catalogue.labour(axes, profile, arguments.teraflops))
+
+
+def add_verbs(verbs: Verbs) -> None:
+    add_tables(verbs.add("report", do_report, "tables, figures and verdicts from the records that exist; trains nothing", "2a"))
+    public = verbs.add(
+        "publish", do_publish, "move complete, fresh local records to results/published and report from them", "2a --seeds 0,1,2"
+    )
+    add_tables(public)
+    add_seeds(public)
+    add_only(public)
+    costs = verbs.add("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper")
+    add_tables(costs)
+    costs.add_argument("--teraflops", type=positive, default=50, help="a second that a GPU sustains, for GPU-hours (default: 50)")

@@ -1,0 +1,81 @@
+"""The verbs of runs: `list`, `run` and `sweep`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlrepro.cli import slurm
+from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, positive
+
+if TYPE_CHECKING:
+    from nlrepro.profile import Profile
+
+
+def do_list(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
+    from nlrepro.experiments.listing import listing
+
+    for line in listing(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments)):
+        print(line)
+
+
+def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from tqdm import tqdm
+
+    from nlrepro.experiments import catalogue
+    from nlrepro.runs.place import Machine, rank
+    from nlrepro.runs.runner import run
+
+    job = catalogue.job(arguments.key, arguments.seed, profile)
+    with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps", disable=rank() > 0) as bar:
+
+        def show(step: int) -> None:
+            bar.update(step - bar.n)
+
+        record = run(
+            job.module,
+            job.spec,
+            job.seed,
+            profile,
+            tables=job.tables,
+            place=catalogue.place(arguments),
+            machine=Machine(devices=arguments.devices, nodes=arguments.nodes),
+            report=show,
+        )
+    if rank() == 0:
+        print(
+            f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos"
+        )
+
+
+def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments import catalogue
+    from nlrepro.runs.sweep import sweep
+    from nlrepro.unknown import unknown
+
+    jobs = catalogue.complete(catalogue.chosen(arguments.tables), arguments.seeds, profile, arguments.only)
+    for line in unknown(arguments.results, profile.name):
+        print(line, flush=True)
+    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, slurm.cluster(arguments, profile))
+
+
+def add_verbs(verbs: Verbs) -> None:
+    every = verbs.add("list", do_list, "every run key: its tables, its parent, and how far its seeds are", "2a")
+    add_tables(every)
+
+    one = verbs.add("run", do_run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
+    one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--devices", type=positive, default=1, help="GPUs, or processes without one, on each node (default: 1)")
+    one.add_argument("--nodes", type=positive, default=1, help="machines (default: 1)")
+
+    many = verbs.add("sweep", do_sweep, "all runs that the tables need, parents first, each once", "2a --seeds 0,1,2 --jobs 2")
+    add_tables(many)
+    add_seeds(many)
+    add_only(many)
+    add_jobs(many)
+    slurm.add_options(many)
+    for verb in (one, many):
+        verb.add_argument("--steps", type=positive, help="a dry run of so many steps of two clips, which no table shows")
+        imagenet = "torchvision's ResNet-50 or -101 to start from, where its cache lacks them; may be given twice"
+        verb.add_argument("--imagenet", type=Path, action="append", default=[], metavar="FILE", help=imagenet)
