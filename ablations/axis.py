@@ -1,8 +1,9 @@
-"""What the seven axes share: rows as data. An axis is a Lightning module; its rows map axis values to run specs."""
+"""What the seven axes share: rows and sentences as data. An axis is a Lightning module; its rows map axis values to run specs."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from nlrepro.reports.contrasts import Claim
 from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.spec import Depth, RunSpec
 
@@ -22,6 +23,7 @@ class Ablation(VideoClassifier):
     table: ClassVar[str]
     title: ClassVar[str]
     rows: ClassVar[tuple[Row, ...]]
+    claims: ClassVar[tuple[Claim, ...]]  # the sentences that the paper draws from the table
     shows_cost: ClassVar[bool] = False  # whether parameters and multiply-adds are columns of the table
 
     @classmethod

@@ -12,6 +12,7 @@ from itertools import product
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
+from nlrepro.reports.contrasts import Beats, Cell, Claim, beat
 from nlrepro.spec import DEPTHS, Blocks, NetSpec, RunSpec
 
 COUNTS: tuple[tuple[str, Blocks], ...] = (
@@ -28,6 +29,25 @@ class BlockCount(Ablation):
     rows: ClassVar[tuple[Row, ...]] = (
         *(Row(label, NetSpec(depth=depth, blocks=blocks), depth) for depth, (label, blocks) in product(DEPTHS, COUNTS)),
         Row("5 residual blocks", NetSpec(blocks="5-block", kind="residual")),
+    )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Beats(  # "in general": all steps but that to ten blocks in ResNet-101, which the paper's own numbers do not show
+            table="2c",
+            text="more blocks are better",
+            pairs=beat("2c", 50, ("1-block", "baseline"), ("5-block", "1-block"), ("10-block", "5-block"))
+            + beat("2c", 101, ("1-block", "baseline"), ("5-block", "1-block")),
+        ),
+        Beats(
+            table="2c",
+            text="R50 with five blocks beats the R101 baseline: it is not only depth",
+            pairs=((Cell("2c", 50, "5-block"), Cell("2c", 101, "baseline")),),
+        ),
+        Beats(  # the paper: "the accuracy is not increased" by residual blocks; it prints no number
+            table="2c",
+            text="five non-local blocks beat five residual blocks",
+            pairs=beat("2c", 50, ("5-block", "5 residual blocks")),
+        ),
     )
 
     @classmethod

@@ -10,6 +10,7 @@ Fixed: C2D, five embedded Gaussian blocks, 32-frame clips.
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
+from nlrepro.reports.contrasts import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, NetSpec, RunSpec
 
 
@@ -20,6 +21,23 @@ class SpaceTime(Ablation):
         Row(label, domain, depth)
         for depth in DEPTHS
         for label, domain in (("baseline", None), ("space-only", "space"), ("time-only", "time"), ("spacetime", "spacetime"))
+    )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Beats(
+            table="2d",
+            text="space-only and time-only beat the baseline",
+            pairs=tuple(
+                pair for depth in DEPTHS for pair in beat("2d", depth, ("space-only", "baseline"), ("time-only", "baseline"))
+            ),
+        ),
+        Beats(
+            table="2d",
+            text="spacetime beats space-only and time-only",
+            pairs=tuple(
+                pair for depth in DEPTHS for pair in beat("2d", depth, ("spacetime", "space-only"), ("spacetime", "time-only"))
+            ),
+        ),
     )
 
     @classmethod

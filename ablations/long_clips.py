@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from ablations.axis import Ablation, Row
 from ablations.on_i3d import OnI3D
+from nlrepro.reports.contrasts import Beats, Cell, Claim, beat
 from nlrepro.spec import RunSpec
 
 
@@ -20,6 +21,19 @@ class LongClips(Ablation):
     table: ClassVar[str] = "2g"
     title: ClassVar[str] = "Longer clips: we fine-tune and test the models in Table 2f on the 128-frame clips"
     rows: ClassVar[tuple[Row, ...]] = OnI3D.rows
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Beats(
+            table="2g",
+            text="every model gains from longer clips",
+            pairs=tuple((Cell("2g", row.depth, row.label), Cell("2f", row.depth, row.label)) for row in OnI3D.rows),
+        ),
+        Beats(
+            table="2g",
+            text="NL I3D keeps its gain over I3D on long clips",
+            pairs=beat("2g", 50, ("NL I3D", "I3D")) + beat("2g", 101, ("NL I3D", "I3D")),
+        ),
+    )
 
     @classmethod
     def spec(cls, row: Row) -> RunSpec:

@@ -10,6 +10,7 @@ Fixed: embedded Gaussian spacetime blocks, 32-frame clips.
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
+from nlrepro.reports.contrasts import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, Blocks, Conv, NetSpec, RunSpec
 
 MODELS: tuple[tuple[str, tuple[Conv, Blocks]], ...] = (
@@ -23,6 +24,14 @@ class OnI3D(Ablation):
     table: ClassVar[str] = "2f"
     title: ClassVar[str] = "Non-local 3D ConvNet: 5 non-local blocks added on top of our best I3D models"
     rows: ClassVar[tuple[Row, ...]] = tuple(Row(label, model, depth) for depth in DEPTHS for label, model in MODELS)
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Beats(
+            table="2f",
+            text="non-local blocks improve I3D at both depths",
+            pairs=beat("2f", 50, ("NL I3D", "I3D")) + beat("2f", 101, ("NL I3D", "I3D")),
+        ),
+    )
 
     @classmethod
     def spec(cls, row: Row) -> RunSpec:

@@ -11,7 +11,10 @@ from typing import ClassVar
 
 from ablations.axis import Ablation, Row
 from nlrepro.nets.forms import OWN
+from nlrepro.reports.contrasts import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
+
+FORMS = ("Gaussian", "Gaussian, embed", "dot-product", "concatenation")  # the paper's
 
 
 class PairwiseForm(Ablation):
@@ -24,6 +27,20 @@ class PairwiseForm(Ablation):
         Row("dot-product", "dot"),
         Row("concatenation", "concatenation"),
         *(Row(name, name) for name in OWN),
+    )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Beats(
+            table="2a",
+            text="each form beats the baseline",
+            pairs=beat("2a", 50, *((form, "C2D baseline") for form in FORMS)),
+        ),
+        Alike(
+            table="2a",
+            text="the forms are alike",
+            cells=tuple(Cell("2a", 50, form) for form in FORMS),
+            baseline=Cell("2a", 50, "C2D baseline"),
+        ),
     )
 
     @classmethod

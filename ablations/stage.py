@@ -10,7 +10,10 @@ Fixed: C2D ResNet-50, one embedded Gaussian spacetime block, 32-frame clips.
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
+from nlrepro.reports.contrasts import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
+
+EARLY = ("res2", "res3", "res4")
 
 
 class Stage(Ablation):
@@ -22,6 +25,21 @@ class Stage(Ablation):
         Row("res3", "res3"),
         Row("res4", "res4"),
         Row("res5", "res5"),
+    )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Beats(
+            table="2b",
+            text="a block helps in every stage",
+            pairs=beat("2b", 50, *((stage, "baseline") for stage in (*EARLY, "res5"))),
+        ),
+        Alike(
+            table="2b",
+            text="res2, res3 and res4 are alike",
+            cells=tuple(Cell("2b", 50, stage) for stage in EARLY),
+            baseline=Cell("2b", 50, "baseline"),
+        ),
+        Beats(table="2b", text="res5 gains less", pairs=beat("2b", 50, *((stage, "res5") for stage in EARLY))),
     )
 
     @classmethod

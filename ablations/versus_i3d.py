@@ -10,7 +10,10 @@ Fixed: ResNet-101, 32-frame clips. Parameters and FLOPs are relative to the C2D 
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
+from nlrepro.reports.contrasts import Beats, Cheaper, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
+
+PAIRS = beat("2e", 101, ("NL C2D, 5-block", "I3D 3x3x3"), ("NL C2D, 5-block", "I3D 3x1x1"))
 
 
 class VersusI3D(Ablation):
@@ -22,6 +25,11 @@ class VersusI3D(Ablation):
         Row("I3D 3x3x3", NetSpec(depth=101, conv="3x3x3"), 101),
         Row("I3D 3x1x1", NetSpec(depth=101, conv="3x1x1"), 101),
         Row("NL C2D, 5-block", NetSpec(depth=101, blocks="5-block"), 101),
+    )
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Beats(table="2e", text="the non-local C2D beats both I3D", pairs=PAIRS),
+        Cheaper(table="2e", text="the non-local C2D takes fewer FLOPs than both I3D", pairs=PAIRS),
     )
 
     @classmethod

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from conftest import record
 
+from ablations import CLAIMS
 from nlrepro.record import Cost, Record
 from nlrepro.reports import claims, printed
 from nlrepro.reports.anova import Analysis, Interval
 from nlrepro.reports.claims import Verdict, claims_frame, error_rates, judge, write_claims
 from nlrepro.reports.contrasts import Beats, Cell, Cheaper
 from nlrepro.reports.decision import decide, seeds_needed
-from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.spread import Spread
 from nlrepro.reports.tables import TableRow, TableSpec
 

@@ -123,7 +123,7 @@ def test_a_run_has_the_same_tables_whichever_table_asks_also_as_somebodys_parent
 
 def test_hooks_tell_apart_what_trains_and_what_describes() -> None:
     class Described(Ablation):
-        table, title, rows = "x", "y", ()
+        table, title, rows, claims = "x", "y", (), ()
 
         @classmethod
         def spec(cls, row: Any) -> RunSpec:

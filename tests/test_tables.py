@@ -149,7 +149,7 @@ def test_summary_ends_with_the_notes() -> None:
 
 def test_reports_do_without_torch() -> None:
     modules = "nlrepro.reports." + ", nlrepro.reports.".join(
-        ("claims", "curves", "figures", "kinds", "sentences", "statistics", "summary", "tables")
+        ("claims", "curves", "figures", "kinds", "statistics", "summary", "tables")
     )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

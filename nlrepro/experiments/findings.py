@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ablations import TABLES, Ablation
+from ablations import CLAIMS, TABLES, Ablation
 from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
@@ -18,7 +18,6 @@ from nlrepro.reports.claims import Verdict, judge
 from nlrepro.reports.finding import Finding
 from nlrepro.reports.kinds import kinds_frame
 from nlrepro.reports.released import released_notes, with_released
-from nlrepro.reports.sentences import CLAIMS
 from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame
 from nlrepro.runs.place import Place
 from nlrepro.spec import RunSpec

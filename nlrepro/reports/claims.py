@@ -1,4 +1,4 @@
-"""The verdict of the records on each sentence that the paper draws from Table 2; sentences.py has them all.
+"""The verdict of the records on each sentence that the paper draws from Table 2; each experiment of `ablations/` has its own.
 
 decision.py says which word fits; an undecided sentence says how many seeds would decide it. Each error rate is one sentence's
 (`error_rates`).

@@ -1,6 +1,6 @@
 """What a sentence on Table 2 says of its numbers: contrasts, weighted sums of top-1 accuracies, that must all be above 0.
 
-sentences.py has them all; claims.py judges them.
+Each experiment of `ablations/` has its own; claims.py judges them.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,11 @@ class Cell(NamedTuple):
 
 
 Contrast = Mapping[Cell, float]  # cell -> weight
+
+
+def beat(table: str, depth: int, *pairs: tuple[str, str]) -> tuple[tuple[Cell, Cell], ...]:
+    """Pairs (better, worse) of rows of one table and depth."""
+    return tuple((Cell(table, depth, better), Cell(table, depth, worse)) for better, worse in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
