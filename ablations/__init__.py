@@ -8,7 +8,7 @@ from ablations.on_i3d import OnI3D
 from ablations.pairwise import PairwiseForm
 from ablations.stage import Stage
 from ablations.versus_i3d import VersusI3D
-from nlrepro.reports.contrasts import Claim
+from nlrepro.report.contrasts import Claim
 
 TABLES: dict[str, type[Ablation]] = {
     axis.table: axis for axis in (PairwiseForm, Stage, BlockCount, SpaceTime, VersusI3D, OnI3D, LongClips)

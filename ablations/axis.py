@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from nlrepro.reports.contrasts import Claim
-from nlrepro.runs.classifier import VideoClassifier
+from nlrepro.report.contrasts import Claim
 from nlrepro.spec import Depth, RunSpec
+from nlrepro.train.module import VideoClassifier
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from itertools import product
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
-from nlrepro.reports.contrasts import Beats, Cell, Claim, beat
+from nlrepro.report.contrasts import Beats, Cell, Claim, beat
 from nlrepro.spec import DEPTHS, Blocks, NetSpec, RunSpec
 
 COUNTS: tuple[tuple[str, Blocks], ...] = (

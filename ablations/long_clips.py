@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from ablations.axis import Ablation, Row
 from ablations.on_i3d import OnI3D
-from nlrepro.reports.contrasts import Beats, Cell, Claim, beat
+from nlrepro.report.contrasts import Beats, Cell, Claim, beat
 from nlrepro.spec import RunSpec
 
 

@@ -10,7 +10,7 @@ Fixed: embedded Gaussian spacetime blocks, 32-frame clips.
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
-from nlrepro.reports.contrasts import Beats, Claim, beat
+from nlrepro.report.contrasts import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, Blocks, Conv, NetSpec, RunSpec
 
 MODELS: tuple[tuple[str, tuple[Conv, Blocks]], ...] = (

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from ablations.axis import Ablation, Row
 from nlrepro.nets.forms import OWN
-from nlrepro.reports.contrasts import Alike, Beats, Cell, Claim, beat
+from nlrepro.report.contrasts import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
 
 FORMS = ("Gaussian", "Gaussian, embed", "dot-product", "concatenation")  # the paper's

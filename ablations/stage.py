@@ -10,7 +10,7 @@ Fixed: C2D ResNet-50, one embedded Gaussian spacetime block, 32-frame clips.
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
-from nlrepro.reports.contrasts import Alike, Beats, Cell, Claim, beat
+from nlrepro.report.contrasts import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
 
 EARLY = ("res2", "res3", "res4")

@@ -10,7 +10,7 @@ Fixed: ResNet-101, 32-frame clips. Parameters and FLOPs are relative to the C2D 
 from typing import ClassVar
 
 from ablations.axis import Ablation, Row
-from nlrepro.reports.contrasts import Beats, Cheaper, Claim, beat
+from nlrepro.report.contrasts import Beats, Cheaper, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
 
 PAIRS = beat("2e", 101, ("NL C2D, 5-block", "I3D 3x3x3"), ("NL C2D, 5-block", "I3D 3x1x1"))

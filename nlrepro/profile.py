@@ -63,7 +63,7 @@ class Generator:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Pretraining:
-    """How the shipped nets that short clips start from were trained: tagging of drawn stills (nlrepro/runs/pretraining.py)."""
+    """How the shipped nets that short clips start from were trained: tagging of drawn stills (nlrepro/train/pretraining.py)."""
 
     seed: int  # of the initial weights and of the stills
     steps: int

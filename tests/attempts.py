@@ -21,13 +21,13 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.runs.classifier import Batch, VideoClassifier
-from nlrepro.runs.job import Job
-from nlrepro.runs.place import Place
-from nlrepro.runs.sweep import sweep
+from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.launch import sweep
+from nlrepro.train.module import Batch, VideoClassifier
+from nlrepro.train.paths import Place
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.runs.runner", "wandb"])
+SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.train.runner", "wandb"])
 
 
 def begin(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int = 1, **environment: str) -> ForkServerProcess:

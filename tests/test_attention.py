@@ -17,19 +17,19 @@ from torch import Tensor, nn
 
 from nlrepro import profile as profiles
 from nlrepro import record as records
-from nlrepro.attention import Attention, Place
+from nlrepro.attention.attend import attend
+from nlrepro.attention.centres import centres
+from nlrepro.attention.compared import Compared, compared
+from nlrepro.attention.drawing import draw, nearest
+from nlrepro.attention.looks import Attention, Place
 from nlrepro.cli import main
 from nlrepro.data.generate import write_video
 from nlrepro.errors import BadInput
-from nlrepro.nets.attention import Compared, compared
-from nlrepro.nets.centres import centres
-from nlrepro.nets.nonlocal_block import NonLocalBlock
-from nlrepro.nets.released.nets import ReleasedResNet
-from nlrepro.nets.released.variants import variant
-from nlrepro.nets.video_resnet import FoldedNonLocalBlock, VideoResNet
+from nlrepro.nets.block import NonLocalBlock
+from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
 from nlrepro.profile import Profile
-from nlrepro.reports.attention import draw, nearest
-from nlrepro.runs.attention import attend
+from nlrepro.released.nets import ReleasedResNet
+from nlrepro.released.variants import variant
 from nlrepro.spec import Form, NetSpec, RunSpec
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
@@ -101,7 +101,7 @@ def test_a_look_stays_within_the_blocks_domain() -> None:
 @pytest.mark.parametrize("pairs", [1, 1 << 21])
 def test_the_farthest_look_is_found_however_rows_are_cut(monkeypatch: pytest.MonkeyPatch, pairs: int) -> None:
     """All others look nowhere in particular; those at the two spots look at each other, the weaker more at the other."""
-    monkeypatch.setattr("nlrepro.nets.attention.PAIRS", pairs)
+    monkeypatch.setattr("nlrepro.attention.compared.PAIRS", pairs)
     assert planted(query=(0, 1, 2), first=(3, 5, 7)).farthest(1) == Place(3, 5, 7)
 
 

@@ -13,7 +13,7 @@ from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
 from nlrepro.bench.figure import draw
 from nlrepro.bench.measure import peak_bytes, rounds, seconds
 from nlrepro.bench.report import sentences, write
-from nlrepro.nets.nonlocal_block import NonLocalBlock
+from nlrepro.nets.block import NonLocalBlock
 from nlrepro.spec import Form
 
 ORDERS = [*((DirectBlock, form) for form in get_args(Form)), (LinearBlock, "dot"), (LinearBlock, "concatenation")]

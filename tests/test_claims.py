@@ -8,13 +8,13 @@ from conftest import record
 
 from ablations import CLAIMS
 from nlrepro.record import Cost, Record
-from nlrepro.reports import claims, printed
-from nlrepro.reports.anova import Analysis, Interval
-from nlrepro.reports.claims import Verdict, claims_frame, error_rates, judge, write_claims
-from nlrepro.reports.contrasts import Beats, Cell, Cheaper
-from nlrepro.reports.decision import decide, seeds_needed
-from nlrepro.reports.spread import Spread
-from nlrepro.reports.tables import TableRow, TableSpec
+from nlrepro.report import claims, printed
+from nlrepro.report.anova import Analysis, Interval
+from nlrepro.report.claims import Verdict, claims_frame, error_rates, judge, write_claims
+from nlrepro.report.contrasts import Beats, Cell, Cheaper
+from nlrepro.report.decision import decide, seeds_needed
+from nlrepro.report.spread import Spread
+from nlrepro.report.tables import TableRow, TableSpec
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
 SPEC = TableSpec(table="2a", title="", rows=tuple(TableRow(label=label, depth=50, key=label) for label in LABELS))

@@ -11,10 +11,10 @@ from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro.experiments import catalogue
 from nlrepro.nets.cost import cost
-from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Architecture, Clips, Geometry, Profile
 from nlrepro.record import Cost
-from nlrepro.reports import printed
+from nlrepro.report import printed
 from nlrepro.spec import NetSpec, RunSpec
 
 

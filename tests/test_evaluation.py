@@ -20,16 +20,16 @@ from nlrepro.cli import main
 from nlrepro.errors import BadInput
 from nlrepro.experiments import catalogue
 from nlrepro.experiments.findings import table_spec
-from nlrepro.nets.released.names import Source, theirs
 from nlrepro.profile import Profile
 from nlrepro.record import Cost, Metrics, Record
-from nlrepro.reports.released import released_columns, released_notes, with_released
-from nlrepro.reports.tables import note, side_by_side, table_frame
-from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.evaluation import evaluate
-from nlrepro.runs.place import Place
-from nlrepro.runs.released import import_weights, net
+from nlrepro.released.evaluate import evaluate
+from nlrepro.released.importing import import_weights, net
+from nlrepro.released.names import Source, theirs
+from nlrepro.report.released import released_columns, released_notes, with_released
+from nlrepro.report.tables import note, side_by_side, table_frame
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.train.module import VideoClassifier
+from nlrepro.train.paths import Place
 
 C2D = RunSpec()
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="5-block"))

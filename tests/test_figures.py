@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from nlrepro.reports.figures import PAPER, draw, write_figure
-from nlrepro.reports.style import SERIES, to_svg
-from nlrepro.reports.tables import TableRow, TableSpec, table_frame
+from nlrepro.report.figures import PAPER, draw, write_figure
+from nlrepro.report.style import SERIES, to_svg
+from nlrepro.report.tables import TableRow, TableSpec, table_frame
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
 SPEC = TableSpec(

@@ -20,12 +20,12 @@ from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.files import whole, write_whole
 from nlrepro.profile import Profile
-from nlrepro.reports.figures import write_figure
-from nlrepro.reports.tables import TableRow, TableSpec, table_frame, write_table
-from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.place import Place, save_whole
-from nlrepro.runs.runner import run
+from nlrepro.report.figures import write_figure
+from nlrepro.report.tables import TableRow, TableSpec, table_frame, write_table
 from nlrepro.spec import RunSpec
+from nlrepro.train.module import VideoClassifier
+from nlrepro.train.paths import Place, save_whole
+from nlrepro.train.runner import run
 
 KEYS = ("r50-c2d", "r50-nl")
 TABLE = TableSpec(

@@ -12,10 +12,10 @@ import torch
 from ablations import TABLES
 from nlrepro.experiments import catalogue
 from nlrepro.profile import Profile
-from nlrepro.runs import worker
-from nlrepro.runs.gpus import freest, gpus
-from nlrepro.runs.local import Scheduler
-from nlrepro.runs.place import Place
+from nlrepro.sweep import worker
+from nlrepro.sweep.gpus import freest, gpus
+from nlrepro.sweep.local import Scheduler
+from nlrepro.train.paths import Place
 
 
 @pytest.mark.parametrize(

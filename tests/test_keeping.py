@@ -9,19 +9,19 @@ from conftest import ROOT
 
 from nlrepro import profile as profiles
 from nlrepro import record as records
+from nlrepro.attention.attend import clip_of, net_of, normalised
 from nlrepro.cli import main
 from nlrepro.data.generate import write_video
 from nlrepro.data.synthetic import card_video
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
 from nlrepro.experiments import catalogue
-from nlrepro.nets.released.reading import tensors
+from nlrepro.nets.reading import tensors
 from nlrepro.profile import Profile
-from nlrepro.runs.attention import clip_of, net_of, normalised
-from nlrepro.runs.evaluation import provenance
-from nlrepro.runs.keeping import keep
-from nlrepro.runs.place import Place
+from nlrepro.released.evaluate import provenance
+from nlrepro.released.keep import keep
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.train.paths import Place
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
 SEED = 0

@@ -18,8 +18,8 @@ from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.experiments import catalogue, findings, pages, reporting
 from nlrepro.record import Part, Record
-from nlrepro.reports.formats import read_csv
-from nlrepro.reports.kinds import (
+from nlrepro.report.formats import read_csv
+from nlrepro.report.kinds import (
     BLACK,
     COLOURS,
     COLUMNS,
@@ -32,11 +32,11 @@ from nlrepro.reports.kinds import (
     kinds_frame,
     write_kinds,
 )
-from nlrepro.reports.page import render
-from nlrepro.reports.statistics import accuracy
-from nlrepro.reports.style import to_svg
-from nlrepro.reports.tables import TableRow, TableSpec
-from nlrepro.runs.place import Place
+from nlrepro.report.page import render
+from nlrepro.report.statistics import accuracy
+from nlrepro.report.style import to_svg
+from nlrepro.report.tables import TableRow, TableSpec
+from nlrepro.train.paths import Place
 
 SPEC = TableSpec(
     table="2c",

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from nlrepro.profile import Profile, Recipe
-from nlrepro.runs.loaders import TestBatches as EvenBatches
-from nlrepro.runs.loaders import TrainBatches
+from nlrepro.train.sampler import TestBatches as EvenBatches
+from nlrepro.train.sampler import TrainBatches
 
 
 @pytest.fixture

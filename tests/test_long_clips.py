@@ -15,11 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ablations.long_clips import LongClips
 from nlrepro import profile as profiles
 from nlrepro.profile import Profile
-from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.norms import measure_norms
-from nlrepro.runs.place import Place
-from nlrepro.runs.runner import run
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.train.module import VideoClassifier
+from nlrepro.train.paths import Place
+from nlrepro.train.precise_bn import measure_norms
+from nlrepro.train.runner import run
 
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 SHORT = RunSpec(net=NetSpec(blocks="res4"))

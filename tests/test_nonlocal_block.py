@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nlrepro.nets.nonlocal_block import NonLocalBlock
+from nlrepro.nets.block import NonLocalBlock
 from nlrepro.profile import Architecture
 from nlrepro.spec import Domain, Form
 

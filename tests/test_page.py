@@ -15,10 +15,10 @@ from nlrepro import evaluation as evaluations
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.experiments import findings, pages
-from nlrepro.reports.page import PageProfile, render
-from nlrepro.reports.provenance import provenance
-from nlrepro.runs.place import Place
+from nlrepro.report.page import PageProfile, render
+from nlrepro.report.provenance import provenance
 from nlrepro.spec import RunSpec
+from nlrepro.train.paths import Place
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 PAGE = PUBLISHED / "report.html"

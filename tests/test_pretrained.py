@@ -14,8 +14,8 @@ from nlrepro.errors import BadInput
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.pretrained import net_path, note_path, read_note
 from nlrepro.profile import Profile
-from nlrepro.runs.pretraining import accuracy, pretrain
 from nlrepro.spec import DEPTHS, Depth, RunSpec
+from nlrepro.train.pretraining import accuracy, pretrain
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_shipped_nets_fit_and_are_above_their_bar(name: str, depth: Depth) -> No
 def test_the_note_says_what_the_net_does() -> None:
     """Of some stills; the note is of more."""
     from nlrepro.data.synthetic import tags
-    from nlrepro.nets.video_resnet import VideoResNet
+    from nlrepro.nets.resnet import VideoResNet
     from nlrepro.spec import NetSpec
 
     profile = profiles.load("mini")

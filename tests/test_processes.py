@@ -12,10 +12,10 @@ from torch import Tensor
 from nlrepro import record as records
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.runs import runner
-from nlrepro.runs.classifier import Batch, VideoClassifier
-from nlrepro.runs.place import Place
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.train import runner
+from nlrepro.train.module import Batch, VideoClassifier
+from nlrepro.train.paths import Place
 
 SHORT = RunSpec()
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"

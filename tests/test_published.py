@@ -10,8 +10,8 @@ from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro import record as records
 from nlrepro.experiments import catalogue, findings, readmes, reporting
-from nlrepro.reports.readme import pasted, without_heading
-from nlrepro.runs.place import Place
+from nlrepro.report.readme import pasted, without_heading
+from nlrepro.train.paths import Place
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"

@@ -12,13 +12,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
 from nlrepro.nets.imagenet import imagenet
-from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile, dry
-from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.place import Place
-from nlrepro.runs.runner import run
-from nlrepro.runs.start import warm_start
 from nlrepro.spec import Depth, NetSpec, RunSpec
+from nlrepro.train.module import VideoClassifier
+from nlrepro.train.paths import Place
+from nlrepro.train.runner import run
+from nlrepro.train.start import warm_start
 
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="res4"))
 

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from nlrepro.profile import Profile
-from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.spec import RunSpec
+from nlrepro.train.module import VideoClassifier
 
 
 def rates(profile: Profile, steps: int, warmup: float) -> list[float]:

@@ -17,11 +17,11 @@ from nlrepro import profile as profiles
 from nlrepro.cli import main
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
-from nlrepro.nets.released.adopt import adopt
-from nlrepro.nets.released.names import Source
-from nlrepro.nets.released.nets import ReleasedResNet
-from nlrepro.nets.released.variants import named, variant
-from nlrepro.nets.video_resnet import FoldedNonLocalBlock, VideoResNet
+from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
+from nlrepro.released.adopt import adopt
+from nlrepro.released.names import Source
+from nlrepro.released.nets import ReleasedResNet
+from nlrepro.released.variants import named, variant
 from nlrepro.spec import NetSpec, RunSpec
 
 I3D, C2D = NetSpec(conv="3x1x1"), NetSpec()

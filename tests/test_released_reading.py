@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nlrepro.errors import BadInput
-from nlrepro.nets.released.reading import tensors
+from nlrepro.nets.reading import tensors
 
 
 class Harmful:

@@ -13,10 +13,10 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.runs.classifier import Batch, VideoClassifier
-from nlrepro.runs.place import Place
-from nlrepro.runs.runner import run
 from nlrepro.spec import RunSpec
+from nlrepro.train.module import Batch, VideoClassifier
+from nlrepro.train.paths import Place
+from nlrepro.train.runner import run
 
 SHORT, LONG = RunSpec(), RunSpec(clip="long")
 

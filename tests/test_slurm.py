@@ -15,13 +15,13 @@ from nlrepro.errors import BadInput
 from nlrepro.experiments import catalogue
 from nlrepro.experiments.listing import listing
 from nlrepro.profile import Profile
-from nlrepro.runs import slurm
-from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.job import Job
-from nlrepro.runs.marks import queued
-from nlrepro.runs.place import Place
-from nlrepro.runs.sweep import sweep
 from nlrepro.spec import RunSpec
+from nlrepro.sweep import slurm
+from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.launch import sweep
+from nlrepro.sweep.marks import queued
+from nlrepro.train.module import VideoClassifier
+from nlrepro.train.paths import Place
 
 pytestmark = [
     pytest.mark.rare,

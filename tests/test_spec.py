@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from ablations import TABLES, Ablation
 from nlrepro.experiments.catalogue import complete
 from nlrepro.profile import Profile
-from nlrepro.runs.classifier import VideoClassifier
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec
+from nlrepro.train.module import VideoClassifier
 
 GOLDEN = Path(__file__).parent / "golden" / "keys.txt"
 

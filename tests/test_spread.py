@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import polygamma
 
-from nlrepro.reports.anova import Analysis, analyse
-from nlrepro.reports.decision import ALPHA
-from nlrepro.reports.spread import Spread, bartlett, fit, spread, trigamma_inverse
-from nlrepro.reports.statistics import any_below
+from nlrepro.report.anova import Analysis, analyse
+from nlrepro.report.decision import ALPHA
+from nlrepro.report.spread import Spread, bartlett, fit, spread, trigamma_inverse
+from nlrepro.report.statistics import any_below
 
 Array = NDArray[np.float64]
 ROWS, VIDEOS, TABLES = 5, 30, 1000
@@ -120,7 +120,7 @@ def test_the_fit_finds_the_prior_that_variances_were_drawn_from() -> None:
 
 def moments(variances: Array, d: float) -> Spread:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nlrepro.reports.spread.LEVEL", 0.0)  # of so many variances Bartlett's test refuses any prior
+        patch.setattr("nlrepro.report.spread.LEVEL", 0.0)  # of so many variances Bartlett's test refuses any prior
         found = fit(variances, np.full(variances.size, d), pooled=inf)
     assert found
     return found

@@ -8,9 +8,9 @@ from scipy import stats
 
 from nlrepro.errors import BadInput
 from nlrepro.record import Part, Record
-from nlrepro.reports.anova import Interval, analyse
-from nlrepro.reports.spread import Spread
-from nlrepro.reports.statistics import accuracy, all_above, any_below, contrast, crossed, difference, outcomes, pool
+from nlrepro.report.anova import Interval, analyse
+from nlrepro.report.spread import Spread
+from nlrepro.report.statistics import accuracy, all_above, any_below, contrast, crossed, difference, outcomes, pool
 
 
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])

@@ -16,9 +16,9 @@ from nlrepro.experiments import catalogue
 from nlrepro.experiments.listing import listing
 from nlrepro.experiments.reporting import report
 from nlrepro.profile import Profile
-from nlrepro.runs.classifier import VideoClassifier
-from nlrepro.runs.job import Job, with_parents
-from nlrepro.runs.place import Place
+from nlrepro.sweep.jobs import Job, with_parents
+from nlrepro.train.module import VideoClassifier
+from nlrepro.train.paths import Place
 
 pytestmark = pytest.mark.rare
 KILLS = 50

@@ -8,11 +8,11 @@ import pytest
 from conftest import record
 
 from nlrepro.record import Cost, Record
-from nlrepro.reports import tables
-from nlrepro.reports.formats import read_csv, to_latex
-from nlrepro.reports.spread import Spread
-from nlrepro.reports.summary import summary
-from nlrepro.reports.tables import (
+from nlrepro.report import tables
+from nlrepro.report.formats import read_csv, to_latex
+from nlrepro.report.spread import Spread
+from nlrepro.report.summary import summary
+from nlrepro.report.tables import (
     COLUMNS,
     TableRow,
     TableSpec,
@@ -148,7 +148,7 @@ def test_summary_ends_with_the_notes() -> None:
 
 
 def test_reports_do_without_torch() -> None:
-    modules = "nlrepro.reports." + ", nlrepro.reports.".join(
+    modules = "nlrepro.report." + ", nlrepro.report.".join(
         ("claims", "curves", "figures", "kinds", "statistics", "summary", "tables")
     )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from nlrepro.nets.nonlocal_block import NonLocalBlock
-from nlrepro.nets.video_resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
-from nlrepro.nets.weights import start_from
+from nlrepro.nets.block import NonLocalBlock
+from nlrepro.nets.resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
+from nlrepro.nets.transfer import start_from
 from nlrepro.profile import Geometry
 from nlrepro.spec import SITES, STAGE_BLOCKS, Conv, Depth, Kind, NetSpec
 

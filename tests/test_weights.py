@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nlrepro.nets.video_resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
-from nlrepro.nets.weights import inflate, start_from
+from nlrepro.nets.resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
+from nlrepro.nets.transfer import inflate, start_from
 from nlrepro.profile import Geometry
 from nlrepro.spec import Conv, NetSpec
 

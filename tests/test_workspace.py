@@ -10,9 +10,9 @@ from conftest import command
 from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro.errors import BadInput
-from nlrepro.runs import logs
-from nlrepro.runs.dashboard import config
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.tracking import logs
+from nlrepro.tracking.dashboard import config
 
 workspaces = pytest.importorskip("wandb_workspaces.workspaces")
 TITLES = {name: axis.title for name, axis in TABLES.items()}
@@ -32,7 +32,7 @@ def log(results: Path, name: str) -> Path:
 
 
 def test_a_workspace_has_a_section_a_table_with_accuracy_curves_and_cost_of_its_rows() -> None:
-    from nlrepro.runs.workspace import workspace
+    from nlrepro.tracking.workspace import workspace
 
     sent = spec(workspace("me", "mini", TITLES)._to_model())
     sections = sent["section"]["panelBankConfig"]["sections"]
@@ -46,7 +46,7 @@ def test_a_workspace_has_a_section_a_table_with_accuracy_curves_and_cost_of_its_
 
 
 def test_a_workspace_shows_the_runs_of_one_profile_only() -> None:
-    from nlrepro.runs.workspace import workspace
+    from nlrepro.tracking.workspace import workspace
 
     view = workspace("me", "paper", TITLES)._to_model()
     (runs,) = spec(view)["section"]["runSets"]
@@ -56,7 +56,7 @@ def test_a_workspace_shows_the_runs_of_one_profile_only() -> None:
 
 
 def test_a_second_save_changes_the_first_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from nlrepro.runs import workspace
+    from nlrepro.tracking import workspace
 
     sent = []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from nlrepro.reports.readme import paste
+from nlrepro.report.readme import paste
 
 # what can be measured -> the module whose `bench` does it, the README's marks
 BENCHES = {

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nlrepro.nets.nonlocal_block import NonLocalBlock
+from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.pairwise import rectified_sum_sorted
 from nlrepro.spec import Form
 

@@ -15,7 +15,7 @@ from nlrepro.bench.measure import in_turn
 from nlrepro.bench.provenance import device_name, source
 from nlrepro.bench.report import listed
 from nlrepro.files import write_whole
-from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import load
 from nlrepro.spec import NetSpec
 

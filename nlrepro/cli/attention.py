@@ -39,7 +39,7 @@ def key_of(file: Path, profile: "Profile") -> str:
     from nlrepro import record as records
     from nlrepro.evaluation import read_note
     from nlrepro.experiments import catalogue
-    from nlrepro.runs.released import note_path
+    from nlrepro.released.importing import note_path
 
     if not file.is_file():
         raise BadInput(f"no file {file}; give what `weights import`, `keep` or a run wrote")
@@ -55,9 +55,9 @@ def key_of(file: Path, profile: "Profile") -> str:
 
 
 def do_attend(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.attention.attend import attend
+    from nlrepro.attention.drawing import check_suffix, write
     from nlrepro.experiments import catalogue
-    from nlrepro.reports.attention import check_suffix, write
-    from nlrepro.runs.attention import attend
 
     check_suffix(arguments.out)
     found = attend(
@@ -76,7 +76,7 @@ def do_attend(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 def do_keep(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
-    from nlrepro.runs.keeping import keep
+    from nlrepro.released.keep import keep
 
     note = keep(catalogue.spec(arguments.key), arguments.seed, profile, catalogue.place(arguments), arguments.out)
     print(f"{arguments.out}: float16 of {note.file}")

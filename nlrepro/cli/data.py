@@ -29,7 +29,7 @@ def do_pretrain(arguments: argparse.Namespace, profile: "Profile") -> None:
     from tqdm import tqdm
 
     from nlrepro.pretrained import net_path
-    from nlrepro.runs.pretraining import pretrain
+    from nlrepro.train.pretraining import pretrain
 
     out = net_path(profile.pretrained, arguments.depth)
     with tqdm(total=profile.pretraining.steps if profile.pretraining else 0, desc=f"{out.name}", unit=" steps") as bar:

@@ -7,7 +7,7 @@ from nlrepro.cli.verbs import positive, whole
 
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
-    from nlrepro.runs.slurm import Cluster
+    from nlrepro.sweep.slurm import Cluster
 
 
 def option(text: str) -> tuple[str, str]:
@@ -33,7 +33,7 @@ def cluster(arguments: argparse.Namespace, profile: "Profile") -> "Cluster | Non
     """What SLURM is asked for, if it is to run the sweep; a GPU for real videos unless another number is given."""
     if arguments.launcher == "local":
         return None
-    from nlrepro.runs.slurm import Cluster
+    from nlrepro.sweep.slurm import Cluster
 
     gpus = arguments.gpus if arguments.gpus is not None else int(profile.real is not None)
     options = dict(arguments.slurm)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def do_dashboard(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.runs.logs import look
+    from nlrepro.tracking.logs import look
 
     look(arguments.results)
 
@@ -19,11 +19,11 @@ def do_sync(arguments: argparse.Namespace, profile: "Profile") -> None:
     from ablations import TABLES
     from nlrepro.errors import BadInput
     from nlrepro.experiments.findings import table_spec
-    from nlrepro.runs.logs import own_entity, upload
+    from nlrepro.tracking.logs import own_entity, upload
 
     upload(arguments.results, arguments.entity)
     try:
-        from nlrepro.runs.workspace import save
+        from nlrepro.tracking.workspace import save
     except ModuleNotFoundError:
         raise BadInput("the runs are uploaded; for the workspace, `pip install 'nlrepro[workspace]'` first") from None
     entity = arguments.entity or own_entity()

@@ -23,8 +23,8 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
     from tqdm import tqdm
 
     from nlrepro.experiments import catalogue
-    from nlrepro.runs.place import Machine, rank
-    from nlrepro.runs.runner import run
+    from nlrepro.train.paths import Machine, rank
+    from nlrepro.train.runner import run
 
     job = catalogue.job(arguments.key, arguments.seed, profile)
     with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps", disable=rank() > 0) as bar:
@@ -50,7 +50,7 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
-    from nlrepro.runs.sweep import sweep
+    from nlrepro.sweep.launch import sweep
     from nlrepro.unknown import unknown
 
     jobs = catalogue.complete(catalogue.chosen(arguments.tables), arguments.seeds, profile, arguments.only)

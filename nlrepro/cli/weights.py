@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlrepro.cli.verbs import Verbs, positive
-from nlrepro.nets.released.names import SOURCES
+from nlrepro.released.names import SOURCES
 
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
-    from nlrepro.runs.released import import_weights
+    from nlrepro.released.importing import import_weights
 
     spec = catalogue.spec(arguments.key)
     note = import_weights(arguments.file, arguments.source, spec, profile, arguments.out, arguments.variant)
@@ -26,8 +26,8 @@ def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
 def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro import profile as profiles
     from nlrepro.experiments import catalogue
-    from nlrepro.runs.evaluation import evaluate
-    from nlrepro.runs.place import Machine
+    from nlrepro.released.evaluate import evaluate
+    from nlrepro.train.paths import Machine
 
     spec = catalogue.spec(arguments.key)
     found = evaluate(

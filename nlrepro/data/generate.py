@@ -14,9 +14,9 @@ from tqdm import tqdm
 from nlrepro.data.synthetic import NAME, Frames, card_video
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
-from nlrepro.lock import sole
-from nlrepro.orphans import die_with_parent
 from nlrepro.profile import Generator
+from nlrepro.sweep.lock import sole
+from nlrepro.sweep.orphans import die_with_parent
 
 
 def encode(frames: Frames, task: Generator) -> bytes:

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from nlrepro.errors import BadInput
 from nlrepro.files import tidy, whole
-from nlrepro.lock import sole
 from nlrepro.profile import Clips, Data
+from nlrepro.sweep.lock import sole
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB

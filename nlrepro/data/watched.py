@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
-from nlrepro.orphans import die_with_parent
+from nlrepro.sweep.orphans import die_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,9 +10,9 @@ from ablations import TABLES, Ablation
 from nlrepro.errors import BadInput
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
-from nlrepro.runs.job import Job, with_parents
-from nlrepro.runs.place import Place
 from nlrepro.spec import RunSpec
+from nlrepro.sweep.jobs import Job, with_parents
+from nlrepro.train.paths import Place
 
 
 def chosen(names: Iterable[str]) -> list[type[Ablation]]:

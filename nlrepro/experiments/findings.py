@@ -14,13 +14,13 @@ from nlrepro.experiments import catalogue
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
 from nlrepro.record import Cost, Record
-from nlrepro.reports.claims import Verdict, judge
-from nlrepro.reports.finding import Finding
-from nlrepro.reports.kinds import kinds_frame
-from nlrepro.reports.released import released_notes, with_released
-from nlrepro.reports.tables import TableRow, TableSpec, comparable, note, table_frame
-from nlrepro.runs.place import Place
+from nlrepro.report.claims import Verdict, judge
+from nlrepro.report.finding import Finding
+from nlrepro.report.kinds import kinds_frame
+from nlrepro.report.released import released_notes, with_released
+from nlrepro.report.tables import TableRow, TableSpec, comparable, note, table_frame
 from nlrepro.spec import RunSpec
+from nlrepro.train.paths import Place
 from nlrepro.unknown import unknown
 
 PUBLISHED = Path("results/published")

@@ -10,11 +10,11 @@ from ablations import Ablation
 from nlrepro import evaluation as evaluations
 from nlrepro.experiments.catalogue import complete, tables_of
 from nlrepro.profile import Profile
-from nlrepro.runs.marks import QUEUED
-from nlrepro.runs.place import Place
-from nlrepro.runs.slurm import queue as slurm_queue
-from nlrepro.runs.states import State, state
 from nlrepro.spec import RunSpec
+from nlrepro.sweep.marks import QUEUED
+from nlrepro.sweep.slurm import queue as slurm_queue
+from nlrepro.sweep.status import State, state
+from nlrepro.train.paths import Place
 from nlrepro.unknown import unknown
 
 Found = dict[tuple[str, int], State]

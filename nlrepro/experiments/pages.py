@@ -3,12 +3,12 @@
 from ablations import TABLES
 from nlrepro.experiments.catalogue import specs
 from nlrepro.experiments.findings import Findings, paper_cost
-from nlrepro.reports.curves import draw_curves, draw_rows
-from nlrepro.reports.figures import draw
-from nlrepro.reports.finding import Finding
-from nlrepro.reports.kinds import draw_kinds
-from nlrepro.reports.page import PagePanel, PageProfile
-from nlrepro.reports.style import to_svg
+from nlrepro.report.curves import draw_curves, draw_rows
+from nlrepro.report.figures import draw
+from nlrepro.report.finding import Finding
+from nlrepro.report.kinds import draw_kinds
+from nlrepro.report.page import PagePanel, PageProfile
+from nlrepro.report.style import to_svg
 from nlrepro.spec import NetSpec, RunSpec
 
 PROFILES = ("mini", "paper")  # always on the page; another one, such as your own, joins them when it is reported

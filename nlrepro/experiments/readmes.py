@@ -5,8 +5,8 @@ from pathlib import Path
 from ablations import TABLES
 from nlrepro import profile as profiles
 from nlrepro.experiments import findings
-from nlrepro.reports.readme import durations, paste, variants_table, verdict_table, without_heading
-from nlrepro.runs.place import Place
+from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
+from nlrepro.train.paths import Place
 
 READMES = (Path("README.md"), Path("results/README.md"))
 VARIANTS = ("mini", "mini-start1", "mini-start2", "mini-600-steps")  # Table 2a from other pretrained nets, and trained longer

@@ -15,12 +15,12 @@ from nlrepro.experiments.pages import PROFILES, page_profile
 from nlrepro.experiments.readmes import VARIANTS, write_readmes
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile
-from nlrepro.reports.claims import error_rates, write_claims
-from nlrepro.reports.kinds import write_kinds
-from nlrepro.reports.page import PageProfile, write_page
-from nlrepro.reports.summary import summary
-from nlrepro.reports.tables import write_table
-from nlrepro.runs.place import Place
+from nlrepro.report.claims import error_rates, write_claims
+from nlrepro.report.kinds import write_kinds
+from nlrepro.report.page import PageProfile, write_page
+from nlrepro.report.summary import summary
+from nlrepro.report.tables import write_table
+from nlrepro.train.paths import Place
 from nlrepro.unknown import unknown
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.record import Cost
 from nlrepro.spec import RunSpec

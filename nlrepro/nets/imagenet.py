@@ -9,10 +9,10 @@ from torch import Tensor
 from torchvision.models import get_model_weights
 
 from nlrepro.errors import BadInput
-from nlrepro.nets.released.adopt import adopt
-from nlrepro.nets.released.reading import tensors
-from nlrepro.nets.video_resnet import VideoResNet
+from nlrepro.nets.reading import tensors
+from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Geometry
+from nlrepro.released.adopt import adopt
 from nlrepro.spec import DEPTHS, STAGE_BLOCKS, Depth, NetSpec
 
 CLASSES = 1000

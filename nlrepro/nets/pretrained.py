@@ -8,7 +8,7 @@ from torch import Tensor
 
 from nlrepro.errors import BadInput
 from nlrepro.nets.imagenet import imagenet
-from nlrepro.nets.released.reading import tensors
+from nlrepro.nets.reading import tensors
 from nlrepro.pretrained import IMAGENET, net_path, read_note, settings
 from nlrepro.profile import Profile
 from nlrepro.spec import Depth

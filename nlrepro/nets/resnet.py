@@ -1,0 +1,180 @@
+"""C2D and I3D ResNet-50/101 (section 4, Table 1) with non-local blocks where the spec puts them.
+
+A 2D convolution sees no time, so a clip's frames travel folded into the batch, (B T, C, H, W): C2D is then exactly an image
+ResNet, with its parameter names (torchvision's), and runs on the fast 2D kernels; only what looks across time (inflated
+convolutions, temporal pooling, non-local blocks) unfolds the frames. Both are views of one channels-last memory, no copies.
+On a CPU core (AVX-512) a folded 3x3 of the paper's res3 took 0.28 of conv3d's time, of its res4 0.38; at mini's sizes 1.0.
+
+Legend: B clips, T frames, H x W places, C channels of a residual stream, P = C / 4 channels inside a residual block.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nlrepro.nets.block import NonLocalBlock
+from nlrepro.nets.convolutions import SpatialConv, TemporalConv, fold, unfold
+from nlrepro.profile import Architecture, Geometry
+from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, Site
+
+Triple = tuple[int, int, int]
+
+EXPANSION = 4
+WINDOW = 7  # side of res5 maps that fc is trained on: 224 pixels at stride 32
+
+
+def inflated(architecture: Architecture, stage: int, i: int) -> bool:
+    """Whether I3D inflates residual block i of a stage: every second one; in the release all of res2, and res5's middle one."""
+    if architecture == "release" and stage in (2, 5):
+        return stage == 2 or i == 1
+    return i % 2 == 0
+
+
+class Bottleneck(nn.Module):
+    """x + BN(1x1(ReLU BN(3x3(ReLU BN(1x1 x))))): (B T, C', H, W) -> (B T, C, H', W'); the stride sits in the 3x3.
+
+    Inflated, the first 1x1 becomes 3x1x1, or the 3x3 becomes 3x3x3.
+    """
+
+    def __init__(self, channels: int, planes: int, stride: int, conv: Conv) -> None:
+        super().__init__()
+        out = planes * EXPANSION
+        self.conv1 = TemporalConv(channels, planes, (3, 1)) if conv == "3x1x1" else SpatialConv(channels, planes, 1)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = TemporalConv(planes, planes, (3, 3), stride) if conv == "3x3x3" else SpatialConv(planes, planes, 3, stride)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = SpatialConv(planes, out, 1)
+        self.bn3 = nn.BatchNorm2d(out)
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or channels != out:
+            self.downsample = nn.Sequential(SpatialConv(channels, out, 1, stride), nn.BatchNorm2d(out))
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x, frames)), inplace=True)  # (B T, P, H, W)
+        y = F.relu(self.bn2(self.conv2(y, frames)), inplace=True)  # (B T, P, H', W')
+        y = self.bn3(self.conv3(y))  # (B T, C, H', W')
+        return F.relu(y.add_(self.downsample(x)), inplace=True)  # (B T, C, H', W')
+
+
+class FoldedNonLocalBlock(NonLocalBlock):
+    """The block on folded frames: (B T, C, H, W) -> (B T, C, H, W).
+
+    With a `group`, of released nets of long clips, the sum runs over so many frames instead of all T.
+    """
+
+    group: int | None = None
+
+    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
+        return fold(super().forward(unfold(x, self.group or frames)))  # (B T, C, H, W)
+
+
+class VideoResNet(nn.Module):
+    """Clips (B, 3, T, H, W) -> class scores (B, classes).
+
+    conv1, pool1, res2, pool2 (time), res3, res4, res5, mean over all positions, dropout, fc. In I3D conv1 spans several frames,
+    5 in the paper, and every second residual block of a stage, from its first, is inflated. The paper's pools are 3x3x3 and
+    3x1x1 with padding; those of its authors' code 2x3x3 and 2x1x1 without, so that res2's 56 x 56 maps are 55 x 55. Blocks sit
+    at the spec's sites if no others are given.
+    """
+
+    def __init__(self, spec: NetSpec, geometry: Geometry, classes: int, sites: tuple[Site, ...] | None = None) -> None:
+        super().__init__()
+        self.spec, self.geometry, self.sites = spec, geometry, spec.sites if sites is None else sites
+        width, (t, k, _), (time_stride, stride, _) = geometry.width, geometry.stem_kernel, geometry.stem_stride
+        self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, k, stride)
+        if spec.conv != "2d":
+            self.conv1 = TemporalConv(3, width, (t, k), stride, time_stride)
+        self.bn1 = nn.BatchNorm2d(width)
+        channels = width
+        for stage, planes in zip(range(2, 6), (width, 2 * width, 4 * width, 8 * width), strict=True):
+            blocks: list[nn.Module] = []
+            for i in range(STAGE_BLOCKS[spec.depth][stage]):
+                step = geometry.stage_strides[stage - 2] if i == 0 else 1
+                conv = spec.conv if inflated(geometry.architecture, stage, i) else "2d"
+                blocks.append(Bottleneck(channels, planes, step, conv))
+                channels = planes * EXPANSION
+            self.add_module(f"layer{stage - 1}", nn.ModuleList(blocks))  # torchvision counts stages from 1
+        self.inserted = nn.ModuleDict({f"res{stage}_{i}": self.insert(width * 2 ** (stage - 2)) for stage, i in self.sites})
+        self.fc = nn.Linear(channels, classes)
+        self.reset_parameters()
+
+    def insert(self, planes: int) -> nn.Module:
+        """What the spec puts at its sites, on 4 `planes` channels: a non-local block, or a plain residual one as a control."""
+        if self.spec.kind == "residual":
+            return Bottleneck(planes * EXPANSION, planes, 1, "2d")
+        spec = self.spec
+        return FoldedNonLocalBlock(planes * EXPANSION, spec.form, spec.domain, architecture=self.geometry.architecture)
+
+    def reset_parameters(self) -> None:
+        """He initialisation of residual blocks, those at the sites starting as the identity; non-local ones have done theirs."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Conv2d | TemporalConv):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(module, Bottleneck) and (self.geometry.zero_residual or name.startswith("inserted.")):
+                nn.init.zeros_(module.bn3.weight)
+        nn.init.normal_(self.fc.weight, std=0.01)
+        nn.init.zeros_(self.fc.bias)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        if clips.ndim != 5 or clips.shape[1] != 3:
+            raise ValueError(f"expected clips (B, 3, T, H, W), got {tuple(clips.shape)}")
+        x, frames = self.stem(clips)  # (B T, width, H, W)
+        for stage in range(2, 6):
+            for i, block in enumerate(self.get_submodule(f"layer{stage - 1}").children()):
+                x = block(x, frames)  # (B T, C, H, W)
+                if (stage, i) in self.sites:
+                    x = self.inserted[f"res{stage}_{i}"](x, frames)  # (B T, C, H, W)
+            if stage == 2:
+                x, frames = self.pool2(x, frames)  # (B T/2, C, H, W)
+        return self.head(x.unflatten(0, (-1, frames)))  # (B, classes)
+
+    def head(self, x: Tensor) -> Tensor:
+        """Mean, dropout and fc: (B, T, C, H, W) -> (B, classes).
+
+        The authors' code tests fully convolutionally: maps larger than the trained ones are seen in windows of those, at every
+        place, and the softmax scores of all windows are averaged; their logarithms are returned.
+        """
+        if self.training or self.geometry.architecture == "text" or max(x.shape[3:]) <= WINDOW:
+            x = x.mean((1, 3, 4))  # (B, C)
+            return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
+        sides = [min(WINDOW, side) for side in x.shape[3:]]
+        x = F.avg_pool2d(x.mean(1), sides, 1).permute(0, 2, 3, 1)  # (B, H'', W'', C)
+        return self.fc(x).softmax(3).mean((1, 2)).log()  # (B, classes)
+
+    def stem(self, clips: Tensor) -> tuple[Tensor, int]:
+        """conv1 and pool1: (B, 3, T, H, W) -> (B T'', width, H'', W'') and T''."""
+        if self.spec.conv == "2d":
+            clips = clips[:, :, :: self.geometry.stem_stride[0]]  # (B, 3, T', H, W): a 1 x k x k kernel's stride in time
+        x = fold(clips).contiguous(memory_format=torch.channels_last)  # (B T, 3, H, W)
+        x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
+        frames = len(x) // len(clips)  # T'
+        x = unfold(x, frames)  # (B, width, T', H', W')
+        x = self.pool1(x)  # (B, width, T'', H'', W'')
+        return fold(x), x.shape[2]
+
+    @property
+    def pool1_window(self) -> tuple[Triple, Triple]:
+        """Kernel and padding of the max pool after conv1: (time, height, width)."""
+        t, h, w = self.geometry.pool1_kernel
+        return ((2, h, w), (0, 0, 0)) if self.release else ((t, h, w), (t // 2, h // 2, w // 2))
+
+    @property
+    def pool2_window(self) -> tuple[int, int]:
+        """Kernel and padding, in time, of the max pool after res2."""
+        return (2, 0) if self.release else (3, 1)
+
+    @property
+    def release(self) -> bool:
+        return self.geometry.architecture == "release"
+
+    def pool1(self, x: Tensor) -> Tensor:
+        """Max pool after conv1: (B, C, T, H, W) -> (B, C, T', H', W')."""
+        kernel, padding = self.pool1_window
+        return F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, C, T', H', W')
+
+    def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
+        """Max pool over time after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""
+        kernel, padding = self.pool2_window
+        stride = (self.geometry.pool2_stride, 1, 1)
+        x = F.max_pool3d(unfold(x, frames), (kernel, 1, 1), stride, (padding, 0, 0))  # (B, C, T', H, W)
+        return fold(x), x.shape[2]

@@ -1,0 +1,95 @@
+"""Released weights as a file that a run or a test can start from, with a note of where they came from."""
+
+import json
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+
+from nlrepro.errors import BadInput
+from nlrepro.evaluation import Weights
+from nlrepro.files import write_whole
+from nlrepro.nets.imagenet import CLASSES, imagenet_file
+from nlrepro.nets.reading import tensors
+from nlrepro.nets.resnet import VideoResNet
+from nlrepro.profile import Profile
+from nlrepro.released.adopt import adopt
+from nlrepro.released.names import Source
+from nlrepro.released.nets import ReleasedResNet
+from nlrepro.released.variants import IMAGENET_PIXELS, named, variant
+from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.train.paths import state_bytes
+
+
+def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> VideoResNet:
+    """The net that weights of this source and variant belong to; another one of the same tensors would be an error unseen.
+
+    Raises:
+        BadInput: the source has released no such net.
+    """
+    if source != "torchvision":
+        if spec.clip not in profile.clips:
+            raise BadInput(f"the profile {profile.name} has no {spec.clip} clips, of which {spec.key} is; choose another key")
+        return ReleasedResNet(spec, profile.net, profile.clips[spec.clip].classes, source, variant(source, name or ""))
+    if spec != RunSpec(net=NetSpec(depth=spec.net.depth)):
+        raise BadInput(
+            f"torchvision's weights are of still images, got the key {spec.key}; use --key r{spec.net.depth}-c2d, the same net, "
+            "from which all runs start, inflating it for I3D"
+        )
+    return VideoResNet(spec.net, profile.net, CLASSES)
+
+
+def suited(profile: Profile, spec: RunSpec, source: Source, name: str) -> Profile:
+    """The profile with the clips and the normalisation of pixels that these weights were trained with."""
+    found = variant(source, name)
+    clips = {**profile.clips, spec.clip: replace(profile.clips[spec.clip], frames=found.frames, stride=found.stride)}
+    mean, std = IMAGENET_PIXELS if source == "mmaction2" else (profile.data.mean, profile.data.std)
+    return replace(profile, clips=clips, data=replace(profile.data, mean=mean, std=std))
+
+
+def import_weights(file: Path, source: Source, spec: RunSpec, profile: Profile, out: Path, name: str | None = None) -> Weights:
+    """Write the state at `out` and the note beside it, as `out`.json; without a `name` the file's tells the variant.
+
+    Raises:
+        BadInput: the file is missing, refused or of another net, or `out` cannot be written.
+    """
+    if source == "torchvision":
+        file, name = imagenet(file, spec), None
+    else:
+        name = name or named(source, file.name)
+    with torch.device("meta"):
+        shapes = net(source, spec, profile, name)
+    naming: Source = "caffe2" if source == "pyslowfast" and file.suffix == ".pkl" else source  # their zoo holds both
+    adopted = adopt(tensors(file), shapes, naming, str(file))
+    state = state_bytes(adopted.state)
+    note = Weights(
+        source=source,
+        variant=name,
+        key=spec.key,
+        file=file.name,
+        sha256=sha256(file.read_bytes()).hexdigest(),
+        state=sha256(state).hexdigest(),
+        used=tuple(adopted.used),
+        left=tuple(adopted.left),
+    )
+    write_whole(out, state)
+    write_whole(note_path(out), json.dumps(asdict(note), indent=1) + "\n")
+    return note
+
+
+def note_path(weights: Path) -> Path:
+    return weights.with_name(weights.name + ".json")
+
+
+def imagenet(file: Path, spec: RunSpec) -> Path:
+    """`file`, or the file of that name in torch.hub's cache.
+
+    Raises:
+        BadInput: neither is there; the message says which file to put where.
+    """
+    kept, url = imagenet_file(spec.net.depth)
+    cached = kept.with_name(file.name)
+    if file.is_file() or cached.is_file():
+        return file if file.is_file() else cached
+    raise BadInput(f"no file {file} nor {cached}; download {url} and give its path, or put it there")

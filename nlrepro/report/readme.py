@@ -1,0 +1,99 @@
+"""What READMEs show between two comments, `<!-- table2a: ... -->` and `<!-- /table2a -->`: commands write it, nobody types it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+
+import pandas as pd
+
+from nlrepro.files import write_whole
+from nlrepro.record import Record
+from nlrepro.report.claims import Verdict
+from nlrepro.report.contrasts import Cheaper
+from nlrepro.report.finding import Finding
+from nlrepro.report.formats import MISSING, number, with_interval
+
+CORES = 2  # of the machine that "minutes" are told for; it trains a run on each
+
+
+def pasted(readme: str, mark: str, body: str) -> str:
+    """The README's text with the body between the marks named so, if it has them."""
+    marks = re.compile(rf"(<!-- {mark}: [^>]*-->\n).*?(<!-- /{mark} -->)", re.DOTALL)
+    return marks.sub(lambda match: f"{match[1]}\n{body}\n\n{match[2]}", readme)
+
+
+def without_heading(markdown: str) -> str:
+    return markdown.partition("\n\n")[2].strip()
+
+
+def paste(readme: Path, mark: str, body: str) -> None:
+    if readme.is_file():
+        write_whole(readme, pasted(readme.read_text(), mark, body))
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
+    """The paper's sentences, a line each, after a count of the verdicts."""
+    words = [verdict.verdict for verdict in verdicts]
+    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+    lines = [
+        {
+            "table": verdict.claim.table,
+            "sentence of the paper": verdict.claim.text,
+            "paper": _saved(verdict.claim, verdict.paper_difference),
+            "here": _here(verdict),
+            "verdict": f"**{verdict.verdict}**",
+        }
+        for verdict in verdicts
+    ]
+    shown = pd.DataFrame(lines).to_markdown(
+        index=False, disable_numparse=True, colalign=("left", "left", "right", "right", "left")
+    )
+    return f"{len(words)} sentences: {counts}.\n\n{shown}"
+
+
+def _here(verdict: Verdict) -> str:
+    found = verdict.difference
+    if found is None:
+        return MISSING
+    if isinstance(verdict.claim, Cheaper):
+        return _saved(verdict.claim, found.mean)
+    return with_interval(found.mean, found.low, found.high, sign=True)
+
+
+def _saved(claim: object, value: float) -> str:
+    return f"saves {value:.1f}x" if isinstance(claim, Cheaper) else number(value, sign=True)
+
+
+def durations(records: Sequence[Record], first: str, seeds: int) -> str:
+    """How long runs take by their records, and how long so many seeds of the table `first`, and of all tables."""
+    kinds = {
+        f"ResNet-{depth} on {clip} clips": [r.made.seconds for r in records if (r.spec.net.depth, r.spec.clip) == (depth, clip)]
+        for depth in (50, 101)
+        for clip in ("short", "long")
+    }
+    a_run = ", ".join(f"{median(seconds):.0f} s ({kind})" for kind, seconds in kinds.items() if seconds)
+    few = [record for record in records if record.seed < seeds]
+    minutes = {what: sum(r.made.seconds for r in few if what in (*r.tables, "all")) / 60 / CORES for what in (first, "all")}
+    machines = ", ".join(sorted({record.made.device for record in records}))
+    return (
+        f"By the records ({machines}), a run on one core takes {a_run} in the median; {seeds} seeds of Table {first} keep "
+        f"{CORES} cores busy for {minutes[first]:.0f} minutes, {seeds} seeds of all seven tables for {minutes['all']:.0f}."
+    )
+
+
+def variants_table(findings: Mapping[str, Finding]) -> str:
+    """One table in several variants of a profile: top-1 and gain, a column each, and the verdicts on its sentences."""
+    rows = next(iter(findings.values())).mine["row"]
+    columns = {
+        name: [
+            f"{number(top1)} ({with_interval(delta, low, high, sign=True)})"
+            for top1, delta, low, high in finding.mine[["top1", "delta", "delta_low", "delta_high"]].to_numpy(float)
+        ]
+        for name, finding in findings.items()
+    }
+    shown = pd.DataFrame({"row": rows, **columns}).to_markdown(
+        index=False, disable_numparse=True, colalign=("left", *["right"] * len(columns))
+    )
+    verdicts = [f"- {name}: {verdict.line}" for name, finding in findings.items() for verdict in finding.verdicts]
+    return shown + "\n\n" + "\n".join(verdicts)

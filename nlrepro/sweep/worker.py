@@ -1,0 +1,95 @@
+"""One run of a sweep in a process of its own, and what the sweep hears from it.
+
+Each has a pipe of its own: a queue that all shared would stay locked by a process that is killed while it writes.
+"""
+
+import signal
+import sys
+import traceback
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
+
+from nlrepro.files import make_folder
+from nlrepro.profile import Profile
+from nlrepro.sweep.gpus import keep_to
+from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.lock import Busy
+from nlrepro.sweep.marks import reason
+from nlrepro.sweep.orphans import die_with_parent
+from nlrepro.train.paths import Place
+from nlrepro.train.runner import run
+
+BUSY = 75  # exit status: another process trains the run
+
+
+class Worker:
+    """A started process; `pipe` can be read when it has something to tell or has ended."""
+
+    def __init__(self, context: ForkServerContext, job: Job, profile: Profile, place: Place, gpu: str | None) -> None:
+        self.job, self.gpu = job, gpu
+        self.pipe, other = context.Pipe(duplex=False)
+        self.process = context.Process(target=work, args=(job, profile, place, other, gpu), name=job.name)
+        self.process.start()
+        other.close()  # so that the end of the process closes the pipe
+        self.step, self.wrong = 0, ""
+
+    def hear(self) -> bool:
+        """Take in the steps done, or what went wrong; False when the process has ended."""
+        try:
+            told: int | str = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            self.pipe.close()
+            return False
+        if isinstance(told, str):
+            self.wrong = told
+        else:
+            self.step = told
+        return True
+
+    @property
+    def busy(self) -> bool:
+        return self.process.exitcode == BUSY
+
+    @property
+    def failure(self) -> str | None:
+        """Why an ended process has left no record."""
+        status = self.process.exitcode
+        if not status or self.wrong:
+            return self.wrong or None
+        if status == -signal.SIGKILL:
+            return "its process was killed (SIGKILL), as the system does when memory runs out"
+        return f"its process ended with status {status}" + (f" ({signal.Signals(-status).name})" if status < 0 else "")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def work(job: Job, profile: Profile, place: Place, pipe: Connection, gpu: str | None) -> None:
+    """The run; what it prints goes to its log, what goes wrong to the sweep."""
+    keep_to(gpu)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's to handle
+    die_with_parent()
+    folder = place.run(profile, job.spec, job.seed)
+    make_folder(folder)
+    with (folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
+        try:
+            run(
+                job.module,
+                job.spec,
+                job.seed,
+                profile,
+                tables=job.tables,
+                place=place,
+                report=pipe.send,
+                wait=False,
+            )
+        except Busy:
+            sys.exit(BUSY)
+        except BaseException as error:
+            traceback.print_exc(file=log)
+            with suppress(OSError):
+                pipe.send(f"{reason(error)}; see {log.name}")
+            sys.exit(1)

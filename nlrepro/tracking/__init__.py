@@ -1,0 +1,1 @@
+"""wandb: logs of runs, a dashboard in the terminal, a workspace. No table needs it."""

@@ -1,0 +1,76 @@
+"""The state of an unfinished run, from which the next try goes on as if nothing had been: written at each validation.
+
+Lightning puts in the net, the optimiser, the schedule and its counters; `VideoClassifier` the curve and the random numbers of
+dropout; `Try` what a later try must know of this one. Order and framing of clips are functions of the step
+(nlrepro/train/sampler.py) and need no state.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
+from pytorch_lightning.callbacks import Callback
+
+from nlrepro.errors import BadInput
+from nlrepro.train.module import demand_number
+from nlrepro.train.paths import save_whole
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Lightning writes to the temporary folder, from which a move to another disk is a copy that can be cut off; not this."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        save_whole(checkpoint, Path(path))
+
+
+class Try(Callback):
+    """One try of a run: tells `report` the number of steps done, about once a second, and stops where the loss is no number.
+
+    Its state is what a later try must know: the seconds that the steps up to the checkpoint took, devices and videos.
+    """
+
+    def __init__(self, report: Callable[[int], None], devices: int, videos: str | None) -> None:
+        self.report, self.told = report, 0.0
+        self.devices, self.videos = devices, videos
+        self.before, self.begun = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Of all tries, without what was lost between a checkpoint and the cut."""
+        return self.before + time.monotonic() - self.begun
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        if time.monotonic() - self.told > 1:
+            demand_number(float(outputs["loss"]), trainer.global_step)  # waits for the device: not at each step
+            self.report(trainer.global_step)
+            self.told = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "devices": self.devices, "videos": self.videos}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.before = state["seconds"]
+
+
+def earlier(path: Path, devices: int, videos: str | None) -> dict[str, Any] | None:
+    """The checkpoint that an earlier try left; none if it was of other videos.
+
+    Raises:
+        BadInput: it is damaged, or was made on another number of devices, whose steps are others.
+    """
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise BadInput(f"the checkpoint {path} is damaged ({type(error).__name__}); remove it to begin anew") from None
+    of = state["callbacks"].get("Try", {"devices": devices, "videos": videos})  # older ones do not say
+    if of["devices"] != devices:
+        raise BadInput(
+            f"{path} was made on {of['devices']} devices, got {devices}; go on with as many, or remove it to begin anew"
+        )
+    return state if of["videos"] == videos else None

@@ -1,0 +1,86 @@
+"""The videos of one run as Lightning wants them: three loaders, of which each process takes its share."""
+
+import os
+
+import pytorch_lightning as pl
+
+from nlrepro.data.clips import FileClips
+from nlrepro.data.framing import Framing, test_framings
+from nlrepro.data.index import read_index, usable
+from nlrepro.data.kinetics import listing
+from nlrepro.data.synthetic import kind_of
+from nlrepro.data.videos import ClipDataset, Tree, decoded
+from nlrepro.profile import Profile, Recipe
+from nlrepro.record import Count
+from nlrepro.spec import RunSpec
+from nlrepro.train.paths import Place, Share
+from nlrepro.train.sampler import Loader, TestBatches, TrainBatches
+
+TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # that this process may use
+WORKERS = min(CORES, 8)  # processes that decode files for one device
+
+
+class Splits(pl.LightningDataModule):
+    """Training goes on from step `first`; a validation looks at few videos, the test at all or `at_most` so many."""
+
+    def __init__(
+        self,
+        spec: RunSpec,
+        profile: Profile,
+        recipe: Recipe,
+        seed: int,
+        place: Place,
+        first: int = 0,
+        at_most: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.at_most = at_most
+        self.profile, self.recipe, self.seed, self.place, self.first = profile, recipe, seed, place, first
+        self.clips = profile.clips[spec.clip]
+        self.tested: Count | None = None  # of a real split, as it was last opened
+        self.kinds: list[str] = []  # of the videos of a generated split, as it was last opened
+
+    @property
+    def share(self) -> Share:
+        assert self.trainer
+        return Share(rank=self.trainer.global_rank, of=self.trainer.world_size)
+
+    def dataset(self, split: str) -> ClipDataset | FileClips:
+        """All videos of a generated split; those of a real one that `data check` found usable."""
+        data, cache = self.profile.data, self.place.data / "cache"
+        root = self.place.data / data.root
+        if self.profile.real is None:
+            tree = Tree.index(root / split, self.clips.classes)
+            self.kinds = [kind_of(video) for video in tree.videos]
+            return ClipDataset(tree, self.clips, decoded(tree, data, cache))
+        listed, index = listing(root, split, None if self.profile.dry_run else self.clips.classes), read_index(root, split, cache)
+        tree = usable(listed.tree, index)
+        self.tested = Count(usable=len(tree.videos), listed=listed.listed)
+        return FileClips(tree, [index[video] for video in tree.videos], self.clips)
+
+    @property
+    def framings(self) -> list[Framing] | list[None]:
+        """Of each test clip."""
+        return test_framings(self.profile.real, self.profile.release) if self.profile.real else [None]
+
+    def loader(self, dataset: ClipDataset | FileClips, batches: TrainBatches | TestBatches) -> Loader:
+        return Loader(dataset, batches, WORKERS if self.profile.real else 0)
+
+    def train_dataloader(self) -> Loader:
+        videos = self.dataset(self.clips.train)
+        batches = TrainBatches(len(videos), self.recipe, self.seed, self.clips.anywhere, self.first, self.profile, self.share)
+        return self.loader(videos, batches)
+
+    def val_dataloader(self) -> Loader:
+        """One clip of some videos, in one framing."""
+        videos = self.dataset(self.clips.val)
+        some, middle = self.recipe.validate_videos, self.framings[len(self.framings) // 2]
+        batch = 1 if self.profile.real else TEST_BATCH
+        return self.loader(videos, TestBatches(len(videos), 1, batch, some, [middle], self.share))
+
+    def test_dataloader(self) -> Loader:
+        videos = self.dataset(self.clips.test)
+        batch = 1 if self.profile.real else TEST_BATCH
+        views, some = self.profile.data.views, self.at_most
+        return self.loader(videos, TestBatches(len(videos), views, batch, some, self.framings, self.share))

@@ -1,0 +1,171 @@
+"""`VideoClassifier`: what all seven axes share. Lightning trains it, torchmetrics measures it."""
+
+from math import isfinite
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributed
+from torch.nn.modules.batchnorm import _BatchNorm
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from nlrepro.data.framing import test_framings
+from nlrepro.nets.resnet import VideoResNet
+from nlrepro.profile import Profile
+from nlrepro.record import Point
+from nlrepro.spec import RunSpec
+
+Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
+
+
+def demand_number(loss: float, step: int) -> None:
+    """
+    Raises:
+        FloatingPointError: the loss is infinite or not a number, from which no training comes back.
+    """
+    if not isfinite(loss):
+        raise FloatingPointError(f"the training loss was {loss} at step {step}")
+
+
+def percent(accuracy: Metric) -> float:
+    """In percent, without the noise of float32."""
+    return round(100 * float(accuracy.compute()), 4)
+
+
+def points(curve: list[tuple[int, float, float]]) -> list[Point]:
+    """As a checkpoint holds them."""
+    return [Point(step=step, train_loss=loss, val_top1=top1) for step, loss, top1 in curve]
+
+
+class VideoClassifier(pl.LightningModule):
+    """A net under a profile's recipe for the spec's kind of clip. What it does follows from (spec, profile, seed) alone.
+
+    Subclasses name the table that asks for it; whichever trains a run, the result is the same.
+    """
+
+    def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
+        super().__init__()
+        self.run_spec, self.profile = spec, profile
+        self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
+        self.views = profile.data.views * (len(test_framings(profile.real, profile.release)) if profile.real else 1)
+        self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
+        self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
+        if self.recipe.frozen_norm:
+            for norm in self.norms:
+                norm.requires_grad_(False)
+        self.mean: Tensor
+        self.std: Tensor
+        self.register_buffer("mean", torch.tensor(profile.data.mean), persistent=False)  # () or (3,)
+        self.register_buffer("std", torch.tensor(profile.data.std), persistent=False)  # () or (3,)
+        self.val_accuracy = MulticlassAccuracy(self.clips.classes, average="micro")
+        self.top1 = MulticlassAccuracy(self.clips.classes, average="micro")
+        self.top5 = MulticlassAccuracy(self.clips.classes, top_k=5, average="micro")
+        self.clip_top1 = MulticlassAccuracy(self.clips.classes, average="micro")  # of single views
+        self.train_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+        self.curve: list[Point] = []
+        self.ranks: list[int] = []
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """(B, T, H, W, 3) uint8 -> class scores (B, classes)."""
+        x = (clips.float() - self.mean) / self.std  # (B, T, H, W, 3)
+        scores: Tensor = self.net(x.permute(0, 4, 1, 2, 3))  # (B, classes)
+        return scores.float()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        clips, labels = batch
+        if self.recipe.frozen_norm:
+            self.freeze_norms()
+        loss = F.cross_entropy(self(clips), labels)
+        self.train_loss.update(loss.detach())
+        return loss
+
+    def freeze_norms(self) -> None:
+        """Before each step: Lightning starts without `train()` and restores every module's mode after a validation."""
+        for norm in self.norms:
+            norm.eval()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        clips, labels = batch
+        self.val_accuracy.update(self(clips), labels)
+
+    def on_validation_epoch_end(self) -> None:
+        """One point of the curve: the training loss since the last one, and the validation accuracy now."""
+        values = {"train_loss": float(self.train_loss.compute()), "val_top1": percent(self.val_accuracy)}
+        demand_number(values["train_loss"], self.global_step)
+        self.curve.append(Point(step=self.global_step, **values))
+        self.log_dict(values)
+        self.train_loss.reset()
+        self.val_accuracy.reset()
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Softmax scores averaged over the views of each video."""
+        clips, labels = batch
+        of_views = self(clips).softmax(1)  # (videos views, classes)
+        self.clip_top1.update(of_views, labels)
+        scores = of_views.unflatten(0, (-1, self.views)).mean(1)  # (videos, classes)
+        truth = labels[:: self.views]  # (videos,)
+        self.top1.update(scores, truth)
+        self.top5.update(scores, truth)
+        self.test_loss.update(F.nll_loss(scores.log(), truth), len(truth))
+        true_scores = scores.gather(1, truth[:, None])  # (videos, 1)
+        self.ranks += (scores > true_scores).sum(1).tolist()
+
+    def all_ranks(self) -> list[int]:
+        """The ranks of all test videos in their order, of which process r of n has seen numbers r, r + n, ..."""
+        if not distributed.is_initialized():
+            return self.ranks
+        shares: list[list[int]] = [[] for _ in range(distributed.get_world_size())]
+        distributed.all_gather_object(shares, self.ranks)
+        ranks = [0] * sum(map(len, shares))
+        for number, share in enumerate(shares):
+            ranks[number :: len(shares)] = share
+        return ranks
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser and its schedule, advanced every step."""
+        recipe, optimizer = self.recipe, self.optimizer(self.groups())
+        schedule: torch.optim.lr_scheduler.LRScheduler
+        if recipe.schedule == "one-cycle":
+            rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # of just one step PyTorch divides by zero
+            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising)
+        else:
+            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def released_recipe(self) -> bool:
+        """Whether training follows the authors' code where it differs from the text."""
+        return self.profile.real is not None and self.profile.release
+
+    def groups(self) -> list[dict[str, Any]]:
+        """All parameters that train; with the released recipe those of normalisation apart, which it does not decay."""
+        trained = [p for p in self.net.parameters() if p.requires_grad]
+        if not self.released_recipe:
+            return [{"params": trained}]
+        theirs = {id(p) for norm in self.norms for p in norm.parameters()}
+        norms, others = ([p for p in trained if (id(p) in theirs) is apart] for apart in (True, False))
+        return [{"params": others}, *([{"params": norms, "weight_decay": 0.0}] if norms else [])]
+
+    def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
+        recipe = self.recipe
+        if recipe.optimizer == "sgd":
+            decay, nesterov = recipe.weight_decay, self.released_recipe
+            return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
+        return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint of broken weights would break every later try: the one before stays."""
+        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
+            raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
+        checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]
+        checkpoint["random"] = torch.get_rng_state()  # of dropout
+        if self.device.type == "cuda":
+            checkpoint["random_cuda"] = torch.cuda.get_rng_state(self.device)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.curve = points(checkpoint["curve"])
+        torch.set_rng_state(checkpoint["random"])
+        if "random_cuda" in checkpoint and self.device.type == "cuda":
+            torch.cuda.set_rng_state(checkpoint["random_cuda"], self.device)
