@@ -32,7 +32,6 @@ def test_an_inflated_convolution_of_a_repeated_frame_is_the_2d_one_in_the_middle
 @pytest.mark.parametrize("conv", ["3x1x1", "3x3x3"])
 def test_an_inflated_net_of_a_repeated_frame_is_the_2d_net_in_the_middle(tiny_net: Geometry, conv: Conv) -> None:
     """Zeros beyond the borders reach 2 frames (conv1), 1 (pool1), 1 for each of 9 inflated blocks and 1 (pool2): 13."""
-    torch.manual_seed(0)
     features: list[Tensor] = []
     nets = VideoResNet(NetSpec(), tiny_net, 7), VideoResNet(NetSpec(conv=conv), tiny_net, 7)
     for module in nets[0].modules():
@@ -42,7 +41,7 @@ def test_an_inflated_net_of_a_repeated_frame_is_the_2d_net_in_the_middle(tiny_ne
     with torch.no_grad():
         for net in nets:
             list(net.layer4.children())[-1].register_forward_hook(lambda module, inputs, output: features.append(output))
-            net.eval()(repeated(27))
+            net.double().eval()(repeated(27).double())  # in single precision rounding reaches 1e-5 now and then
     flat, deep = features
     assert flat[13].abs().max() > 0.01
     torch.testing.assert_close(deep[13], flat[13], rtol=1e-4, atol=1e-5)
