@@ -78,7 +78,7 @@ def test_a_second_save_changes_the_first_workspace(tmp_path: Path, monkeypatch: 
 def test_a_run_can_be_found_by_what_it_is() -> None:
     run = RunSpec(net=NetSpec(depth=101, blocks="5-block"))
     found = config(run, 3, profiles.load("smoke"), ("2c", "2d"))
-    wanted = {"depth": 101, "blocks": "5-block", "seed": 3, "profile": "smoke", "tables": ["2c", "2d"], "steps": 4, "lr": 4e-3}
+    wanted = {"depth": 101, "blocks": "5-block", "seed": 3, "profile": "smoke", "tables": ["2c", "2d"], "steps": 4, "lr": 3e-3}
     assert wanted.items() <= found.items()
     assert found["macs"] > config(RunSpec(), 3, profiles.load("smoke"), ())["macs"]
 
