@@ -21,7 +21,7 @@ from nlrepro.attention.attend import attend
 from nlrepro.attention.centres import centres
 from nlrepro.attention.compared import Compared, compared
 from nlrepro.attention.drawing import draw, nearest
-from nlrepro.attention.looks import Attention, Place
+from nlrepro.attention.looks import Attention, Position
 from nlrepro.cli import main
 from nlrepro.data.generate import write_video
 from nlrepro.errors import BadInput
@@ -78,31 +78,31 @@ def planted(
 def test_a_planted_key_is_the_strongest() -> None:
     found = planted(query=(0, 1, 2), first=(2, 3, 5), second=(3, 0, 7))
     assert (found.shape, found.pooled) == ((4, 6, 8), True)
-    look = found.look(Place(0, 1, 2), 3)
-    assert look.keys == (Place(0, 0.5, 2.5), Place(2, 2.5, 4.5), Place(3, 0.5, 6.5))
+    look = found.look(Position(0, 1, 2), 3)
+    assert look.keys == (Position(0, 0.5, 2.5), Position(2, 2.5, 4.5), Position(3, 0.5, 6.5))
     exact = torch.softmax(torch.tensor([9.0, 6.0, 3.0] + [0.0] * (4 * 3 * 4 - 3)), 0)
     torch.testing.assert_close(torch.tensor(look.weights), exact[:3])
     assert look.of == 48
     assert look.total == pytest.approx(1)
     whole = planted(subsample=False, query=(0, 1, 2), first=(2, 3, 5), second=(3, 0, 7))
-    assert whole.look(Place(0, 1, 2), 2).keys == (Place(0, 1, 2), Place(2, 3, 5))
+    assert whole.look(Position(0, 1, 2), 2).keys == (Position(0, 1, 2), Position(2, 3, 5))
     assert not whole.pooled
 
 
 def test_a_look_stays_within_the_blocks_domain() -> None:
     spots = {"query": (1, 3, 2), "first": (2, 3, 2), "second": (1, 0, 7)}
-    assert planted(domain="time", **spots).look(Place(1, 3, 2), 9).keys[:2] == (Place(1, 3, 2), Place(2, 3, 2))
-    space = planted(domain="space", **spots).look(Place(1, 3, 2), 99)
-    assert space.keys[1] == Place(1, 0.5, 6.5)
+    assert planted(domain="time", **spots).look(Position(1, 3, 2), 9).keys[:2] == (Position(1, 3, 2), Position(2, 3, 2))
+    space = planted(domain="space", **spots).look(Position(1, 3, 2), 99)
+    assert space.keys[1] == Position(1, 0.5, 6.5)
     assert {key.t for key in space.keys} == {1}
-    assert {key.t for key in planted(group=2, **spots).look(Place(2, 3, 2), 99).keys} == {2, 3}
+    assert {key.t for key in planted(group=2, **spots).look(Position(2, 3, 2), 99).keys} == {2, 3}
 
 
 @pytest.mark.parametrize("pairs", [1, 1 << 21])
 def test_the_farthest_look_is_found_however_rows_are_cut(monkeypatch: pytest.MonkeyPatch, pairs: int) -> None:
     """All others look nowhere in particular; those at the two spots look at each other, the weaker more at the other."""
     monkeypatch.setattr("nlrepro.attention.compared.PAIRS", pairs)
-    assert planted(query=(0, 1, 2), first=(3, 5, 7)).farthest(1) == Place(3, 5, 7)
+    assert planted(query=(0, 1, 2), first=(3, 5, 7)).farthest(1) == Position(3, 5, 7)
 
 
 def test_the_farthest_look_is_the_largest_reach() -> None:
@@ -112,7 +112,7 @@ def test_the_farthest_look_is_the_largest_reach() -> None:
     found = compared(net, "res3_1", torch.randn(1, 4, 4, 6, 8))
     reaches = {}
     for place in found.queries[0].tolist():
-        look = found.look(Place(*place), 5)
+        look = found.look(Position(*place), 5)
         parts = [np.divide(np.subtract(key, place), (4, 6, 8)) for key in look.keys]
         reaches[tuple(place)] = sum(w * np.linalg.norm(part) for w, part in zip(look.weights, parts, strict=True))
     assert found.farthest(5) == max(reaches, key=lambda place: reaches[place])
@@ -234,7 +234,7 @@ def test_the_caption_tells_softmax_weights_from_other_responses(swept: Path, dat
 
 def test_ends_lie_on_the_frames_that_are_shown(swept: Path, data: Path, smoke: Profile) -> None:
     found = looked(swept, data, smoke, block="res3_3", at=(1, 2, 3), strongest=7)
-    assert found.look.query == Place(1, 2, 3)
+    assert found.look.query == Position(1, 2, 3)
     assert len(found.ends) == len(found.look.keys) == 7
     count, height, width, _ = found.frames.shape
     assert (height, width) == (32, 32)

@@ -10,7 +10,7 @@ import torch
 from nlrepro.bench import loader, nets, pyslowfast
 from nlrepro.bench.films import FRAMES, film
 from nlrepro.bench.measure import in_turn
-from nlrepro.data.framing import Draw, Framing
+from nlrepro.data.crops import ClipSample, Crop
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published" / "bench"
@@ -25,7 +25,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_limit_reads_the_frames_of_our_clips(films: Path) -> None:
     clips = loader.clips_of(films, ["gop12.mp4"])
-    draw = Draw(0, 0.4, Framing(256, 224))
+    draw = ClipSample(0, 0.4, Crop(256, 224))
     ours, limit = clips.__getitems__([draw])[0][0], loader.plain(clips, draw)
     assert ours.shape == (32, 224, 224, 3)
     assert limit.shape == (32, 256, 340, 3)

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from nlrepro.data.clips import FileClips
-from nlrepro.data.framing import Draw, Framing, framed, scaled, test_framings, training_framings
+from nlrepro.data.crops import ClipSample, Crop, cropped, scaled, training_crops, view_crops
 from nlrepro.data.probe import Facts, examine
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.profile import Clips, Profile, Real
 
 REAL = Real(train_sides=(256, 320), test_side=256, devices=8, precise_batches=2)
-test_framings.__test__ = False  # type: ignore[attr-defined]  # a function of ours, not a test
 
 
 def facts(frames: int, fps: float = 30.0) -> Facts:
@@ -48,37 +47,37 @@ def test_the_shorter_side_becomes_what_is_asked(size: tuple[int, int], expected:
 
 def test_a_crop_lies_where_it_is_asked() -> None:
     frames = np.arange(6 * 8, dtype=np.uint8).reshape(1, 6, 8, 1).repeat(3, 3)
-    assert framed(frames, Framing(6, 6, 0.0, 0.0))[0, 0, 0, 0] == 0
-    assert framed(frames, Framing(6, 6, 1.0, 1.0))[0, 0, 0, 0] == 2
-    assert framed(frames, Framing(6, 2, 1.0, 1.0))[0, -1, -1, 0] == 47
-    assert framed(frames, Framing(6)).shape == (1, 6, 8, 3)
-    assert framed(frames, Framing(6, flip=True))[0, 0, 0, 0] == 7
+    assert cropped(frames, Crop(6, 6, 0.0, 0.0))[0, 0, 0, 0] == 0
+    assert cropped(frames, Crop(6, 6, 1.0, 1.0))[0, 0, 0, 0] == 2
+    assert cropped(frames, Crop(6, 2, 1.0, 1.0))[0, -1, -1, 0] == 47
+    assert cropped(frames, Crop(6)).shape == (1, 6, 8, 3)
+    assert cropped(frames, Crop(6, flip=True))[0, 0, 0, 0] == 7
 
 
 def test_training_framings_are_the_papers_and_go_on_from_any_clip() -> None:
-    def first(number: int, of: int) -> list[Framing]:
-        found = training_framings(REAL, 224, seed=3, first=number)
+    def first(number: int, of: int) -> list[Crop]:
+        found = training_crops(REAL, 224, seed=3, first=number)
         return [next(found) for _ in range(of)]
 
     many = first(0, 400)
-    assert {framing.side for framing in many} <= set(range(256, 321))
+    assert {crop.side for crop in many} <= set(range(256, 321))
     assert min(f.side for f in many) < 260 < 316 < max(f.side for f in many)
-    assert {framing.crop for framing in many} == {224}
-    assert 150 < sum(framing.flip for framing in many) < 250
+    assert {crop.size for crop in many} == {224}
+    assert 150 < sum(crop.flip for crop in many) < 250
     assert first(7, 5) == many[7:12]
 
 
 def test_the_text_tests_whole_frames_and_the_release_three_crops() -> None:
-    assert test_framings(REAL, release=False) == [Framing(256)]
-    three = test_framings(REAL, release=True)
-    assert [(f.crop, f.x) for f in three] == [(256, 0.0), (256, 0.5), (256, 1.0)]
+    assert view_crops(REAL, release=False) == [Crop(256)]
+    three = view_crops(REAL, release=True)
+    assert [(f.size, f.x) for f in three] == [(256, 0.0), (256, 0.5), (256, 1.0)]
 
 
 @pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
 def test_clips_from_files_are_those_from_the_cache(data: Path, smoke: Profile, tmp_path: Path, frames: int, stride: int) -> None:
     tree = Tree.index(data / "smoke" / "val", 6)
     kind = Clips(frames=frames, stride=stride, classes=7, anywhere=True)
-    asked = [Draw(video, where, Framing(smoke.data.size)) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
+    asked = [ClipSample(video, where, Crop(smoke.data.size)) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
     cached = ClipDataset(tree, kind, decoded(tree, smoke.data, tmp_path)).__getitems__(asked)
     files = FileClips(tree, [examine(tree.folder, video) for video in tree.videos], kind).__getitems__(asked)
     assert files[0].equal(cached[0])
@@ -87,4 +86,4 @@ def test_clips_from_files_are_those_from_the_cache(data: Path, smoke: Profile, t
 
 def test_a_video_that_is_gone_is_named() -> None:
     with pytest.raises(BadInput, match=r"cannot read a/b.mp4.*data check"):
-        clips(facts(20)).clip(Draw(0, 0.0, Framing(48)))
+        clips(facts(20)).clip(ClipSample(0, 0.0, Crop(48)))

@@ -26,11 +26,11 @@ def test_batches_resumed_are_the_undisturbed_ones_from_there(recipe: Recipe, any
 
 
 def test_each_epoch_sees_every_video_once(recipe: Recipe) -> None:
-    draws = [video for batch in TrainBatches(7, recipe, 3, True) for video, *_ in batch]
-    epochs = [draws[i : i + 7] for i in range(0, 35, 7)]
+    samples = [video for batch in TrainBatches(7, recipe, 3, True) for video, *_ in batch]
+    epochs = [samples[i : i + 7] for i in range(0, 35, 7)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 5  # each in an order of its own
-    assert len(set(draws[35:])) == 5
+    assert len(set(samples[35:])) == 5
 
 
 def test_no_batch_is_short(recipe: Recipe) -> None:
@@ -60,11 +60,11 @@ def test_places_are_anywhere_in_training_or_the_middle(recipe: Recipe) -> None:
 @pytest.mark.parametrize(("views", "batch", "places"), [(1, 4, [0.5]), (2, 5, [0, 1]), (3, 7, [0, 0.5, 1]), (10, 4, None)])
 def test_every_video_is_tested_exactly_views_times(views: int, batch: int, places: list[float] | None) -> None:
     batches = list(EvenBatches(7, views, batch))
-    draws = [draw for part in batches for draw in part]
-    assert Counter(video for video, *_ in draws) == dict.fromkeys(range(7), views)
-    assert [video for video, *_ in draws[::views]] == list(range(7))
+    samples = [sample for part in batches for sample in part]
+    assert Counter(video for video, *_ in samples) == dict.fromkeys(range(7), views)
+    assert [video for video, *_ in samples[::views]] == list(range(7))
     assert len(EvenBatches(7, views, batch)) == len(batches)
     assert all(len(part) % views == 0 for part in batches)  # a video's views stay together
     assert all(len(part) <= max(batch, views) for part in batches)
     if places:
-        assert [where for _, where, _ in draws[:views]] == places
+        assert [where for _, where, _ in samples[:views]] == places

@@ -18,7 +18,7 @@ from nlrepro.profile import Profile
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
 from nlrepro.train.paths import Place
-from nlrepro.train.precise_bn import measure_norms
+from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.runner import run
 
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
@@ -114,5 +114,5 @@ def test_statistics_are_measured_again_only_where_they_are_not_frozen(real: Prof
     fitter: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
     splits: Any = SimpleNamespace(train_dataloader=lambda: [batch, batch])
     before = {name: tensor.clone() for name, tensor in module.net.state_dict().items()}
-    measure_norms(module, fitter, splits)
+    precise_bn(module, fitter, splits)
     assert bool(changed(before, module.net.state_dict())) is (spec == SHORT)

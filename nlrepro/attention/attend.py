@@ -7,9 +7,9 @@ from torch import Tensor
 
 from nlrepro.attention.centres import centres
 from nlrepro.attention.compared import Compared, compared
-from nlrepro.attention.looks import Attention, Place, Spot
+from nlrepro.attention.looks import Attention, Position, Spot
 from nlrepro.data.clips import FileClips
-from nlrepro.data.framing import MIDDLE, Draw, Framing
+from nlrepro.data.crops import MIDDLE, ClipSample, Crop
 from nlrepro.data.probe import Facts, examine
 from nlrepro.data.videos import Frames, Tree
 from nlrepro.errors import BadInput
@@ -35,20 +35,20 @@ def facts_of(video: Path) -> Facts:
 
 
 def clip_of(video: Path, profile: Profile, spec: RunSpec, where: float, times: int = 1) -> Frames:
-    """The clip at the fraction `where` of the video, framed as in tests, in the middle; each side `times` as large.
+    """The clip at the fraction `where` of the video, cropped as in tests, in the middle; each side `times` as large.
 
     Raises:
         BadInput: the video cannot be read.
     """
     size = profile.data.size
-    framing = Framing(size, size)
+    crop = Crop(size, size)
     if profile.real:
         side = profile.real.test_side
-        framing = Framing(side, side if profile.release else None)
-    crop = times * framing.crop if framing.crop else None
+        crop = Crop(side, side if profile.release else None)
+    square = times * crop.size if crop.size else None
     tree = Tree(folder=video.parent, classes=(), videos=(video.name,), labels=(0,))
     clips = FileClips(tree, [facts_of(video)], profile.clips[spec.clip])
-    return clips.clip(Draw(0, where, framing._replace(side=times * framing.side, crop=crop)))
+    return clips.clip(ClipSample(0, where, crop._replace(side=times * crop.side, size=square)))
 
 
 def normalised(clip: Frames, data: Data) -> Tensor:
@@ -84,7 +84,7 @@ def block_of(net: VideoResNet, name: str | None) -> str:
     return name or names[0]
 
 
-def position(found: Compared, at: tuple[int, int, int] | None, strongest: int) -> Place:
+def position(found: Compared, at: tuple[int, int, int] | None, strongest: int) -> Position:
     """`at`, or the position that looks farthest.
 
     Raises:
@@ -98,7 +98,7 @@ def position(found: Compared, at: tuple[int, int, int] | None, strongest: int) -
             f"the block's map has frames 0 to {t}, rows 0 to {y} and columns 0 to {x}, got {','.join(map(str, at))}; "
             "give T,Y,X within it"
         )
-    return Place(*at)
+    return Position(*at)
 
 
 def attend(
@@ -129,7 +129,7 @@ def attend(
     def frame(t: float) -> int:
         return min(max(round(time.centre(t)), 0), len(seen) - 1)
 
-    def spot(place: Place) -> Spot:
+    def spot(place: Position) -> Spot:
         y, x = (times * (axis.centre(i) + 0.5) - 0.5 for axis, i in ((height, place.y), (width, place.x)))
         return Spot(frame(place.t), min(max(x, 0.0), times * seen.shape[2] - 1.0), min(max(y, 0.0), times * seen.shape[1] - 1.0))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nlrepro.attention.looks import Look, Place
+from nlrepro.attention.looks import Look, Position
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.chunked import PAIRS
 from nlrepro.nets.convolutions import unfold
@@ -32,21 +32,21 @@ class Compared:
         return bool((self.keys % 1).any())
 
     @torch.no_grad()
-    def look(self, query: Place, strongest: int) -> Look:
+    def look(self, query: Position, strongest: int) -> Look:
         """The strongest x_j of the position `query`, or all if they are fewer."""
         s, i = (self.queries == self.queries.new_tensor(query)).all(2).nonzero()[0].tolist()
         weights = self.block.weights(self.theta[s : s + 1, i : i + 1], self.phi[s : s + 1])[0, 0]  # (M,)
         best = weights.topk(min(strongest, len(weights)))
         return Look(
             query=query,
-            keys=tuple(Place(*place) for place in self.keys[s, best.indices].tolist()),
+            keys=tuple(Position(*place) for place in self.keys[s, best.indices].tolist()),
             weights=tuple(best.values.tolist()),
             of=len(weights),
             total=float(weights.sum()),
         )
 
     @torch.no_grad()
-    def farthest(self, strongest: int) -> Place:
+    def farthest(self, strongest: int) -> Position:
         """The x_i whose strongest x_j reach farthest: the distance to them, in parts of the map, weighted by their share."""
         reaches = []
         rows = max(PAIRS // (len(self.phi) * self.phi.shape[1]), 1)
@@ -59,7 +59,7 @@ class Compared:
             distance = ((ends - queries.unsqueeze(2)) / extent).norm(dim=3)  # (S, R, strongest)
             reaches.append((share * distance).sum(2))  # (S, R)
         place = self.queries.flatten(0, 1)[torch.cat(reaches, 1).argmax()]  # (3,)
-        return Place(*place.tolist())
+        return Position(*place.tolist())
 
 
 @torch.no_grad()

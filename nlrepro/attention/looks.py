@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A position of a block's map; a max-pooled x_j lies between four of them."""
 
     t: float
@@ -27,8 +27,8 @@ class Spot(NamedTuple):
 class Look:
     """x_i, its strongest x_j, the strongest first, and their weights f(x_i, x_j) / C(x)."""
 
-    query: Place
-    keys: tuple[Place, ...]
+    query: Position
+    keys: tuple[Position, ...]
     weights: tuple[float, ...]
     of: int  # number of all x_j
     total: float  # of all weights

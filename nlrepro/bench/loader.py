@@ -26,7 +26,7 @@ from nlrepro.bench.measure import in_turn
 from nlrepro.bench.provenance import device_name, source
 from nlrepro.bench.report import listed
 from nlrepro.data.clips import FileClips
-from nlrepro.data.framing import Draw, Framing
+from nlrepro.data.crops import ClipSample, Crop
 from nlrepro.data.probe import examine
 from nlrepro.data.videos import Frames, Tree
 from nlrepro.files import write_whole
@@ -44,7 +44,7 @@ def clips_of(folder: Path, videos: Sequence[str]) -> FileClips:
     return FileClips(tree, [examine(folder, video) for video in videos], KIND)
 
 
-def plain(clips: FileClips, draw: Draw) -> Frames:
+def plain(clips: FileClips, draw: ClipSample) -> Frames:
     """The limit, for one clip at the videos' own size."""
     facts = clips.facts[draw.video]
     wanted = clips.wanted(facts, draw.where)
@@ -70,20 +70,20 @@ def passes(clips: FileClips, rivals: Path | None) -> dict[str, Callable[[], obje
     """A name, and all clips of a pass, one after the other."""
     places = [(video, place) for video in range(len(clips)) for place in range(PLACES)]
 
-    def framed(side: int) -> list[Draw]:
-        return [Draw(video, place / PLACES, Framing(side, CROP)) for video, place in places]
+    def cropped(side: int) -> list[ClipSample]:
+        return [ClipSample(video, place / PLACES, Crop(side, CROP)) for video, place in places]
 
     def through(load: Callable[[Any], object], draws: Sequence[Any]) -> None:
         for draw in draws:
             load(draw)
 
-    def ours(draw: Draw) -> object:
+    def ours(draw: ClipSample) -> object:
         return clips.__getitems__([draw])
 
     known: dict[str, Callable[[], object]] = {
-        "ours": partial(through, ours, framed(SIDES[0])),
-        "limit": partial(through, partial(plain, clips), framed(SIDES[0])),
-        "ours, shorter side 320": partial(through, ours, framed(SIDES[1])),
+        "ours": partial(through, ours, cropped(SIDES[0])),
+        "limit": partial(through, partial(plain, clips), cropped(SIDES[0])),
+        "ours, shorter side 320": partial(through, ours, cropped(SIDES[1])),
     }
     for name, load in pyslowfast.loaders(rivals, SIDES, CROP).items():
         asked = [(clips.tree.folder / clips.tree.videos[video], place, PLACES) for video, place in places]
@@ -122,7 +122,7 @@ def grow(folder: Path, count: int, send: Connection) -> None:
     random = np.random.default_rng(0)
     for i in range(1, count + 1):
         side = int(random.integers(SIDES[0], SIDES[1] + 1))
-        clips.__getitems__([Draw(i % len(clips), random.random(), Framing(side, CROP))])
+        clips.__getitems__([ClipSample(i % len(clips), random.random(), Crop(side, CROP))])
         if i in (count // 10, count):
             send.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
 

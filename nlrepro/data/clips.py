@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from nlrepro.data.framing import Draw, Framing, framed, scaled
+from nlrepro.data.crops import ClipSample, Crop, cropped, scaled
 from nlrepro.data.kinetics import frame_step
 from nlrepro.data.probe import Facts
 from nlrepro.data.videos import Frames, Tree, last_line
@@ -49,25 +49,25 @@ class FileClips(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         first = round(where * max(facts.frames - span, 0))
         return np.minimum(np.arange(first, first + span, self.clips.stride * step), facts.frames - 1).tolist()
 
-    def clip(self, draw: Draw) -> Frames:
+    def clip(self, sample: ClipSample) -> Frames:
         """(T, H, W, 3) uint8.
 
         Raises:
             BadInput: the file has changed since it was checked.
         """
-        facts, path = self.facts[draw.video], self.tree.folder / self.tree.videos[draw.video]
-        framing = draw.framing or Framing(min(facts.width, facts.height))
-        width, height = scaled(facts.width, facts.height, framing.side)
+        facts, path = self.facts[sample.video], self.tree.folder / self.tree.videos[sample.video]
+        crop = sample.crop or Crop(min(facts.width, facts.height))
+        width, height = scaled(facts.width, facts.height, crop.side)
         try:
             reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
-            frames = chosen(reader, self.wanted(facts, draw.where))  # (T, H, W, 3)
+            frames = chosen(reader, self.wanted(facts, sample.where))  # (T, H, W, 3)
         except (decord.DECORDError, RuntimeError, IndexError) as error:
             raise BadInput(
                 f"cannot read {path}: {last_line(error)}; run `data check` again, which finds what has changed"
             ) from None
-        return framed(frames, framing)
+        return cropped(frames, crop)
 
-    def __getitems__(self, asked: Sequence[Draw]) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitems__(self, asked: Sequence[ClipSample]) -> tuple[torch.Tensor, torch.Tensor]:
         """A batch at once: clips (B, T, H, W, 3) uint8 and labels (B,)."""
-        clips = np.stack([self.clip(draw) for draw in asked])
-        return torch.from_numpy(clips), self.labels[[draw.video for draw in asked]]
+        clips = np.stack([self.clip(sample) for sample in asked])
+        return torch.from_numpy(clips), self.labels[[sample.video for sample in asked]]

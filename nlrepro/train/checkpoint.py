@@ -1,7 +1,7 @@
 """The state of an unfinished run, from which the next try goes on as if nothing had been: written at each validation.
 
 Lightning puts in the net, the optimiser, the schedule and its counters; `VideoClassifier` the curve and the random numbers of
-dropout; `Try` what a later try must know of this one. Order and framing of clips are functions of the step
+dropout; `Try` what a later try must know of this one. Order and crop of clips are functions of the step
 (nlrepro/train/sampler.py) and need no state.
 """
 

@@ -5,7 +5,7 @@ import os
 import pytorch_lightning as pl
 
 from nlrepro.data.clips import FileClips
-from nlrepro.data.framing import Framing, test_framings
+from nlrepro.data.crops import Crop, view_crops
 from nlrepro.data.index import read_index, usable
 from nlrepro.data.kinetics import listing
 from nlrepro.data.synthetic import kind_of
@@ -60,9 +60,9 @@ class Splits(pl.LightningDataModule):
         return FileClips(tree, [index[video] for video in tree.videos], self.clips)
 
     @property
-    def framings(self) -> list[Framing] | list[None]:
+    def crops(self) -> list[Crop] | list[None]:
         """Of each test clip."""
-        return test_framings(self.profile.real, self.profile.release) if self.profile.real else [None]
+        return view_crops(self.profile.real, self.profile.release) if self.profile.real else [None]
 
     def loader(self, dataset: ClipDataset | FileClips, batches: TrainBatches | TestBatches) -> Loader:
         return Loader(dataset, batches, WORKERS if self.profile.real else 0)
@@ -73,9 +73,9 @@ class Splits(pl.LightningDataModule):
         return self.loader(videos, batches)
 
     def val_dataloader(self) -> Loader:
-        """One clip of some videos, in one framing."""
+        """One clip of some videos, in one crop."""
         videos = self.dataset(self.clips.val)
-        some, middle = self.recipe.validate_videos, self.framings[len(self.framings) // 2]
+        some, middle = self.recipe.validate_videos, self.crops[len(self.crops) // 2]
         batch = 1 if self.profile.real else TEST_BATCH
         return self.loader(videos, TestBatches(len(videos), 1, batch, some, [middle], self.share))
 
@@ -83,4 +83,4 @@ class Splits(pl.LightningDataModule):
         videos = self.dataset(self.clips.test)
         batch = 1 if self.profile.real else TEST_BATCH
         views, some = self.profile.data.views, self.at_most
-        return self.loader(videos, TestBatches(len(videos), views, batch, some, self.framings, self.share))
+        return self.loader(videos, TestBatches(len(videos), views, batch, some, self.crops, self.share))

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from nlrepro.data.framing import test_framings
+from nlrepro.data.crops import view_crops
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.record import Point
@@ -49,7 +49,7 @@ class VideoClassifier(pl.LightningModule):
         super().__init__()
         self.run_spec, self.profile = spec, profile
         self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
-        self.views = profile.data.views * (len(test_framings(profile.real, profile.release)) if profile.real else 1)
+        self.views = profile.data.views * (len(view_crops(profile.real, profile.release)) if profile.real else 1)
         self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
         if self.recipe.frozen_norm:

@@ -10,7 +10,7 @@ from nlrepro.train.datamodule import Splits
 from nlrepro.train.module import VideoClassifier
 
 
-def measure_norms(classifier: VideoClassifier, fitter: pl.Trainer, splits: Splits) -> None:
+def precise_bn(classifier: VideoClassifier, fitter: pl.Trainer, splits: Splits) -> None:
     """Nothing where the recipe is not the released one, or where it freezes normalisation."""
     real = classifier.profile.real
     if real is None or not classifier.released_recipe or classifier.recipe.frozen_norm:

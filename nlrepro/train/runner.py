@@ -29,7 +29,7 @@ from nlrepro.train.checkpoint import Try, WholeCheckpoints, earlier
 from nlrepro.train.datamodule import Splits
 from nlrepro.train.module import VideoClassifier, percent, points
 from nlrepro.train.paths import LOCAL, ONE, Machine, Place, finished, rank, save_whole
-from nlrepro.train.precise_bn import measure_norms
+from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.provenance import announce, made
 from nlrepro.train.start import warm_start
 
@@ -70,7 +70,7 @@ def fit(classifier: VideoClassifier, fitter: pl.Trainer, seed: int, place: Place
     """Train, from the checkpoint of an earlier try, made at step `first`, if there is one."""
     splits = Splits(classifier.run_spec, classifier.profile, classifier.recipe, seed, place, first)
     fitter.fit(classifier, datamodule=splits, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
-    measure_norms(classifier, fitter, splits)
+    precise_bn(classifier, fitter, splits)
 
 
 def test(classifier: VideoClassifier, tester: pl.Trainer, place: Place, videos: int | None) -> Metrics:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from nlrepro.data.framing import MIDDLE, Draw, Framing, training_framings
+from nlrepro.data.crops import MIDDLE, ClipSample, Crop, training_crops
 from nlrepro.profile import Profile, Recipe
 from nlrepro.train.paths import WHOLE, Share
 
-Batches = Sampler[list[Draw]]
+Batches = Sampler[list[ClipSample]]
 
 
 class TrainBatches(Batches):
@@ -39,31 +39,31 @@ class TrainBatches(Batches):
     def __len__(self) -> int:
         return self.recipe.steps  # all of them: Lightning counts the batches before `first` as done
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[ClipSample]]:
         batch = self.recipe.batch
         random = np.random.default_rng([self.seed])
-        random.bit_generator.advance(self.first * batch)  # type: ignore[attr-defined]  # one draw a clip
+        random.bit_generator.advance(self.first * batch)  # type: ignore[attr-defined]  # one sample a clip
         epoch = lru_cache(maxsize=2)(self.epoch)
-        framings = self.framings()
+        crops = self.crops()
         for step in range(self.first, self.recipe.steps):
             clips = range(step * batch, (step + 1) * batch)
             videos = [int(epoch(clip // self.videos)[clip % self.videos]) for clip in clips]
             where = random.random(batch).tolist() if self.anywhere else repeat(MIDDLE, batch)
-            draws = [Draw(*parts) for parts in zip(videos, where, framings, strict=False)]
-            yield draws[self.share.rank :: self.share.of]
+            samples = [ClipSample(*parts) for parts in zip(videos, where, crops, strict=False)]
+            yield samples[self.share.rank :: self.share.of]
 
     def epoch(self, number: int) -> npt.NDArray[np.int64]:
         """The order of the videos in one epoch."""
         return np.random.default_rng([self.seed, number]).permutation(self.videos)
 
-    def framings(self) -> Iterator[Framing | None]:
+    def crops(self) -> Iterator[Crop | None]:
         if self.profile is None or self.profile.real is None:
             return repeat(None)
-        return training_framings(self.profile.real, self.profile.data.size, self.seed, self.first * self.recipe.batch)
+        return training_crops(self.profile.real, self.profile.data.size, self.seed, self.first * self.recipe.batch)
 
 
 class TestBatches(Batches):
-    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: its middle), in all framings."""
+    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: its middle), in all crops."""
 
     def __init__(
         self,
@@ -71,21 +71,21 @@ class TestBatches(Batches):
         views: int,
         batch: int,
         at_most: int | None = None,
-        framings: Sequence[Framing | None] = (None,),
+        crops: Sequence[Crop | None] = (None,),
         share: Share = WHOLE,
     ) -> None:
         places = [MIDDLE] if views == 1 else np.linspace(0, 1, views).tolist()
         chosen = range(0, videos, -(-videos // at_most)) if at_most else range(videos)
         mine = chosen[share.rank :: share.of]
-        self.draws = [Draw(video, where, framing) for video in mine for where in places for framing in framings]
-        views *= len(framings)
+        self.samples = [ClipSample(video, where, crop) for video in mine for where in places for crop in crops]
+        views *= len(crops)
         self.batch = max(batch // views, 1) * views  # a video's views stay together
 
     def __len__(self) -> int:
-        return -(-len(self.draws) // self.batch)
+        return -(-len(self.samples) // self.batch)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
-        return (self.draws[i : i + self.batch] for i in range(0, len(self.draws), self.batch))
+    def __iter__(self) -> Iterator[list[ClipSample]]:
+        return (self.samples[i : i + self.batch] for i in range(0, len(self.samples), self.batch))
 
 
 class Loader(DataLoader[Any]):
@@ -102,7 +102,7 @@ class Loader(DataLoader[Any]):
             num_workers=workers,
             persistent_workers=workers > 0,
             multiprocessing_context="spawn" if workers else None,
-            generator=torch.Generator(),  # of its own: else each pass over the loader would draw from the one that dropout uses
+            generator=torch.Generator(),  # of its own: else each pass over the loader would sample from the one that dropout uses
         )
 
     def state_dict(self) -> dict[str, object]:
