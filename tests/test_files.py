@@ -20,7 +20,8 @@ from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.files import whole, write_whole
 from nlrepro.profile import Profile
-from nlrepro.report.figures import write_figure
+from nlrepro.report.figures import draw
+from nlrepro.report.style import to_svg
 from nlrepro.report.tables import TableRow, TableSpec, table_frame, write_table
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import VideoClassifier
@@ -63,7 +64,7 @@ def content(folder: Path) -> dict[Path, bytes]:
     [
         lambda folder, version: records.write(record("r50-c2d", 0, "0" * (5000 + version)), folder),
         lambda folder, version: write_table(TABLE, frame(version), None, folder, ["a note " * 1000 * (version + 1)]),
-        lambda folder, version: write_figure(TABLE, frame(version), None, folder),
+        lambda folder, version: write_whole(folder / "table2a.svg", to_svg(draw(TABLE, frame(version), None))),
         lambda folder, version: save_whole({"weights": torch.full((9999,), float(version))}, folder / "net.pt"),
     ],
     ids=["record", "table", "figure", "checkpoint"],

@@ -5,17 +5,15 @@ nets shows.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nlrepro.files import write_whole
 from nlrepro.record import Record
 from nlrepro.report.figures import PAPER, WIDTH
-from nlrepro.report.style import SERIES, styled, to_svg
+from nlrepro.report.style import SERIES, styled
 from nlrepro.report.tables import TableRow, TableSpec, comparable
 
 
@@ -72,8 +70,3 @@ def _dress(axes: Axes, title: str) -> None:
     axes.set_title(title)
     axes.set_xlabel("step")
     axes.grid(visible=True, axis="both")
-
-
-def write_curves(keys: Mapping[str, str], records: Sequence[Record], path: Path) -> Path:
-    write_whole(path, to_svg(draw_curves(keys, records)))
-    return path

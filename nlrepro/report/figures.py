@@ -4,15 +4,12 @@ The paper's differences are about 1 point and those of the mini profile about 10
 share the row labels. The paper gives no intervals.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nlrepro.files import write_whole
-from nlrepro.report.style import INK, SERIES, styled, to_svg
+from nlrepro.report.style import INK, SERIES, styled
 from nlrepro.report.tables import TableSpec
 
 PAPER = (INK, "D")
@@ -59,10 +56,3 @@ def _dress(axes: Axes, title: str) -> None:
         axes.set_xticks([0])
         axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center", va="center")
     axes.set_title(title)
-
-
-def write_figure(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None, folder: Path) -> Path:
-    """Write `table<2a>.svg` into `folder`."""
-    path = folder / f"table{spec.table}.svg"
-    write_whole(path, to_svg(draw(spec, mine, published)))
-    return path

@@ -7,7 +7,6 @@ written as `currentColor`: dark ink on a light page, light ink on a dark one.
 from contextlib import AbstractContextManager
 from importlib import resources
 from io import BytesIO
-from pathlib import Path
 
 from matplotlib import rc_params_from_file, style
 from matplotlib.figure import Figure
@@ -32,9 +31,3 @@ def to_svg(figure: Figure) -> bytes:
     head, opening, body = buffer.getvalue().decode().replace(INK, "currentColor").partition("<svg ")
     attributes, end, rest = body.partition(">")
     return f"{head}{opening}{attributes}{end}\n {THEME}{rest}".encode()
-
-
-def to_png(figure: Figure, path: Path) -> None:
-    """For a look at it, and for pages that cannot show SVG."""
-    with styled():
-        figure.savefig(path, format="png", facecolor="white")
