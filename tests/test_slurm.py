@@ -124,7 +124,8 @@ def test_several_processes_of_a_run_are_slurm_s(data: Path, smoke: Profile, tmp_
     """The record is that of two processes which Lightning itself has started."""
     here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
     spec = RunSpec()
-    slurm.submit([Job(spec, 0, VideoClassifier)], smoke, there, slurm.Cluster(processes=2, minutes=10))
+    job = Job(spec, 0, VideoClassifier, catalogue.tables_of(spec))
+    slurm.submit([job], smoke, there, slurm.Cluster(processes=2, minutes=10))
     wait_for_records(1, there)
     done = command("run", spec.key, "--profile", "smoke", "--data", data, "--results", here.results, "--devices", "2")
     assert done.status == 0, done.err
