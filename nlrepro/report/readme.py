@@ -87,7 +87,7 @@ def variants_table(findings: Mapping[str, Finding]) -> str:
     rows = next(iter(findings.values())).mine["row"]
     columns = {
         name: [
-            f"{number(top1)} ({with_interval(delta, low, high, sign=True)})"
+            f"{number(top1)} ({with_interval(delta, low, high, sign=True)})" if delta else number(top1)
             for top1, delta, low, high in finding.mine[["top1", "delta", "delta_low", "delta_high"]].to_numpy(float)
         ]
         for name, finding in findings.items()
