@@ -11,6 +11,7 @@ from nlrepro.files import write_whole
 from nlrepro.record import Record
 from nlrepro.report.claims import Verdict
 from nlrepro.report.contrasts import Cheaper
+from nlrepro.report.decision import Word
 from nlrepro.report.finding import Finding
 from nlrepro.report.formats import MISSING, number, with_interval
 
@@ -35,7 +36,8 @@ def paste(readme: Path, mark: str, body: str) -> None:
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
     """The paper's sentences, a line each, after a count of the verdicts."""
     words = [verdict.verdict for verdict in verdicts]
-    counts = ", ".join(f"{words.count(word)} {word}" for word in dict.fromkeys(sorted(words)))
+    plural: dict[Word, str] = {"holds": "hold", "fails": "fail", "negligible": "are negligible", "undecided": "are undecided"}
+    counts = ", ".join(f"{words.count(word)} {told}" for word, told in plural.items())
     lines = [
         {
             "table": verdict.claim.table,
@@ -49,7 +51,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     shown = pd.DataFrame(lines).to_markdown(
         index=False, disable_numparse=True, colalign=("left", "left", "right", "right", "left")
     )
-    return f"{len(words)} sentences: {counts}.\n\n{shown}"
+    return f"Of {len(words)} sentences {counts}.\n\n{shown}"
 
 
 def _here(verdict: Verdict) -> str:
