@@ -1,19 +1,16 @@
-"""With what to run: a `Profile` holds all data that differ between `smoke`, `mini` and `paper`, read from one TOML file.
+"""With what to run: a `Profile` holds all data that differ between `smoke`, `mini` and `paper`, read from a TOML file
+(nlrepro/profiles/).
 
-Nothing here is code: the three profiles take the same path through the program.
+Nothing in those is code: the three profiles take the same path through the program.
 """
 
-import tomllib
 from dataclasses import replace
 from fractions import Fraction
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
-from nlrepro.errors import BadInput
 from nlrepro.spec import Clip, RunSpec
 
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nets/)
@@ -182,50 +179,6 @@ def dry(profile: Profile, steps: int) -> Profile:
     }
     data = replace(profile.data, views=min(profile.data.views, 2))
     return replace(profile, name=f"{profile.name}-dry-run", recipes=short, data=data, dry_run=True)
-
-
-def names() -> list[str]:
-    """The profiles that come with the package."""
-    return sorted(p.name.removesuffix(".toml") for p in resources.files("nlrepro.profiles").iterdir() if p.name.endswith(".toml"))
-
-
-def toml_path(name: str) -> Path:
-    return Path(name) if name.endswith(".toml") else Path(str(resources.files("nlrepro.profiles") / f"{name}.toml"))
-
-
-def read_toml(name: str) -> dict[str, Any]:
-    """A profile's data; where it says `base = "mini"`, its own stand in place of those of that profile.
-
-    Raises:
-        BadInput: no such profile, or no TOML.
-    """
-    path = toml_path(name)
-    if not path.is_file():
-        raise BadInput(f"unknown profile {name!r}; use one of {', '.join(names())}, or the path of a .toml file")
-    try:
-        own = tomllib.loads(path.read_text())
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path}: {error}") from None
-    base = own.pop("base", None)
-    return own if base is None else merged(read_toml(str(base)), own)
-
-
-def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Tables are merged, all else is replaced."""
-    both = {name: merged(base[name], own[name]) for name in base.keys() & own.keys() if isinstance(own[name], dict)}
-    return base | own | both
-
-
-def load(name: str) -> Profile:
-    """Read a shipped profile by name, or any TOML file by path.
-
-    Raises:
-        BadInput: no such profile, or a field is missing, unknown or of the wrong type.
-    """
-    try:
-        return TypeAdapter(Profile).validate_python(read_toml(name))
-    except ValidationError as error:
-        raise BadInput(f"{toml_path(name)}: {explain(error)}") from None
 
 
 def explain(error: Exception) -> str:

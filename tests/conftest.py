@@ -16,7 +16,7 @@ os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on fo
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from nlrepro import evaluation as evaluations
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.data.survey import survey
 from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.profile import Geometry, Profile, Real

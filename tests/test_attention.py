@@ -15,7 +15,7 @@ from PIL import Image
 from test_evaluation import imported
 from torch import Tensor, nn
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention.attend import attend
 from nlrepro.attention.centres import centres

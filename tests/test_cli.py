@@ -12,13 +12,13 @@ import pytest
 from conftest import ROOT, command
 
 from ablations import TABLES
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.cli import main
 from nlrepro.experiments import catalogue
 
 SMOKE = ("--profile", "smoke")
-KEYS = [job.spec.key for job in catalogue.complete(TABLES.values(), [0], profiles.load("smoke"))]
+KEYS = [job.spec.key for job in catalogue.complete(TABLES.values(), [0])]
 OUTSIDE = pytest.mark.usefixtures("elsewhere")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ablations import TABLES
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.experiments import catalogue
 from nlrepro.nets.cost import cost
 from nlrepro.nets.resnet import VideoResNet

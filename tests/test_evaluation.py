@@ -14,7 +14,7 @@ from conftest import MADE, evaluation
 
 from ablations import TABLES
 from nlrepro import evaluation as evaluations
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.cli import main
 from nlrepro.errors import BadInput

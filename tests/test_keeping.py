@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention.attend import clip_of, net_of, normalised
 from nlrepro.cli import main

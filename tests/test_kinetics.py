@@ -9,7 +9,7 @@ import pytest
 from films import audio, film
 from touchy import process, touchy
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.cli import main
 from nlrepro.data.index import index_path, read_index, usable
 from nlrepro.data.kinetics import frame_step, listing

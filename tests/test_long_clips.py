@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablations.long_clips import LongClips
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.profile import Profile
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier

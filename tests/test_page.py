@@ -12,7 +12,7 @@ from conftest import evaluation, record
 
 from ablations import TABLES
 from nlrepro import evaluation as evaluations
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.experiments import findings, pages
 from nlrepro.report.page import PageProfile, render

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.nets.pretrained import pretrained

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.profile import Clips, Profile
 
 TEXT, MINI = ((resources.files("nlrepro.profiles") / f"{name}.toml").read_text() for name in ("smoke", "mini"))
 
@@ -40,7 +40,7 @@ def test_generated_videos_are_long_enough_for_every_clip(name: str) -> None:
 
 
 def test_a_clip_spans_its_first_to_its_last_frame(smoke: Profile) -> None:
-    assert profiles.Clips(frames=32, stride=2, classes=400, anywhere=True).span == 63
+    assert Clips(frames=32, stride=2, classes=400, anywhere=True).span == 63
     assert smoke.clips["short"].span == 8
 
 
@@ -86,6 +86,14 @@ def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(
 ) -> None:
     text = refusal(tmp_path, lambda profile: profile.replace(old, new, 1))
     assert all(word in text for word in words), text
+
+
+def test_profiles_that_stand_on_each_other_are_told(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    one.write_text(f'base = "{other}"')
+    other.write_text(f'base = "{one}"')
+    with pytest.raises(BadInput, match=r"stand on each other: .*one.toml on .*other.toml on .*one.toml"):
+        profiles.load(str(one))
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:

@@ -9,7 +9,7 @@ import torch
 from films import film
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.errors import BadInput
 from nlrepro.nets.imagenet import imagenet
 from nlrepro.nets.resnet import VideoResNet

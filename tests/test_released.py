@@ -13,7 +13,7 @@ import pytest
 import torch
 from released_files import Shapes, affine, baseline, blobs, clip, deeper, flat, gaussian, shapes
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.cli import main
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note

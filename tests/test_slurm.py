@@ -10,7 +10,7 @@ from conftest import command
 from loopback import MISSING, loopback, said, until
 
 from ablations import TABLES
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.errors import BadInput
 from nlrepro.experiments import catalogue
 from nlrepro.experiments.listing import listing
@@ -33,7 +33,7 @@ PATIENCE = 120  # seconds that a sweep of two runs may take
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke profile with 120 steps a run and a checkpoint at each third step."""
-    text = Path(profiles.__file__).with_name("profiles").joinpath("smoke.toml").read_text()
+    text = profiles.toml_path("smoke").read_text()
     path = tmp_path_factory.mktemp("profile") / "longer.toml"
     path.write_text(re.sub(r"\nsteps = \d+\n", "\nsteps = 120\n", text).replace("validate_every = 2", "validate_every = 3"))
     return path
@@ -87,7 +87,7 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
-    jobs = catalogue.complete([TABLES["2g"]], [0], profile, "r50-c2d-long")
+    jobs = catalogue.complete([TABLES["2g"]], [0], "r50-c2d-long")
     short, long = (job.spec for job in jobs)
     words = ("sweep", "2g", "--only", long.key, "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
     options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")

@@ -34,7 +34,7 @@ def profile(smoke: Profile) -> Profile:
 def jobs(profile: Profile) -> list[Job]:
     """Three runs of short clips, the last not of the same form, and one of long clips that starts from the first."""
     short, long = (catalogue.jobs([TABLES[table]], [0]) for table in ("2a", "2g"))
-    return with_parents([*short[:3], long[0]], profile, catalogue.tables_of)
+    return with_parents([*short[:3], long[0]], catalogue.tables_of)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_runs_record_is_the_same_whichever_table_was_swept(profile: Profile, d
     found = []
     for table, only in (("2f", "r50-i3d-3x1x1"), ("2g", "r50-i3d-3x1x1-long")):
         place = Place(data=data, results=tmp_path / table)
-        process = attempts.begin(catalogue.complete([TABLES[table]], [0], profile, only), profile, place)
+        process = attempts.begin(catalogue.complete([TABLES[table]], [0], only), profile, place)
         process.join()
         assert process.exitcode == 0, (place.results / "log.txt").read_text()
         found.append(attempts.outcomes(place, profile)["r50-i3d-3x1x1", 0])

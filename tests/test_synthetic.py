@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.data import synthetic
 from nlrepro.data.generate import encode, made, make
 from nlrepro.data.synthetic import card_video, digit_images, kind_of, places, random_of, still, tags, times

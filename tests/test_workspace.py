@@ -8,7 +8,7 @@ import pytest
 from conftest import command
 
 from ablations import TABLES
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro.errors import BadInput
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.tracking import logs

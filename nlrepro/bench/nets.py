@@ -16,7 +16,7 @@ from nlrepro.bench.provenance import device_name, source
 from nlrepro.bench.report import listed
 from nlrepro.files import write_whole
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import load
+from nlrepro.profiles import load
 from nlrepro.spec import NetSpec
 
 NETS = {  # name -> ours, PySlowFast's configuration

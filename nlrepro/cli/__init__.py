@@ -15,12 +15,13 @@ def main(words: Sequence[str] | None = None) -> int:
         group.add_verbs(verbs)
     arguments = verbs.parser.parse_args(words)
 
-    from nlrepro import profile as profiles
+    from nlrepro import profiles
+    from nlrepro.profile import dry
 
     try:
         profile = profiles.load(arguments.profile)
         steps = getattr(arguments, "steps", None)
-        arguments.do(arguments, profiles.dry(profile, steps) if steps else profile)
+        arguments.do(arguments, dry(profile, steps) if steps else profile)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -26,7 +26,7 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.train.paths import Machine, rank
     from nlrepro.train.runner import run
 
-    job = catalogue.job(arguments.key, arguments.seed, profile)
+    job = catalogue.job(arguments.key, arguments.seed)
     with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps", disable=rank() > 0) as bar:
 
         def show(step: int) -> None:
@@ -53,7 +53,7 @@ def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.sweep.launch import sweep
     from nlrepro.unknown import unknown
 
-    jobs = catalogue.complete(catalogue.chosen(arguments.tables), arguments.seeds, profile, arguments.only)
+    jobs = catalogue.complete(catalogue.chosen(arguments.tables), arguments.seeds, arguments.only)
     for line in unknown(arguments.results, profile.name):
         print(line, flush=True)
     sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, slurm.cluster(arguments, profile))

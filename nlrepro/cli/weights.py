@@ -24,8 +24,8 @@ def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro import profile as profiles
     from nlrepro.experiments import catalogue
+    from nlrepro.profile import dry
     from nlrepro.released.evaluate import evaluate
     from nlrepro.train.paths import Machine
 
@@ -33,7 +33,7 @@ def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
     found = evaluate(
         spec,
         arguments.weights,
-        profiles.dry(profile, 1) if arguments.videos else profile,
+        dry(profile, 1) if arguments.videos else profile,
         base=profile,
         tables=catalogue.tables_of(spec),
         place=catalogue.place(arguments),

@@ -50,9 +50,9 @@ def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") 
     return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in found.items()]
 
 
-def complete(axes: Iterable[type[Ablation]], seeds: Iterable[int], profile: Profile, only: str = "*") -> list[Job]:
+def complete(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") -> list[Job]:
     """`jobs` and all that they start from, parents before children."""
-    return with_parents(jobs(axes, seeds, only), profile, tables_of)
+    return with_parents(jobs(axes, seeds, only), tables_of)
 
 
 def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
@@ -60,13 +60,13 @@ def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
     return [job.spec for job in jobs(axes, [0])]
 
 
-def job(key: str, seed: int, profile: Profile) -> Job:
+def job(key: str, seed: int) -> Job:
     """One run by its key.
 
     Raises:
         BadInput: no table has such a run.
     """
-    known = {job.spec.key: job for job in complete(TABLES.values(), [seed], profile)}
+    known = {job.spec.key: job for job in complete(TABLES.values(), [seed])}
     if key not in known:
         raise BadInput(f"unknown run key {key!r}; `python -m nlrepro list` shows all, such as {', '.join(list(known)[:3])}")
     return known[key]
@@ -78,10 +78,7 @@ def spec(key: str) -> RunSpec:
     Raises:
         BadInput: no table has such a run.
     """
-    known = {spec.key: spec for spec in specs(TABLES.values())}
-    if key not in known:
-        raise BadInput(f"unknown run key {key!r}; `python -m nlrepro list` shows all, such as {', '.join(list(known)[:3])}")
-    return known[key]
+    return job(key, seed=0).spec
 
 
 def labour(axes: Iterable[type[Ablation]], profile: Profile, teraflops: int) -> str:

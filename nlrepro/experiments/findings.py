@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ablations import CLAIMS, TABLES, Ablation
 from nlrepro import evaluation as evaluations
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.evaluation import Evaluation
 from nlrepro.experiments import catalogue
@@ -90,7 +90,7 @@ def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tup
     Published records are not held to the videos that lie here.
     """
     results, published = place.results, place.results.resolve() == PUBLISHED.resolve()
-    specs = {job.spec.key: job.spec for job in catalogue.complete(axes, [0], profile)}
+    specs = {job.spec.key: job.spec for job in catalogue.complete(axes, [0])}
     good, stale = [], []
     for record in records.read_all(results, profile.name):
         spec = specs.get(record.key)

@@ -25,7 +25,7 @@ def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> l
 
     Then the numbers of seeds, what is stale, what failed and what is of unknown forms.
     """
-    specs = [job.spec for job in complete(axes, [0], profile)]
+    specs = [job.spec for job in complete(axes, [0])]
     queue = slurm_queue() if any(marks_of(place, profile, specs)) else {}
     found = {
         (spec.key, seed): state(spec, seed, profile, place, queue) for spec in specs for seed in seeds_of(place, profile, spec)

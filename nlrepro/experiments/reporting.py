@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ablations import Ablation
 from nlrepro import evaluation as evaluations
-from nlrepro import profile as profiles
+from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.experiments import catalogue, findings
@@ -27,7 +27,8 @@ from nlrepro.unknown import unknown
 def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> None:
     """Write the tables, figures and claims of `place.results` and the page of all tables; print the tables with their verdicts.
 
-    Local tables show the published numbers beside your own; the published ones show only themselves.
+    Local tables show the published numbers beside your own; the published ones show only themselves. The published page is
+    that of `PROFILES` alone, whichever profile was published last.
     """
     results, found = place.results, gather(profile, place)
     if found.stale:
@@ -38,8 +39,11 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> No
     page = page_profile(found)
     write_files([axis.table for axis in axes], found, page, results)
     others = [page_profile(gather(profiles.load(name), place)) for name in PROFILES if name != profile.name]
-    shown = sorted([page, *others], key=lambda p: [*PROFILES, profile.name].index(p.name))
-    print(f"written: {write_page(shown, profile.name, results / 'report.html')}")
+    if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
+        shown, first = others, PROFILES[0]
+    else:
+        shown, first = sorted([page, *others], key=lambda p: [*PROFILES, profile.name].index(p.name)), profile.name
+    print(f"written: {write_page(shown, first, results / 'report.html')}")
 
 
 def write_files(names: Sequence[str], found: Findings, page: PageProfile, results: Path) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from nlrepro.profile import Profile
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import VideoClassifier
 
@@ -22,7 +21,7 @@ class Job:
         return f"{self.spec.key} seed {self.seed}"
 
 
-def with_parents(jobs: Iterable[Job], profile: Profile, tables_of: Callable[[RunSpec], tuple[str, ...]]) -> list[Job]:
+def with_parents(jobs: Iterable[Job], tables_of: Callable[[RunSpec], tuple[str, ...]]) -> list[Job]:
     """The jobs and all that they start from, each once, parents before children; `tables_of` tells which tables show a run.
 
     A parent is trained by `VideoClassifier` itself; which class does it changes nothing.
