@@ -15,7 +15,7 @@ from nlrepro import pretrained
 from nlrepro.errors import BadInput
 from nlrepro.files import write_whole
 from nlrepro.profile import Profile, explain
-from nlrepro.spec import FORMS, RunSpec, UnknownForm
+from nlrepro.spec import RunSpec, UnknownForm, form_source
 
 STRICT = ConfigDict(extra="forbid")
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class OfUnknownForm(BadInput):
 
 def again(form: str) -> str:
     """What to do about a form that is not defined."""
-    return f"define it again with @form({form!r}) in the file where it was, such as nlrepro/nets/forms.py"
+    return f"define a function {form} with @form again, in nlrepro/nets/forms.py"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +144,7 @@ def seen_in_test(spec: RunSpec, profile: Profile) -> dict[str, Any]:
     return as_read(
         {
             "spec": asdict(spec),
-            "form": FORMS[spec.net.form],  # the source of a form of one's own
+            "form": form_source(spec.net.form),
             "net": asdict(profile.net),
             "clips": asdict(profile.clips[spec.clip]),
             "data": asdict(profile.data),

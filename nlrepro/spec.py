@@ -4,6 +4,7 @@ Section 3.3 and 4 of Wang et al., "Non-local Neural Networks", CVPR 2018. Two ro
 net and the same clips give equal specs, hence the same `key`, hence one record on disk: nothing is trained twice.
 """
 
+from collections.abc import Iterable
 from dataclasses import field, replace
 from typing import Literal, get_args
 
@@ -22,7 +23,6 @@ Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
 
 DEPTHS: tuple[Depth, ...] = (50, 101)
-FORMS: dict[str, str] = dict.fromkeys(get_args(Form), "")  # name -> its source, of those that nets/forms.py adds
 STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: {2: 3, 3: 4, 4: 23, 5: 3}}
 
 # "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4
@@ -53,9 +53,24 @@ SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
 class UnknownForm(ValueError):
     """Neither the paper's nor defined with `@form` (nlrepro/nets/forms.py)."""
 
-    def __init__(self, form: str) -> None:
-        super().__init__(f"form: expected one of {', '.join(map(repr, FORMS))}, got {form!r}")
+    def __init__(self, form: str, known: Iterable[str]) -> None:
+        super().__init__(f"form: expected one of {', '.join(map(repr, known))}, got {form!r}")
         self.form = form
+
+
+def form_source(name: str) -> str:
+    """The source of a form of one's own, which is part of its runs' settings; of the paper's forms "".
+
+    Raises:
+        UnknownForm: there is no such form.
+    """
+    if name in get_args(Form):
+        return ""
+    from nlrepro.nets.forms import forms  # imports torch, which specs of the paper's forms do without
+
+    if name not in forms():
+        raise UnknownForm(name, forms())
+    return forms()[name].source
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -70,8 +85,7 @@ class NetSpec:
     domain: Domain = "spacetime"
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise UnknownForm(self.form)
+        form_source(self.form)
         if self.blocks == "none":
             object.__setattr__(self, "kind", "nonlocal")
         if self.blocks == "none" or self.kind == "residual":

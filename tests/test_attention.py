@@ -44,7 +44,7 @@ def test_rows_are_those_that_the_block_sums_with(form: str, architecture: Any) -
     k = 8 if form == "gaussian" else 4
     theta, phi, g = torch.randn(2, 6, k).double(), torch.randn(2, 5, k).double(), torch.randn(2, 5, 4).double()
     weights = block.weights(theta, phi)
-    torch.testing.assert_close(weights @ g, block.respond(theta, phi, g), rtol=0, atol=1e-6)
+    torch.testing.assert_close(weights @ g, block.aggregate(theta, phi, g), rtol=0, atol=1e-6)
     torch.testing.assert_close(block.weights(theta[1:, 2:4], phi[1:]), weights[1:, 2:4], rtol=0, atol=1e-6)
     if form in ("gaussian", "embedded"):
         torch.testing.assert_close(weights.sum(2), torch.ones(2, 6).double())

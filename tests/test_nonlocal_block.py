@@ -51,9 +51,9 @@ def pooled(x: Tensor) -> Tensor:
 
 def pair(block: NonLocalBlock, a: Tensor, b: Tensor) -> Tensor:
     """f(x_i, x_j) of section 3.2 for theta_i = a, phi_j = b; the released code scales what it exponentiates."""
-    if block.form == "dot":
+    if block.form.name == "dot":
         return a @ b
-    if block.form == "concatenation":
+    if block.w_f is not None:
         return (block.w_f @ torch.cat([a, b])).relu()
     return (a @ b * (len(a) ** -0.5 if block.release else 1)).exp()
 
@@ -63,7 +63,7 @@ def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Te
     clips = []
     for single in x:
         keys = pooled(single) if subsample and block.release else single
-        theta, phi = (single, keys) if block.form == "gaussian" else (conv(block.theta, single), conv(block.phi, keys))
+        theta, phi = (single, keys) if block.form.name == "gaussian" else (conv(block.theta, single), conv(block.phi, keys))
         g = conv(block.g, keys)
         if subsample and not block.release:
             phi, g = pooled(phi), pooled(g)
@@ -75,7 +75,7 @@ def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Te
                     continue
                 weight = pair(block, theta[:, t, h, w], phi[:, u, k, m])
                 total = total + weight * g[:, u, k, m]
-                normaliser = normaliser + (weight if block.form in ("gaussian", "embedded") else 1)
+                normaliser = normaliser + (weight if block.form.name in ("gaussian", "embedded") else 1)
             y[:, t, h, w] = total / normaliser
         bn = block.bn
         scale = (bn.weight / (bn.running_var + bn.eps).sqrt())[:, None, None, None]  # type: ignore[operator]

@@ -1,13 +1,16 @@
 """Each pairwise operation against the double loop of Eq. 1, y_i = 1/C(x) sum_j f(x_i, x_j) g(x_j)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from nlrepro.nets import chunked, pairwise
-from nlrepro.nets.pairwise import concatenation_mean, dot_mean, rectified_sum_direct, rectified_sum_sorted, softmax_mean
+from nlrepro.nets import softmax
+from nlrepro.nets.forms import Form, concatenation, dot, embedded, forms, gaussian
+from nlrepro.nets.rectified import by_pairs, by_sorting
+from nlrepro.nets.softmax import ChunkedSoftmaxMean, softmax_mean
 
 Pair = Callable[[Tensor, Tensor], Tensor]
 
@@ -36,26 +39,33 @@ def sets(n: int, m: int, k: int, c: int, scale: float = 1.0) -> tuple[Tensor, Te
 SIZES = pytest.mark.parametrize("size", [(5, 3, 4, 2), (9, 8, 2, 3), (1, 1, 2, 1)])
 
 
+def learned(of: Form, k: int) -> list[Tensor]:
+    """w_f (2 K,), if the form has one."""
+    return [torch.randn(2 * k, dtype=torch.float64, generator=torch.Generator().manual_seed(0))] * of.learns
+
+
+PAIRS: dict[str, Callable[..., Tensor]] = {  # f of Eq. 2 to 5
+    "gaussian": lambda a, b: (a @ b).exp(),
+    "embedded": lambda a, b: (a @ b).exp(),
+    "dot": lambda a, b: a @ b,
+    "concatenation": lambda a, b, w_f: (w_f @ torch.cat([a, b])).relu(),
+}
+EACH = pytest.mark.parametrize("name", forms())
+
+
+@EACH
 @SIZES
-@pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_softmax_mean_is_eq_3(size: tuple[int, int, int, int], scale: float) -> None:
-    theta, phi, g = sets(*size)
-    expected = eq1(theta, phi, g, lambda a, b: (scale * a @ b).exp(), by_sum=True)
-    torch.testing.assert_close(softmax_mean(theta, phi, g, scale), expected)
+def test_mean_and_weights_of_a_form_are_its_equation(name: str, size: tuple[int, int, int, int]) -> None:
+    of, (theta, phi, g) = forms()[name], sets(*size)
+    w_f = learned(of, size[2])
+    expected = eq1(theta, phi, g, lambda a, b: PAIRS[name](a, b, *w_f), by_sum=of.softmax)
+    torch.testing.assert_close(of.mean(theta, phi, g, *w_f), expected)
+    torch.testing.assert_close(of.weights(theta, phi, *w_f) @ g, expected)
+    torch.testing.assert_close(replace(of, cheaper=None).mean(theta, phi, g, *w_f), expected)
 
 
-@SIZES
-def test_dot_mean_is_eq_4(size: tuple[int, int, int, int]) -> None:
-    theta, phi, g = sets(*size)
-    torch.testing.assert_close(dot_mean(theta, phi, g), eq1(theta, phi, g, lambda a, b: a @ b, by_sum=False))
-
-
-@SIZES
-def test_concatenation_mean_is_eq_5(size: tuple[int, int, int, int]) -> None:
-    theta, phi, g = sets(*size)
-    w_f = torch.randn(2 * size[2], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    expected = eq1(theta, phi, g, lambda a, b: (w_f @ torch.cat([a, b])).relu(), by_sum=False)
-    torch.testing.assert_close(concatenation_mean(theta, phi, g, w_f), expected)
+def test_the_forms_are_those_of_the_paper_in_its_order() -> None:
+    assert list(forms().values()) == [gaussian, embedded, dot, concatenation]
 
 
 @pytest.mark.parametrize("size", [(5, 3, 4, 2), (9, 8, 2, 3)])
@@ -64,7 +74,7 @@ def test_both_orders_of_the_dot_product_agree(size: tuple[int, int, int, int]) -
     pairs_first = (theta @ phi.mT) @ g / g.shape[1]
     channels_first = theta @ (phi.mT @ g) / g.shape[1]
     torch.testing.assert_close(pairs_first, channels_first)
-    torch.testing.assert_close(dot_mean(theta, phi, g), pairs_first)
+    torch.testing.assert_close(dot.mean(theta, phi, g), pairs_first)
 
 
 def test_each_order_of_the_dot_product_is_taken_where_it_is_cheaper() -> None:
@@ -74,7 +84,7 @@ def test_each_order_of_the_dot_product_is_taken_where_it_is_cheaper() -> None:
     for n, m, k, c in ((50, 40, 2, 3), (5, 3, 40, 20)):
         theta, phi, g = (torch.empty(shape, device="meta") for shape in ((2, n, k), (2, m, k), (2, m, c)))
         with FlopCounterMode(display=False) as counter:
-            dot_mean(theta, phi, g)
+            dot.mean(theta, phi, g)
         assert counter.get_total_flops() == 2 * 2 * min(k * c * (n + m), n * m * (k + c))
 
 
@@ -97,19 +107,16 @@ def test_half_precision_scores_beyond_65504_stay_finite_and_right() -> None:
         ((5, 4), (3, 4), (3, 2)),
     ],
 )
-@pytest.mark.parametrize("operation", [softmax_mean, dot_mean, lambda a, b, c: concatenation_mean(a, b, c, torch.ones(8))])
-def test_wrong_shapes_name_expected_and_got(
-    operation: Callable[[Tensor, Tensor, Tensor], Tensor], theta: tuple[int, ...], phi: tuple[int, ...], g: tuple[int, ...]
-) -> None:
-    with pytest.raises(ValueError, match=r"expected theta \(B, N, K\).*got") as caught:
-        operation(torch.ones(theta), torch.ones(phi), torch.ones(g))
+def test_wrong_shapes_name_expected_and_got(theta: tuple[int, ...], phi: tuple[int, ...], g: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected theta \(S, N, K\).*got") as caught:
+        dot.mean(torch.ones(theta), torch.ones(phi), torch.ones(g))
     assert all(str(shape) in str(caught.value) for shape in (theta, phi, g))
 
 
 def test_wrong_w_f_names_expected_and_got() -> None:
     theta, phi, g = sets(5, 3, 4, 2)
     with pytest.raises(ValueError, match=r"expected w_f of shape \(8,\).*got \(4,\)"):
-        concatenation_mean(theta, phi, g, torch.ones(4, dtype=torch.float64))
+        concatenation.mean(theta, phi, g, torch.ones(4, dtype=torch.float64))
 
 
 def scalars(n: int, m: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,65 +129,61 @@ def scalars(n: int, m: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
 @pytest.mark.parametrize("size", [(1, 1, 1), (7, 5, 3), (40, 60, 4)])
 def test_the_sorted_order_of_the_rectified_sum_is_exact(size: tuple[int, int, int]) -> None:
     a, b, g = scalars(*size)
-    torch.testing.assert_close(rectified_sum_sorted(a, b, g), rectified_sum_direct(a, b, g))
+    torch.testing.assert_close(by_sorting(a, b, g), by_pairs(a, b, g))
 
 
 def test_the_sorted_order_has_the_right_gradients() -> None:
-    assert torch.autograd.gradcheck(rectified_sum_sorted, scalars(7, 5, 3))
+    assert torch.autograd.gradcheck(by_sorting, scalars(7, 5, 3))
 
 
 @pytest.mark.parametrize("shift", [-100.0, 100.0])
 def test_the_sorted_order_is_exact_where_no_pair_or_every_pair_counts(shift: float) -> None:
     a, b, g = scalars(7, 5, 3)
-    torch.testing.assert_close(rectified_sum_sorted(a + shift, b, g), rectified_sum_direct(a + shift, b, g))
+    torch.testing.assert_close(by_sorting(a + shift, b, g), by_pairs(a + shift, b, g))
 
 
 def test_the_sorted_order_is_exact_where_scalars_are_equal() -> None:
     a, b, g = scalars(6, 6, 3)
     a, b = a.detach().round(), b.detach().round()
-    torch.testing.assert_close(rectified_sum_sorted(a, b, g), rectified_sum_direct(a, b, g))
+    torch.testing.assert_close(by_sorting(a, b, g), by_pairs(a, b, g))
 
 
 def test_float32_sums_of_many_positions_keep_six_digits() -> None:
     a, b, g = scalars(64, 3136, 8)
-    exact = rectified_sum_direct(a, b, g)
-    error = (rectified_sum_sorted(a.float(), b.float(), g.float()) - exact).abs().max() / exact.abs().max()
+    exact = by_pairs(a, b, g)
+    error = (by_sorting(a.float(), b.float(), g.float()) - exact).abs().max() / exact.abs().max()
     assert error < 1e-6
 
 
 @pytest.mark.parametrize(("few", "held"), [(0, 1 << 22), (0, 0), (1 << 16, 1 << 22)])  # held, in chunks, by PyTorch
-@pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_the_gaussian_forms_are_the_same_however_they_are_computed(
-    monkeypatch: pytest.MonkeyPatch, few: int, held: int, scale: float
-) -> None:
+def test_the_gaussian_forms_are_the_same_however_they_are_computed(monkeypatch: pytest.MonkeyPatch, few: int, held: int) -> None:
     theta, phi, g = sets(9, 8, 6, 3)
-    monkeypatch.setattr(pairwise, "FEW", few)
-    monkeypatch.setattr(pairwise, "HELD", held)
-    monkeypatch.setattr(chunked, "PAIRS", 40)  # two of nine rows of both sets
-    torch.testing.assert_close(softmax_mean(theta, phi, g, scale), torch.softmax(scale * theta @ phi.mT, 2) @ g)
+    monkeypatch.setattr(softmax, "FEW", few)
+    monkeypatch.setattr(softmax, "HELD", held)
+    monkeypatch.setattr(softmax, "PAIRS", 40)  # two of nine rows of both sets
+    torch.testing.assert_close(softmax_mean(theta, phi, g), torch.softmax(theta @ phi.mT, 2) @ g)
 
 
 @pytest.mark.parametrize("pairs", [1, 40, 1 << 22])
-@pytest.mark.parametrize("scale", [1.0, 0.5])
-def test_chunks_have_the_right_gradients(monkeypatch: pytest.MonkeyPatch, pairs: int, scale: float) -> None:
-    monkeypatch.setattr(chunked, "PAIRS", pairs)
+def test_chunks_have_the_right_gradients(monkeypatch: pytest.MonkeyPatch, pairs: int) -> None:
+    monkeypatch.setattr(softmax, "PAIRS", pairs)
     tensors = [x.requires_grad_() for x in sets(5, 4, 3, 2)]
-    assert torch.autograd.gradcheck(chunked.ChunkedSoftmaxMean.apply, (*tensors, scale))
+    assert torch.autograd.gradcheck(ChunkedSoftmaxMean.apply, tensors)
 
 
 def test_chunks_compute_in_float32_under_autocast() -> None:
     theta, phi, g = torch.randn(3, 1, 6, 4).unbind()
     theta.requires_grad_()
-    plain = chunked.ChunkedSoftmaxMean.apply(theta, phi, g, 1.0)
+    plain = ChunkedSoftmaxMean.apply(theta, phi, g)
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = chunked.ChunkedSoftmaxMean.apply(theta, phi, g, 1.0)
+        mixed = ChunkedSoftmaxMean.apply(theta, phi, g)
     torch.testing.assert_close(mixed, plain)
     torch.testing.assert_close(*(torch.autograd.grad(y.sum(), theta)[0] for y in (mixed, plain)))
 
 
 def test_chunks_of_large_scores_stay_finite() -> None:
     theta, phi, g = sets(9, 8, 64, 3, scale=100.0)
-    y = chunked.ChunkedSoftmaxMean.apply(theta, phi, g, 1.0)
+    y = ChunkedSoftmaxMean.apply(theta, phi, g)
     torch.testing.assert_close(y, torch.softmax(theta @ phi.mT, 2) @ g)
 
 
@@ -192,6 +195,6 @@ def test_scores_meet_the_fused_kernels_in_four_dimensions(monkeypatch: pytest.Mo
         seen.extend(x.ndim for x in tensors)
         return tensors[0]
 
-    monkeypatch.setattr(pairwise.F, "scaled_dot_product_attention", attention)
+    monkeypatch.setattr(softmax.F, "scaled_dot_product_attention", attention)
     softmax_mean(*sets(5, 3, 4, 4))
     assert seen == [4, 4, 4]

@@ -138,7 +138,7 @@ def attend(
         block=name,
         look=look,
         shape=found.shape,
-        softmax=found.block.form in ("gaussian", "embedded"),
+        softmax=found.block.form.softmax,
         pooled=found.pooled,
         frames=clip_of(video, fitting, spec, where, times) if times > 1 else seen,
         start=spot(look.query),

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from nlrepro.attention.looks import Look, Position
 from nlrepro.nets.block import NonLocalBlock
-from nlrepro.nets.chunked import PAIRS
-from nlrepro.nets.convolutions import unfold
+from nlrepro.nets.layers import unfold
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
+from nlrepro.nets.softmax import PAIRS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,13 @@ def compared(net: VideoResNet, name: str, clip: Tensor) -> Compared:
     net.eval()(clip)
     hook.remove()
     x, frames = seen[0]  # (T, C, H, W), T
-    theta, phi, _ = block.compared(unfold(x, block.group or frames))  # (G, K, T, H, W), (G, K, T, H', W')
+    theta, phi, _ = block.project(unfold(x, block.group or frames))  # (G, K, T, H, W), (G, K, T, H', W')
     return Compared(
         block=block,
-        theta=block.sets(theta),
-        phi=block.sets(phi),
-        queries=block.sets(places(theta, theta)),
-        keys=block.sets(places(phi, theta)),
+        theta=block.flatten(theta),
+        phi=block.flatten(phi),
+        queries=block.flatten(places(theta, theta)),
+        keys=block.flatten(places(phi, theta)),
         shape=(frames, theta.shape[3], theta.shape[4]),
     )
 

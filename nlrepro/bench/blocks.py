@@ -12,12 +12,10 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlrepro.nets.block import NonLocalBlock
-from nlrepro.nets.pairwise import rectified_sum_sorted
+from nlrepro.nets.rectified import by_sorting
 from nlrepro.spec import Form
 
 Build = Callable[[int], nn.Module]  # channels -> block
@@ -26,26 +24,19 @@ Build = Callable[[int], nn.Module]  # channels -> block
 class DirectBlock(NonLocalBlock):
     """Eq. 1 as it stands: all N x M values of f are held."""
 
-    def respond(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
-        if self.form == "concatenation":
-            k = theta.shape[2]
-            a, b = theta @ self.w_f[:k], phi @ self.w_f[k:]  # (S, N), (S, M)
-            f = F.relu(a.unsqueeze(2) + b.unsqueeze(1)) / g.shape[1]  # (S, N, M)
-        else:
-            f = torch.einsum("snk,smk->snm", theta, phi)  # (S, N, M)
-            f = f / g.shape[1] if self.form == "dot" else f.softmax(2)  # (S, N, M)
-        return torch.einsum("snm,smk->snk", f, g)  # (S, N, K)
+    def aggregate(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+        return self.weights(theta, phi) @ g  # (S, N, M) (S, M, K) -> (S, N, K)
 
 
 class LinearBlock(NonLocalBlock):
     """The other order of the dot product and the concatenation form, linear in N, also where holding the pairs is cheaper."""
 
-    def respond(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
+    def aggregate(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
         g = g / g.shape[1]
-        if self.form == "dot":
+        if self.w_f is None:
             return theta @ (phi.mT @ g)  # (S, N, K)
-        k = theta.shape[2]
-        return rectified_sum_sorted(theta @ self.w_f[:k], phi @ self.w_f[k:], g)  # (S, N, K)
+        w_theta, w_phi = self.w_f.chunk(2)  # (K,) both
+        return by_sorting(theta @ w_theta, phi @ w_phi, g)  # (S, N, K)
 
 
 class Operation(nn.Module):
@@ -56,7 +47,7 @@ class Operation(nn.Module):
         self.block = block
 
     def forward(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
-        return self.block.respond(theta, phi, g)
+        return self.block.aggregate(theta, phi, g)
 
 
 def load(path: Path) -> ModuleType:

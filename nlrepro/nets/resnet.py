@@ -5,7 +5,7 @@ ResNet, with its parameter names (torchvision's), and runs on the fast 2D kernel
 convolutions, temporal pooling, non-local blocks) unfolds the frames. Both are views of one channels-last memory, no copies.
 On a CPU core (AVX-512) a folded 3x3 of the paper's res3 took 0.28 of conv3d's time, of its res4 0.38; at mini's sizes 1.0.
 
-Legend: B clips, T frames, H x W places, C channels of a residual stream, P = C / 4 channels inside a residual block.
+Legend of shapes: nlrepro/nets/__init__.py.
 """
 
 import torch
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlrepro.nets.block import NonLocalBlock
-from nlrepro.nets.convolutions import SpatialConv, TemporalConv, fold, unfold
+from nlrepro.nets.layers import SpatialConv, TemporalConv, fold, unfold
 from nlrepro.profile import Architecture, Geometry
 from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, Site
 
