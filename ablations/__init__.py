@@ -1,6 +1,6 @@
 """Which runs make which table of the paper. `TABLES` is the only registry."""
 
-from ablations.axis import Ablation, Row
+from ablations.ablation import Ablation, Row
 from ablations.block_count import BlockCount
 from ablations.domain import SpaceTime
 from ablations.long_clips import LongClips

@@ -69,7 +69,7 @@ def test_a_sweep_leaves_a_fresh_record_of_every_run_and_seed(swept: Path) -> Non
     assert sorted((r.key, r.seed) for r in found) == sorted((key, seed) for key in KEYS for seed in (0, 1))
     assert not list(swept.rglob("*.ckpt"))  # no half runs
     for record in found:
-        asked = {name for name, axis in TABLES.items() if any(axis.spec(row).key == record.key for row in axis.rows)}
+        asked = {name for name, axis in TABLES.items() if any(axis.spec(**row.value).key == record.key for row in axis.rows)}
         assert set(record.tables) == asked
         assert records.digest(record.settings) == record.fingerprint
 
@@ -187,7 +187,7 @@ def test_a_report_writes_table_figure_and_claims_from_records_alone(
             assert all(row.label.replace("_", "\\_") in part or row.label in part for part in text.values()), row.label
         assert (figures / f"table{name}.svg").read_text().lstrip().startswith("<?xml")
         assert len(text["csv"].splitlines()) == len(axis.rows) + 1
-        assert all(axis.spec(row).key in text["csv"] for row in axis.rows)
+        assert all(axis.spec(**row.value).key in text["csv"] for row in axis.rows)
     assert (tables / "claims.csv").read_text().startswith("table,claim,paper,verdict,")
     assert not list(results.rglob(".*"))
 
@@ -214,7 +214,7 @@ def test_a_stale_record_is_left_out_of_the_report(swept: Path, tmp_path: Path, c
 def test_publishing_copies_fresh_records_and_reports_from_them(swept: Path, tmp_path: Path) -> None:
     assert main(["publish", "2a", "--seeds", "0,1", *SMOKE, "--results", str(swept)]) == 0
     published = tmp_path / "results" / "published"
-    keys = {TABLES["2a"].spec(row).key for row in TABLES["2a"].rows}
+    keys = {TABLES["2a"].spec(**row.value).key for row in TABLES["2a"].rows}
     assert {(r.key, r.seed) for r in records.read_all(published, "smoke")} >= {(key, seed) for key in keys for seed in (0, 1)}
     assert (published / "tables" / "smoke" / "table2a.md").is_file()
     assert (published / "figures" / "smoke" / "table2a.svg").is_file()

@@ -102,7 +102,7 @@ def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rate
     """Three seeds of Table 2a where five are declared; all other sentences lack runs."""
     mini = profiles.load("mini")
     for row in TABLES["2a"].rows:
-        spec = TABLES["2a"].spec(row)
+        spec = TABLES["2a"].spec(**row.value)
         for seed in range(3):
             found = replace(record(spec.key, seed, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
             records.write(found, tmp_path)

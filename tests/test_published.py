@@ -57,7 +57,10 @@ def test_a_published_table_has_all_its_rows_with_the_declared_seeds(profile: str
     found, declared = records.read_all(PUBLISHED, profile), profiles.load(profile).seeds
     for name in tables(profile):
         for row in TABLES[name].rows:
-            assert tuple(sorted(r.seed for r in found if r.key == TABLES[name].spec(row).key)) == declared, (name, row.label)
+            assert tuple(sorted(r.seed for r in found if r.key == TABLES[name].spec(**row.value).key)) == declared, (
+                name,
+                row.label,
+            )
 
 
 def test_the_readmes_show_what_the_published_records_give() -> None:

@@ -17,12 +17,13 @@ GOLDEN = Path(__file__).parent / "golden" / "keys.txt"
 
 def test_every_row_has_its_golden_key() -> None:
     """A key names records on disk: when it changes, everything recorded under the old one is lost."""
-    lines = [f"{name} | R{row.depth} {row.label} | {axis.spec(row).key}" for name, axis in TABLES.items() for row in axis.rows]
+    runs = [(name, row.label, axis.spec(**row.value)) for name, axis in TABLES.items() for row in axis.rows]
+    lines = [f"{name} | R{spec.net.depth} {label} | {spec.key}" for name, label, spec in runs]
     assert "\n".join(lines) + "\n" == GOLDEN.read_text()
 
 
 def test_equal_specs_have_equal_keys_and_unequal_ones_unequal_keys() -> None:
-    specs = {axis.spec(row) for axis in TABLES.values() for row in axis.rows}
+    specs = {axis.spec(**row.value) for axis in TABLES.values() for row in axis.rows}
     assert len({spec.key for spec in specs}) == len(specs)
 
 

@@ -34,7 +34,7 @@ def place(arguments: argparse.Namespace) -> Place:
 
 def tables_of(spec: RunSpec) -> tuple[str, ...]:
     """The tables that show this run."""
-    return tuple(name for name, axis in TABLES.items() if any(axis.spec(row) == spec for row in axis.rows))
+    return tuple(name for name, axis in TABLES.items() if any(axis.spec(**row.value) == spec for row in axis.rows))
 
 
 def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") -> list[Job]:
@@ -43,7 +43,7 @@ def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") 
     Raises:
         BadInput: no key matches `only`, a pattern such as "r50-*".
     """
-    unique = {axis.spec(row): axis for axis in reversed(list(axes)) for row in reversed(axis.rows)}
+    unique = {axis.spec(**row.value): axis for axis in reversed(list(axes)) for row in reversed(axis.rows)}
     found = {spec: axis for spec, axis in reversed(unique.items()) if fnmatchcase(spec.key, only)}
     if not found:
         raise BadInput(f"no run key matches {only!r}; the keys of these tables are {', '.join(spec.key for spec in unique)}")
@@ -97,14 +97,15 @@ def costs(axes: Iterable[type[Ablation]], profile: Profile) -> str:
     """Parameters and multiply-adds of each row, and relative to the first row of the same table."""
     lines = []
     for axis in axes:
-        base = cost(axis.spec(axis.rows[0]), profile)
+        base = cost(axis.spec(**axis.rows[0].value), profile)
         for row in axis.rows:
-            here = cost(axis.spec(row), profile)
+            spec = axis.spec(**row.value)
+            here = cost(spec, profile)
             lines.append(
                 {
                     "table": axis.table,
                     "row": row.label,
-                    "depth": f"R{row.depth}",
+                    "depth": f"R{spec.net.depth}",
                     "params": f"{here.params:,}",
                     "multiply-adds": f"{here.macs:,}",
                     "params ratio": f"{here.params / base.params:.3f}",

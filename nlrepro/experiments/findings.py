@@ -71,9 +71,9 @@ def finding(
 
 def table_spec(axis: type[Ablation]) -> TableSpec:
     """The table's rows; costs are counted at the paper's scale, whichever profile the records are of."""
-    specs = [axis.spec(row) for row in axis.rows]
+    specs = [axis.spec(**row.value) for row in axis.rows]
     rows = (
-        TableRow(label=row.label, depth=row.depth, key=spec.key, cost=paper_cost(spec) if axis.shows_cost else None)
+        TableRow(label=row.label, depth=spec.net.depth, key=spec.key, cost=paper_cost(spec) if axis.shows_cost else None)
         for row, spec in zip(axis.rows, specs, strict=True)
     )
     return TableSpec(table=axis.table, title=axis.title, rows=tuple(rows))
