@@ -17,7 +17,7 @@ Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
 Form = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's
 Domain = Literal["space", "time", "spacetime"]
-Kind = Literal["nonlocal", "residual"]  # what is put at the sites; plain residual blocks are the text's control (section 5.1)
+Kind = Literal["nonlocal", "residual"]  # of the blocks at the sites; plain residual ones are the text's control (section 5.1)
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
 Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
@@ -88,7 +88,7 @@ class NetSpec:
         form_source(self.form)
         if self.blocks == "none":
             object.__setattr__(self, "kind", "nonlocal")
-        if self.blocks == "none" or self.kind == "residual":
+        if self.blocks == "none" or self.kind != "nonlocal":
             object.__setattr__(self, "form", "embedded")
             object.__setattr__(self, "domain", "spacetime")
 
@@ -101,8 +101,8 @@ class NetSpec:
         trunk = f"r{self.depth}-" + ("c2d" if self.conv == "2d" else f"i3d-{self.conv}")
         if self.blocks == "none":
             return trunk
-        if self.kind == "residual":
-            return f"{trunk}-residual-{self.blocks}"
+        if self.kind != "nonlocal":
+            return f"{trunk}-{self.kind}-{self.blocks}"
         return f"{trunk}-nl-{self.blocks}-{self.form}-{self.domain}"
 
 

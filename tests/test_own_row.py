@@ -1,4 +1,4 @@
-"""The README's "Add your own row", followed to the letter in a copy of the project."""
+"""The recipes of ablations/README.md, followed to the letter in a copy of the project; and forms that come, change and go."""
 
 import os
 import re
@@ -28,8 +28,8 @@ from nlrepro.spec import NetSpec, RunSpec
 KEY = "r50-c2d-nl-res4-sigmoid-spacetime"
 
 
-def section() -> str:
-    return (ROOT / "README.md").read_text().split("\n## Add your own row\n")[1].split("\n## ")[0]
+def section(heading: str) -> str:
+    return (ROOT / "ablations" / "README.md").read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
 
 
 def told(copy: Path, *words: str | Path) -> str:
@@ -40,9 +40,9 @@ def told(copy: Path, *words: str | Path) -> str:
     return done.stdout
 
 
-@pytest.mark.rare
-def test_the_readmes_own_row_stands_in_table_2a_with_its_interval(data: Path, swept: Path, tmp_path: Path) -> None:
-    """The other rows' runs of the smoke profile are there already, so that only the new one is trained."""
+@pytest.fixture
+def copy(swept: Path, tmp_path: Path) -> Path:
+    """Of the project, with the other rows' runs of the smoke profile, so that only the new one is trained."""
     copy = tmp_path / "copy"
     for name in ("ablations", "nlrepro"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -51,15 +51,25 @@ def test_the_readmes_own_row_stands_in_table_2a_with_its_interval(data: Path, sw
     shutil.copytree(swept, copy / "results" / "local")
     (copy / ".venv").mkdir()
     (copy / ".venv" / "ready").touch()  # the environment is that of the test
+    return copy
 
-    (place,) = re.findall(r"Append this to `([^`]+)`:\n", section())
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", section(), re.DOTALL | re.MULTILINE)
+
+def make(copy: Path, data: Path, *words: str) -> str:
+    return told(
+        copy, "make", *words, f"BIN={Path(sys.executable).parent}", "PROFILE=smoke", "SEEDS=0,1", "JOBS=2", f"DATA={data}"
+    )
+
+
+@pytest.mark.rare
+def test_the_readmes_own_form_stands_in_table_2a_with_its_interval(data: Path, copy: Path) -> None:
+    text = section("Add a form")
+    (place,) = re.findall(r"Append this to `([^`]+)`:\n", text)
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert [language for language, _ in blocks] == ["python", ""]
     (_, code), (_, command) = blocks
     with (copy / place).open("a") as file:
         file.write("\n\n" + code)
-    smoke = [f"BIN={Path(sys.executable).parent}", "PROFILE=smoke", "SEEDS=0,1", "JOBS=1", f"DATA={data}"]
-    printed = told(copy, *command.split(), *smoke)
+    printed = make(copy, data, *command.split()[1:])
 
     assert re.search(r"^\W*sigmoid ", printed, re.MULTILINE), printed
     rows = pd.read_csv(copy / "results" / "local" / "tables" / "smoke" / "table2a.csv").set_index("row")
@@ -74,6 +84,36 @@ def test_the_readmes_own_row_stands_in_table_2a_with_its_interval(data: Path, sw
     video = sorted((data / "smoke" / "test").glob("*/*.mp4"))[0]
     look = told(copy, sys.executable, "-m", "nlrepro", "attend", video, "--weights", net, "--profile", "smoke")
     assert "no softmax in this form: responses f / C(x)" in look
+
+
+def apply(diff: str, folder: Path) -> None:
+    """Each hunk's old lines stand once in its file."""
+    for part in diff.split("--- a/")[1:]:
+        name, _, hunks = part.partition("\n")
+        path = folder / name
+        for hunk in hunks.split("@@\n")[1:]:
+            old, new = ("\n".join(line[1:] for line in hunk.splitlines() if line[:1] in kept) for kept in (" -", " +"))
+            assert path.read_text().count(old) == 1, old
+            path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.rare
+@pytest.mark.parametrize(
+    ("recipe", "table", "label", "key"),
+    [
+        ("Add another place", "2b", "early res4", "r50-c2d-nl-early-res4-embedded-spacetime"),
+        ("Add another block", "2c", "5 temporal blocks", "r50-c2d-temporal-5-block"),
+    ],
+)
+def test_the_readmes_other_rows_stand_in_their_tables(
+    recipe: str, table: str, label: str, key: str, data: Path, copy: Path
+) -> None:
+    (diff,) = re.findall(r"^```diff\n(.*?)^```", section(recipe), re.DOTALL | re.MULTILINE)
+    apply(diff, copy)
+    make(copy, data, f"table{table}", f"ONLY={key}")
+    row = pd.read_csv(copy / "results" / "local" / "tables" / "smoke" / f"table{table}.csv").set_index("row").loc[label]
+    assert (row.key, row.seeds) == (key, 2)
+    assert "0 stale" in told(copy, sys.executable, "-m", "nlrepro", "list", "--profile", "smoke", "--data", data)
 
 
 @pytest.mark.parametrize("name", ["dot", "Sig", "a_b", "sigmoïd"])

@@ -100,10 +100,12 @@ class VideoResNet(nn.Module):
 
     def insert(self, planes: int) -> nn.Module:
         """What the spec puts at its sites, on 4 `planes` channels: a non-local block, or a plain residual one as a control."""
-        if self.spec.kind == "residual":
-            return Bottleneck(planes * EXPANSION, planes, 1, "2d")
-        spec = self.spec
-        return FoldedNonLocalBlock(planes * EXPANSION, spec.form, spec.domain, architecture=self.geometry.architecture)
+        spec, channels = self.spec, planes * EXPANSION
+        match spec.kind:
+            case "nonlocal":
+                return FoldedNonLocalBlock(channels, spec.form, spec.domain, architecture=self.geometry.architecture)
+            case "residual":
+                return Bottleneck(channels, planes, 1, "2d")
 
     def reset_parameters(self) -> None:
         """He initialisation of residual blocks, those at the sites starting as the identity; non-local ones have done theirs."""
