@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from nlrepro.train.paths import Place
 from torch import Tensor
 from wandb.proto import wandb_internal_pb2
 
@@ -24,7 +25,6 @@ from nlrepro.record import Record
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.paths import Place
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.train.runner", "wandb"])

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import MADE, evaluation
+from nlrepro.train.paths import Place
 
 from ablations import TABLES
 from nlrepro import evaluation as evaluations
@@ -29,7 +30,6 @@ from nlrepro.report.released import released_columns, released_notes, with_relea
 from nlrepro.report.tables import note, side_by_side, table_frame
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
 
 C2D = RunSpec()
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="5-block"))

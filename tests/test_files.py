@@ -14,18 +14,18 @@ import pytest
 import torch
 from attempts import SERVER
 from conftest import record
+from nlrepro.train.paths import Place, save_atomic
 
 from nlrepro import record as records
 from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
-from nlrepro.files import whole, write_whole
+from nlrepro.files import atomic, write_atomic
 from nlrepro.profile import Profile
 from nlrepro.report.figures import draw
 from nlrepro.report.style import to_svg
 from nlrepro.report.tables import TableRow, TableSpec, table_frame, write_table
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place, save_whole
 from nlrepro.train.runner import run
 
 KEYS = ("r50-c2d", "r50-nl")
@@ -64,8 +64,8 @@ def content(folder: Path) -> dict[Path, bytes]:
     [
         lambda folder, version: records.write(record("r50-c2d", 0, "0" * (5000 + version)), folder),
         lambda folder, version: write_table(TABLE, frame(version), None, folder, ["a note " * 1000 * (version + 1)]),
-        lambda folder, version: write_whole(folder / "table2a.svg", to_svg(draw(TABLE, frame(version), None))),
-        lambda folder, version: save_whole({"weights": torch.full((9999,), float(version))}, folder / "net.pt"),
+        lambda folder, version: write_atomic(folder / "table2a.svg", to_svg(draw(TABLE, frame(version), None))),
+        lambda folder, version: save_atomic({"weights": torch.full((9999,), float(version))}, folder / "net.pt"),
     ],
     ids=["record", "table", "figure", "checkpoint"],
 )
@@ -116,9 +116,9 @@ def lose_permission(folder: Path, out: Connection) -> None:
         os.chown(folder, NOBODY, NOBODY)
         os.seteuid(NOBODY)
     path = folder / "table.md"
-    write_whole(path, "old")
+    write_atomic(path, "old")
     try:
-        with whole(path) as file:
+        with atomic(path) as file:
             file.write(b"new")
             folder.chmod(0o555)
     except Exception as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from nlrepro.train.paths import Place
 
 from ablations import TABLES
 from nlrepro.experiments import catalogue
@@ -15,7 +16,6 @@ from nlrepro.profile import Profile
 from nlrepro.sweep import worker
 from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.local import Scheduler
-from nlrepro.train.paths import Place
 
 
 @pytest.mark.parametrize(

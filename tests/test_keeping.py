@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from nlrepro.train.paths import Place
 
 from nlrepro import profiles
 from nlrepro import record as records
@@ -21,7 +22,6 @@ from nlrepro.profile import Profile
 from nlrepro.released.evaluate import provenance
 from nlrepro.released.keep import keep
 from nlrepro.spec import NetSpec, RunSpec
-from nlrepro.train.paths import Place
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
 SEED = 0

@@ -12,6 +12,7 @@ from conftest import record
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from nlrepro.train.paths import Place
 
 from ablations import TABLES
 from nlrepro import profiles
@@ -36,7 +37,6 @@ from nlrepro.report.page import render
 from nlrepro.report.statistics import accuracy
 from nlrepro.report.style import to_svg
 from nlrepro.report.tables import TableRow, TableSpec
-from nlrepro.train.paths import Place
 
 SPEC = TableSpec(
     table="2c",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from attempts import cut_off_at
+from nlrepro.train.paths import Place
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -17,7 +18,6 @@ from nlrepro import profiles
 from nlrepro.profile import Profile
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
 from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.runner import run
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM, Page, browse
 from conftest import evaluation, record
+from nlrepro.train.paths import Place
 
 from ablations import TABLES
 from nlrepro import evaluation as evaluations
@@ -18,7 +19,6 @@ from nlrepro.experiments import findings, pages
 from nlrepro.report.page import PageProfile, render
 from nlrepro.report.provenance import provenance
 from nlrepro.spec import RunSpec
-from nlrepro.train.paths import Place
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 PAGE = PUBLISHED / "report.html"

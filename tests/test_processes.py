@@ -7,6 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import command
+from nlrepro.train.paths import Place
 from torch import Tensor
 
 from nlrepro import record as records
@@ -15,7 +16,6 @@ from nlrepro.record import Record
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train import runner
 from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.paths import Place
 
 SHORT = RunSpec()
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"

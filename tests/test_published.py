@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nlrepro.train.paths import Place
 
 from ablations import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.experiments import catalogue, findings, readmes, reporting
 from nlrepro.report.readme import pasted, without_heading
-from nlrepro.train.paths import Place
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"

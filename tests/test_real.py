@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from films import film
+from nlrepro.train.paths import Place
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from nlrepro import profiles
@@ -16,7 +17,6 @@ from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile, dry
 from nlrepro.spec import Depth, NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
 from nlrepro.train.runner import run
 from nlrepro.train.start import warm_start
 

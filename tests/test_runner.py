@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from attempts import cut_off_at
+from nlrepro.train.paths import Place
 from torch import Tensor
 
 from nlrepro import record as records
@@ -15,7 +16,6 @@ from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.paths import Place
 from nlrepro.train.runner import run
 
 SHORT, LONG = RunSpec(), RunSpec(clip="long")

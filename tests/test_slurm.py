@@ -8,6 +8,8 @@ import attempts
 import pytest
 from conftest import command
 from loopback import MISSING, loopback, said, until
+from nlrepro.sweep.marks import queued
+from nlrepro.train.paths import Place
 
 from ablations import TABLES
 from nlrepro import profiles
@@ -19,9 +21,7 @@ from nlrepro.spec import RunSpec
 from nlrepro.sweep import slurm
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
-from nlrepro.sweep.marks import queued
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
 
 pytestmark = [
     pytest.mark.rare,

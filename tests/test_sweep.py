@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attempts
 import pytest
+from nlrepro.train.paths import Place
 
 from ablations import TABLES
 from nlrepro import record as records
@@ -18,7 +19,6 @@ from nlrepro.experiments.reporting import report
 from nlrepro.profile import Profile
 from nlrepro.sweep.jobs import Job, with_parents
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
 
 pytestmark = pytest.mark.rare
 KILLS = 50

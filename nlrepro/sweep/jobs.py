@@ -3,43 +3,39 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import VideoClassifier
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: who trains it, which tables show it."""
+    """A run to be made, the class that trains it, and the tables that show it."""
 
-    spec: RunSpec
-    seed: int
+    run: Run
     module: type[VideoClassifier]
     tables: tuple[str, ...] = ()
-
-    @property
-    def name(self) -> str:
-        return f"{self.spec.key} seed {self.seed}"
 
 
 def with_parents(jobs: Iterable[Job], tables_of: Callable[[RunSpec], tuple[str, ...]]) -> list[Job]:
     """The jobs and all that they start from, each once, parents before children; `tables_of` tells which tables show a run.
 
-    A parent is trained by `VideoClassifier` itself; which class does it changes nothing.
+    A parent that was not asked for is trained by `VideoClassifier` itself; which class does it changes nothing.
     """
-    ordered: dict[tuple[str, int], Job] = {}
-    asked = {(job.spec.key, job.seed): job for job in jobs}
+    ordered: dict[Run, Job] = {}
+    asked = {job.run: job for job in jobs}
 
     def add(job: Job) -> None:
-        spec = job.spec.parent
-        if spec:
-            add(asked.get((spec.key, job.seed), Job(spec, job.seed, VideoClassifier, tables_of(spec))))
-        ordered.setdefault((job.spec.key, job.seed), job)
+        parent = job.run.parent
+        if parent:
+            add(asked.get(parent, Job(parent, VideoClassifier, tables_of(parent.spec))))
+        ordered.setdefault(job.run, job)
 
     for job in asked.values():
         add(job)
-    return sorted(ordered.values(), key=lambda job: generation(job.spec))
+    return sorted(ordered.values(), key=lambda job: generation(job.run))
 
 
-def generation(spec: RunSpec) -> int:
+def generation(run: Run) -> int:
     """How many runs this one starts from, directly and indirectly."""
-    return 1 + generation(spec.parent) if spec.parent else 0
+    return 1 + generation(run.parent) if run.parent else 0
