@@ -14,7 +14,6 @@ import pytest
 import torch
 from attempts import SERVER
 from conftest import record
-from nlrepro.train.paths import Place, save_atomic
 
 from nlrepro import record as records
 from nlrepro.data.videos import Tree, decoded
@@ -24,9 +23,12 @@ from nlrepro.profile import Profile
 from nlrepro.report.figures import draw
 from nlrepro.report.style import to_svg
 from nlrepro.report.tables import TableRow, TableSpec, table_frame, write_table
+from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
+from nlrepro.sweep.jobs import Job
+from nlrepro.train.checkpoint import save_atomic
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.runner import run
+from nlrepro.train.runner import execute
 
 KEYS = ("r50-c2d", "r50-nl")
 TABLE = TableSpec(
@@ -91,8 +93,8 @@ def test_a_full_disk_leaves_no_half_cache(smoke: Profile, data: Path, tmp_path: 
 
 
 def test_a_run_on_a_full_disk_fails_and_goes_on_from_its_last_checkpoint(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    spec, place = RunSpec(), Place(data=data, results=tmp_path)
-    checkpoint = place.checkpoint(smoke, spec, 0)
+    run = Run(spec=RunSpec(), profile=smoke, seed=0, folders=Folders(data=data, results=tmp_path))
+    checkpoint = run.checkpoint
 
     class Filled(VideoClassifier):
         """The disk is full at step 3, before the second checkpoint."""
@@ -103,11 +105,11 @@ def test_a_run_on_a_full_disk_fails_and_goes_on_from_its_last_checkpoint(smoke: 
                 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
     with full_at(resource.RLIM_INFINITY), pytest.raises(BadInput, match=r"cannot write .*part-.*\.ckpt: File too large"):
-        run(Filled, spec, 0, smoke, place=place)
+        execute(Job(run, Filled))
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
     assert "File too large" in (checkpoint.parent / "failed.txt").read_text()
     assert not list(tmp_path.rglob("*.json"))
-    assert run(VideoClassifier, spec, 0, smoke, place=place).curve[-1].step == 4
+    assert execute(Job(run, VideoClassifier)).curve[-1].step == 4
 
 
 def lose_permission(folder: Path, out: Connection) -> None:

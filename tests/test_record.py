@@ -15,6 +15,7 @@ from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
 from nlrepro.record import Cost, Metrics, Point, Provenance, Record, digest, fingerprint, settings
+from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 
 SHORT = RunSpec(net=NetSpec(blocks="res4", form="dot"))
@@ -61,7 +62,7 @@ def test_a_record_without_settings_is_stale_not_damaged(record: Record, smoke: P
     path = records.write(replace(record, fingerprint="of an earlier version"), tmp_path)
     path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "settings"}))
     assert records.read(path).settings == {}
-    assert not records.is_fresh(records.read(path), SHORT, smoke)
+    assert not Run(spec=SHORT, profile=smoke, seed=0).is_fresh(records.read(path))
 
 
 def test_records_come_by_key_and_seed(record: Record, tmp_path: Path) -> None:
@@ -152,9 +153,10 @@ def test_specs_have_fingerprints_of_their_own(smoke: Profile) -> None:
 
 
 def test_a_record_is_fresh_until_the_profile_changes(record: Record, smoke: Profile) -> None:
-    assert records.is_fresh(record, SHORT, smoke)
+    run = Run(spec=SHORT, profile=smoke, seed=0)
+    assert run.is_fresh(record)
     recipes = {**smoke.recipes, "short": replace(smoke.recipes["short"], lr=1.0)}
-    assert not records.is_fresh(record, SHORT, replace(smoke, recipes=recipes))
+    assert not replace(run, profile=replace(smoke, recipes=recipes)).is_fresh(record)
 
 
 def test_a_failed_move_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

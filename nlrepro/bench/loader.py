@@ -157,8 +157,6 @@ def write(frame: pd.DataFrame, memory: dict[str, float], told: str, path: Path) 
     heading = f"Clips of {KIND.frames} frames, crop {CROP}; speed ratios are multiples of our clips a second:"
     text = "\n\n".join([told, said, heading, str(frame.to_markdown(index=False))])
     write_atomic(path.with_name(f"{path.name}.md"), text + "\n")
-        path.with_name(f"{path.name}.md"), "\n\n".join([told, said, heading, str(frame.to_markdown(index=False))]) + "\n"
-    )
     return said
 
 

@@ -141,7 +141,7 @@ class VideoClassifier(pl.LightningModule):
         return self.profile.real is not None and self.profile.release
 
     def groups(self) -> list[dict[str, Any]]:
-        """The parameters that train. Those of normalisation are a group of their own where the released recipe does not decay them."""
+        """The parameters that train; those of normalisation are a group of their own if the released recipe spares them decay."""
         trained = [p for p in self.net.parameters() if p.requires_grad]
         if not self.released_recipe:
             return [{"params": trained}]

@@ -63,7 +63,7 @@ class TrainBatches(Batches):
 
 
 class TestBatches(Batches):
-    """Every video, or at most `at_most` evenly spaced ones, in `views` clips from begin to end (one: the middle), in all crops."""
+    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: the middle), in all crops."""
 
     def __init__(
         self,
