@@ -12,9 +12,9 @@ from typing import Any
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.profile import Pixel, Profile
-from nlrepro.record import Cost, Made, Metrics, digest, read_as, read_known, seen_in_test
+from nlrepro.record import Cost, Metrics, Provenance, digest, read_as, read_known, seen_in_test
 from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
@@ -54,7 +54,7 @@ class Evaluation:
     std: Pixel
     metrics: Metrics
     cost: Cost
-    made: Made
+    made: Provenance
 
     @property
     def released(self) -> bool:
@@ -96,7 +96,7 @@ def evaluation_path(results: Path, evaluation: Evaluation) -> Path:
 
 def write(evaluation: Evaluation, results: Path) -> Path:
     path = evaluation_path(results, evaluation)
-    write_whole(path, json.dumps(asdict(evaluation), indent=1) + "\n")
+    write_atomic(path, json.dumps(asdict(evaluation), indent=1) + "\n")
     return path
 
 

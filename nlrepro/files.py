@@ -1,4 +1,4 @@
-"""Files are written whole or not at all."""
+"""Files are written atomically: whole or not at all."""
 
 import os
 import tempfile
@@ -11,7 +11,8 @@ from nlrepro.errors import BadInput
 
 
 def make_folder(path: Path) -> None:
-    """
+    """Make a folder and those above it, where they are not there.
+
     Raises:
         BadInput: it cannot be made.
     """
@@ -22,11 +23,11 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
+def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """A file to write under a temporary name beside `path`; moved there when the block ends well, removed when it does not.
 
-    A reader never sees half a file, nor does the next start after the power was lost: the content is on the disk before the name
-    is. Without `sync`, which saves some milliseconds a file, a loss of power may leave an empty one.
+    No reader ever sees half a file, and a loss of power leaves none, as the content is on the disk before the name is. Without
+    `sync` a write takes some milliseconds less, but a loss of power may leave an empty file.
 
     Raises:
         BadInput: the folder cannot be written, or the disk is full; an older file at `path` stays as it was.
@@ -51,13 +52,13 @@ def whole(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
                 os.unlink(temporary)
 
 
-def write_whole(path: Path, content: bytes | str, *, sync: bool = True) -> None:
-    """Write a file whole or not at all, with the errors of `whole`."""
-    with whole(path, sync=sync) as file:
+def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None:
+    """Write a file whole or not at all, with the errors of `atomic`."""
+    with atomic(path, sync=sync) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
-def tidy(path: Path) -> None:
-    """Remove what writers of `path` left that were killed; only for one who knows that no other writes it now."""
+def remove_temporaries(path: Path) -> None:
+    """Remove the temporary files that killed writers of `path` left; call it only when no process can be writing `path`."""
     for temporary in path.parent.glob(f".{path.name}.*"):
         temporary.unlink(missing_ok=True)

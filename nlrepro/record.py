@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from nlrepro import pretrained
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.profile import Profile, explain
 from nlrepro.spec import RunSpec, UnknownForm, form_source
 
@@ -100,8 +100,8 @@ class Cost:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Made:
-    """When, where and with what."""
+class Provenance:
+    """When, where and with what something was made."""
 
     date: str
     git: str
@@ -122,7 +122,7 @@ class Record:
     metrics: Metrics
     curve: tuple[Point, ...]
     cost: Cost
-    made: Made
+    made: Provenance
     videos: str | None = None  # which ones it has seen (nlrepro/data/identity.py); None in records from before that was kept
 
 
@@ -174,7 +174,7 @@ def record_path(results: Path, profile: str, key: str, seed: int) -> Path:
 
 def write(record: Record, results: Path) -> Path:
     path = record_path(results, record.profile, record.key, record.seed)
-    write_whole(path, json.dumps(asdict(record), indent=1) + "\n")
+    write_atomic(path, json.dumps(asdict(record), indent=1) + "\n")
     return path
 
 
@@ -211,9 +211,3 @@ def read_known(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
         with suppress(OfUnknownForm):
             known.append(read(path))
     return known
-
-
-def is_fresh(record: Record, spec: RunSpec, profile: Profile, videos: str | None = None) -> bool:
-    """Whether the record is what `spec` would give with `profile`, and with `videos` where both are known, as they are now."""
-    same_videos = None in (videos, record.videos) or record.videos == videos
-    return record.fingerprint == fingerprint(spec, profile) and same_videos

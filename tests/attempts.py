@@ -21,34 +21,35 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
+from nlrepro.run import Folders, Run
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.paths import Place
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.train.runner", "wandb"])
 
 
-def begin(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int = 1, **environment: str) -> ForkServerProcess:
+def begin(jobs: Sequence[Job], at_once: int = 1, **environment: str) -> ForkServerProcess:
     """A sweep that has just begun; what it prints is appended to `log.txt` of the results."""
-    process = SERVER.Process(target=attempt, args=(jobs, profile, place, at_once, environment))
+    process = SERVER.Process(target=attempt, args=(jobs, at_once, environment))
     process.start()
     return process
 
 
-def attempt(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int, environment: dict[str, str]) -> None:
+def attempt(jobs: Sequence[Job], at_once: int, environment: dict[str, str]) -> None:
     """One sweep as the command line would run it, in a process group of its own, its runs forked, not started anew."""
     os.setpgid(0, 0)
     os.environ.update(environment)
     forked: Any = multiprocessing.get_context("fork")
     multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
-    place.results.mkdir(parents=True, exist_ok=True)
-    log = (place.results / "log.txt").open("a")
+    results = jobs[0].run.folders.results
+    results.mkdir(parents=True, exist_ok=True)
+    log = (results / "log.txt").open("a")
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     try:
-        sweep(jobs, profile, place, at_once)
+        sweep(jobs, at_once)
     except BadInput as error:
         print(f"error: {error}", flush=True)
         sys.exit(2)
@@ -72,22 +73,25 @@ def lasting(record: Record) -> Record:
     return replace(record, made=replace(record.made, date="", seconds=0.0))
 
 
-def outcomes(place: Place, profile: Profile) -> dict[tuple[str, int], tuple[Record, bytes]]:
+def outcomes(results: Path, profile: Profile) -> dict[tuple[str, int], tuple[Record, bytes]]:
     """Of each run its record, and the bytes of its weights."""
-    found = records.read_all(place.results, profile.name)
-    return {(r.key, r.seed): (lasting(r), place.weights(profile, r.spec, r.seed).read_bytes()) for r in found}
+    folders, found = Folders(results=results), {}
+    for record in records.read_all(results, profile.name):
+        run = Run(spec=record.spec, profile=profile, seed=record.seed, folders=folders)
+        found[run.key, run.seed] = (lasting(record), run.weights.read_bytes())
+    return found
 
 
-def beginnings(place: Place) -> list[str]:
+def beginnings(results: Path) -> list[str]:
     """A line for each try of each run."""
-    logs = sorted(place.results.rglob("seed*/log.txt"))
+    logs = sorted(results.rglob("seed*/log.txt"))
     return [line for log in logs for line in log.read_text().splitlines() if " from step " in line]
 
 
-def wait_for_training(process: ForkServerProcess, place: Place) -> None:
+def wait_for_training(process: ForkServerProcess, results: Path) -> None:
     """Until another try has begun, or the sweep has ended."""
-    before = len(beginnings(place))
-    while process.is_alive() and len(beginnings(place)) == before:
+    before = len(beginnings(results))
+    while process.is_alive() and len(beginnings(results)) == before:
         time.sleep(0.02)
 
 

@@ -20,11 +20,11 @@ from nlrepro import profiles
 from nlrepro.data.survey import survey
 from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.profile import Geometry, Profile, Real
-from nlrepro.record import Cost, Made, Metrics, Record
+from nlrepro.record import Cost, Metrics, Provenance, Record
 from nlrepro.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
-MADE = Made(date="2024-01-01T10:00:00", git="", versions={}, device="a laptop CPU", seconds=1.0)
+MADE = Provenance(date="2024-01-01T10:00:00", git="", versions={}, device="a laptop CPU", seconds=1.0)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.cli import main
 from nlrepro.experiments import catalogue
+from nlrepro.run import Folders
 
 SMOKE = ("--profile", "smoke")
-KEYS = [job.spec.key for job in catalogue.complete(TABLES.values(), [0])]
+KEYS = [job.run.key for job in catalogue.complete(TABLES.values(), [0], profiles.load("smoke"), Folders())]
 OUTSIDE = pytest.mark.usefixtures("elsewhere")
 
 

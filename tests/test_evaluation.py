@@ -27,9 +27,9 @@ from nlrepro.released.importing import import_weights, net
 from nlrepro.released.names import Source, theirs
 from nlrepro.report.released import released_columns, released_notes, with_released
 from nlrepro.report.tables import note, side_by_side, table_frame
+from nlrepro.run import Folders
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
 
 C2D = RunSpec()
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="5-block"))
@@ -47,14 +47,14 @@ def imported(folder: Path, profile: Profile, spec: RunSpec = C2D, source: Source
 
 
 def test_released_weights_are_tested_on_their_clips_with_their_pixels(real: Profile, videos: Path, tmp_path: Path) -> None:
-    place = Place(data=videos, results=tmp_path / "results")
+    folders = Folders(data=videos, results=tmp_path / "results")
     weights = imported(tmp_path / "released", real, source="mmaction2")
     with pytest.raises(BadInput, match="has 2 classes where the profile says 6; is a part of it missing"):
-        evaluate(C2D, weights, real, place=place)
-    assert not place.results.exists()
+        evaluate(C2D, weights, real, folders=folders)
+    assert not folders.results.exists()
     for name in "cdef":
         (videos / "train" / name).mkdir()
-    found = evaluate(C2D, weights, real, place=place, tables=("2a",))
+    found = evaluate(C2D, weights, real, folders=folders, tables=("2a",))
     assert (found.frames, found.stride, found.mean) == (8, 8, (123.675, 116.28, 103.53))
     assert (found.metrics.videos, found.metrics.listed, found.metrics.views) == (2, 3, 6)
     assert found.metrics.clip_top1 is not None
@@ -130,11 +130,11 @@ class Harmful:
 
 
 def test_weights_that_are_not_the_keys_are_refused(real: Profile, swept: Path, smoke: Profile, tmp_path: Path) -> None:
-    weights, place = imported(tmp_path / "released", real), Place(data=tmp_path, results=tmp_path / "results")
+    weights, folders = imported(tmp_path / "released", real), Folders(data=tmp_path, results=tmp_path / "results")
 
     def refusal(spec: RunSpec, file: Path, profile: Profile = real) -> str:
         with pytest.raises(BadInput) as caught:
-            evaluate(spec, file, profile, place=place)
+            evaluate(spec, file, profile, folders=folders)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
@@ -158,7 +158,7 @@ def test_weights_that_are_not_the_keys_are_refused(real: Profile, swept: Path, s
     assert "is not what" in refusal(C2D, weights)
     (weights.parent / "net.pt.json").write_text("{}")
     assert "net.pt.json is damaged" in refusal(C2D, weights)
-    assert not place.results.exists()
+    assert not folders.results.exists()
 
 
 def test_released_weights_have_columns_of_their_own(smoke: Profile) -> None:

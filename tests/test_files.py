@@ -4,6 +4,7 @@ import os
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,15 +19,17 @@ from conftest import record
 from nlrepro import record as records
 from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
-from nlrepro.files import whole, write_whole
+from nlrepro.files import atomic, write_atomic
 from nlrepro.profile import Profile
 from nlrepro.report.figures import draw
 from nlrepro.report.style import to_svg
 from nlrepro.report.tables import TableRow, TableSpec, table_frame, write_table
+from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
+from nlrepro.sweep.jobs import Job
+from nlrepro.train.checkpoint import save_atomic
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place, save_whole
-from nlrepro.train.runner import run
+from nlrepro.train.runner import execute
 
 KEYS = ("r50-c2d", "r50-nl")
 TABLE = TableSpec(
@@ -64,8 +67,8 @@ def content(folder: Path) -> dict[Path, bytes]:
     [
         lambda folder, version: records.write(record("r50-c2d", 0, "0" * (5000 + version)), folder),
         lambda folder, version: write_table(TABLE, frame(version), None, folder, ["a note " * 1000 * (version + 1)]),
-        lambda folder, version: write_whole(folder / "table2a.svg", to_svg(draw(TABLE, frame(version), None))),
-        lambda folder, version: save_whole({"weights": torch.full((9999,), float(version))}, folder / "net.pt"),
+        lambda folder, version: write_atomic(folder / "table2a.svg", to_svg(draw(TABLE, frame(version), None))),
+        lambda folder, version: save_atomic({"weights": torch.full((9999,), float(version))}, folder / "net.pt"),
     ],
     ids=["record", "table", "figure", "checkpoint"],
 )
@@ -91,8 +94,8 @@ def test_a_full_disk_leaves_no_half_cache(smoke: Profile, data: Path, tmp_path: 
 
 
 def test_a_run_on_a_full_disk_fails_and_goes_on_from_its_last_checkpoint(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    spec, place = RunSpec(), Place(data=data, results=tmp_path)
-    checkpoint = place.checkpoint(smoke, spec, 0)
+    run = Run(spec=RunSpec(), profile=smoke, seed=0, folders=Folders(data=data, results=tmp_path))
+    checkpoint = run.checkpoint
 
     class Filled(VideoClassifier):
         """The disk is full at step 3, before the second checkpoint."""
@@ -103,11 +106,11 @@ def test_a_run_on_a_full_disk_fails_and_goes_on_from_its_last_checkpoint(smoke: 
                 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
 
     with full_at(resource.RLIM_INFINITY), pytest.raises(BadInput, match=r"cannot write .*part-.*\.ckpt: File too large"):
-        run(Filled, spec, 0, smoke, place=place)
+        execute(Job(run, partial(Filled, run.spec)))
     assert torch.load(checkpoint, weights_only=True)["global_step"] == 2
     assert "File too large" in (checkpoint.parent / "failed.txt").read_text()
     assert not list(tmp_path.rglob("*.json"))
-    assert run(VideoClassifier, spec, 0, smoke, place=place).curve[-1].step == 4
+    assert execute(Job(run)).curve[-1].step == 4
 
 
 def lose_permission(folder: Path, out: Connection) -> None:
@@ -116,9 +119,9 @@ def lose_permission(folder: Path, out: Connection) -> None:
         os.chown(folder, NOBODY, NOBODY)
         os.seteuid(NOBODY)
     path = folder / "table.md"
-    write_whole(path, "old")
+    write_atomic(path, "old")
     try:
-        with whole(path) as file:
+        with atomic(path) as file:
             file.write(b"new")
             folder.chmod(0o555)
     except Exception as error:

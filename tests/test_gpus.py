@@ -12,10 +12,10 @@ import torch
 from ablations import TABLES
 from nlrepro.experiments import catalogue
 from nlrepro.profile import Profile
+from nlrepro.run import Folders
 from nlrepro.sweep import worker
 from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.local import Scheduler
-from nlrepro.train.paths import Place
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_runs_at_once_are_spread_over_the_gpus(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    jobs = catalogue.jobs([TABLES["2a"]], [0])
-    scheduler, started = Scheduler(jobs, smoke, Place(results=tmp_path), 3), Started()
+    jobs = catalogue.jobs([TABLES["2a"]], [0], smoke, Folders(results=tmp_path))
+    scheduler, started = Scheduler(jobs, 3), Started()
     scheduler.context = started  # type: ignore[assignment]
     scheduler.start_ready()
     assert started.gpus == expected
@@ -73,7 +73,7 @@ def test_a_run_sees_its_gpu_alone(smoke: Profile, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(worker, "die_with_parent", lambda: None)  # this process stays
     monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
     seen: list[str] = []
-    monkeypatch.setattr(worker, "run", lambda *_, **__: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
-    (job, *_) = catalogue.jobs([TABLES["2a"]], [0])
-    worker.work(job, smoke, Place(results=tmp_path), Pipe()[1], "2")
+    monkeypatch.setattr(worker, "execute", lambda *_, **__: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
+    (job, *_) = catalogue.jobs([TABLES["2a"]], [0], smoke, Folders(results=tmp_path))
+    worker.work(job, Pipe()[1], "2")
     assert seen == ["2"]

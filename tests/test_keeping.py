@@ -18,10 +18,10 @@ from nlrepro.evaluation import read_note
 from nlrepro.experiments import catalogue
 from nlrepro.nets.reading import tensors
 from nlrepro.profile import Profile
-from nlrepro.released.evaluate import provenance
+from nlrepro.released.evaluate import identify
 from nlrepro.released.keep import keep
+from nlrepro.run import Folders, Run
 from nlrepro.spec import NetSpec, RunSpec
-from nlrepro.train.paths import Place
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
 SEED = 0
@@ -32,12 +32,12 @@ def test_a_kept_net_is_the_runs_in_half_precision(swept: Path, smoke: Profile, t
     out = tmp_path / "net.pt"
     words = ["keep", NL.key, "--seed", "1", "--profile", "smoke", "--results", str(swept), "--out", str(out)]
     assert main(words) == 0
-    whole = Place(results=swept).weights(smoke, NL, 1)
+    whole = Run(spec=NL, profile=smoke, seed=1, folders=Folders(results=swept)).weights
     for name, x in tensors(whole).items():
         kept = tensors(out)[name]
         assert torch.equal(kept, x.half() if x.is_floating_point() else x)
     assert out.stat().st_size < 0.6 * whole.stat().st_size
-    note = provenance(out, NL, smoke)
+    note = identify(out, NL, smoke)
     assert (note.source, note.variant, note.key) == ("run", "seed1", NL.key)
     assert note.file == f"smoke/{NL.key}/seed1/net-{records.fingerprint(NL, smoke)}.pt"
     assert note.sha256 == sha256(whole.read_bytes()).hexdigest()
@@ -47,15 +47,15 @@ def test_a_kept_net_is_the_runs_in_half_precision(swept: Path, smoke: Profile, t
 
 def test_only_finished_runs_that_float16_holds_are_kept(swept: Path, smoke: Profile, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no finished run r50-c2d seed 7 below"):
-        keep(RunSpec(), 7, smoke, Place(results=swept), tmp_path / "net.pt")
-    place = Place(results=tmp_path)
+        keep(Run(spec=RunSpec(), profile=smoke, seed=7, folders=Folders(results=swept)), tmp_path / "net.pt")
+    run = Run(spec=RunSpec(), profile=smoke, seed=0, folders=Folders(results=tmp_path))
     for path in (swept / "records" / "smoke" / "r50-c2d").iterdir():
         records.write(records.read(path), tmp_path)
-    file = place.weights(smoke, RunSpec(), 0)
+    file = run.weights
     file.parent.mkdir(parents=True)
     torch.save({"fc.bias": torch.tensor([1e6])}, file)
     with pytest.raises(BadInput, match=r"float16 cannot hold fc\.bias of .*; keep the file itself"):
-        keep(RunSpec(), 0, smoke, place, tmp_path / "net.pt")
+        keep(run, tmp_path / "net.pt")
     assert not (tmp_path / "net.pt").exists()
 
 
@@ -66,7 +66,8 @@ def test_the_committed_net_is_small_and_its_note_names_a_fresh_record() -> None:
     assert note.state == sha256(KEPT.read_bytes()).hexdigest()
     assert note.key == NL.key
     assert note.file == f"mini/{NL.key}/seed{SEED}/net-{records.fingerprint(NL, mini)}.pt"
-    assert records.is_fresh(records.read(records.record_path(ROOT / "results" / "published", "mini", NL.key, SEED)), NL, mini)
+    run = Run(spec=NL, profile=mini, seed=SEED, folders=Folders(results=ROOT / "results" / "published"))
+    assert run.has_settings_of(records.read(run.record_path))
 
 
 def test_the_committed_net_ranks_classes_as_its_record_says(tmp_path: Path) -> None:

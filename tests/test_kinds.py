@@ -36,7 +36,7 @@ from nlrepro.report.page import render
 from nlrepro.report.statistics import accuracy
 from nlrepro.report.style import to_svg
 from nlrepro.report.tables import TableRow, TableSpec
-from nlrepro.train.paths import Place
+from nlrepro.run import Folders
 
 SPEC = TableSpec(
     table="2c",
@@ -76,9 +76,10 @@ def run_records(results: Path, tables: Sequence[str], **ranks: str) -> None:
     """Fresh records of two seeds of all runs of the tables."""
     mini = profiles.load("mini")
     for seed in (0, 1):
-        for job in catalogue.jobs([TABLES[name] for name in tables], [seed]):
-            found = of_kinds(job.spec.key, seed, **ranks) if ranks else record(job.spec.key, seed, NEAR + FAR)
-            records.write(replace(found, spec=job.spec, fingerprint=records.fingerprint(job.spec, mini)), results)
+        for job in catalogue.jobs([TABLES[name] for name in tables], [seed], mini, Folders(results=results)):
+            run = job.run
+            found = of_kinds(run.key, seed, **ranks) if ranks else record(run.key, seed, NEAR + FAR)
+            records.write(replace(found, spec=run.spec, fingerprint=run.fingerprint), results)
 
 
 def test_a_record_keeps_its_kinds_and_older_ones_have_none(tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_videos_of_no_kinds_have_neither_numbers_nor_a_heat_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"])
-    reporting.report([TABLES["2a"]], profiles.load("mini"), Place(results=tmp_path))
+    reporting.report([TABLES["2a"]], profiles.load("mini"), Folders(results=tmp_path))
     assert (tmp_path / "figures" / "mini" / "table2a.svg").is_file()
     assert not [*tmp_path.rglob("*kinds*")]
     assert "by kind of video" not in (tmp_path / "report.html").read_text()
@@ -190,7 +191,7 @@ def test_a_report_writes_and_names_the_heat_map_and_its_numbers(
 ) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
-    reporting.report([TABLES["2a"]], profiles.load("mini"), Place(results=tmp_path))
+    reporting.report([TABLES["2a"]], profiles.load("mini"), Folders(results=tmp_path))
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "table2a.md" in line]
     for kind, name in (("tables", "table2a-kinds.csv"), ("figures", "table2a-kinds.svg")):
         assert (tmp_path / kind / "mini" / name).is_file()
@@ -201,7 +202,7 @@ def test_a_report_writes_and_names_the_heat_map_and_its_numbers(
 def test_the_page_shows_the_heat_map_between_gains_and_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
-    html = render([pages.page_profile(findings.gather(profiles.load("mini"), Place(results=tmp_path)))], "mini")
+    html = render([pages.page_profile(findings.gather(profiles.load("mini"), Folders(results=tmp_path)))], "mini")
     panel = html.partition('id="mini-2a"')[2].partition("</section>")[0]
     names = ("Gains over the baseline", "Heat map of accuracy by kind of video", "Training curves")
     places = [panel.index(f'aria-label="{name}, table 2a') for name in names]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,11 +16,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ablations.long_clips import LongClips
 from nlrepro import profiles
 from nlrepro.profile import Profile
+from nlrepro.run import Folders, Run
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.sweep.jobs import Job
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
 from nlrepro.train.precise_bn import precise_bn
-from nlrepro.train.runner import run
+from nlrepro.train.runner import execute
 
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 SHORT = RunSpec(net=NetSpec(blocks="res4"))
@@ -34,33 +36,32 @@ def profile(smoke: Profile) -> Profile:
 
 
 @pytest.fixture(scope="module")
-def parents(profile: Profile, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Where the run of short clips is."""
-    place = Place(data=data, results=tmp_path_factory.mktemp("parents"))
-    run(VideoClassifier, SHORT, 0, profile, place=place)
-    return place
+def parent(profile: Profile, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run of short clips, trained."""
+    run = Run(spec=SHORT, profile=profile, seed=0, folders=Folders(data=data, results=tmp_path_factory.mktemp("parent")))
+    execute(Job(run))
+    return run
 
 
-def weights(profile: Profile, place: Place, spec: RunSpec) -> State:
-    state: State = torch.load(place.weights(profile, spec, 0), weights_only=True)
+def weights(run: Run) -> State:
+    state: State = torch.load(run.weights, weights_only=True)
     return state
 
 
 @pytest.fixture
-def trained(profile: Profile, parents: Place, tmp_path: Path) -> Callable[..., State]:
+def trained(parent: Run, tmp_path: Path) -> Callable[..., State]:
     """The net after a run of long clips, by modules of which all but the last are cut off."""
 
     def net(name: str, *modules: type[VideoClassifier]) -> State:
-        place = replace(parents, results=tmp_path / name)
-        parent = parents.weights(profile, SHORT, 0)
-        target = place.weights(profile, SHORT, 0)
-        target.parent.mkdir(parents=True)
-        target.write_bytes(parent.read_bytes())
+        run = replace(parent, spec=LONG, folders=replace(parent.folders, results=tmp_path / name))
+        assert run.parent
+        run.parent.folder.mkdir(parents=True)
+        run.parent.weights.write_bytes(parent.weights.read_bytes())
         for module in modules[:-1]:
             with pytest.raises(RuntimeError, match="the power is gone"):
-                run(module, LONG, 0, profile, place=place)
-        run(modules[-1], LONG, 0, profile, place=place)
-        return weights(profile, place, LONG)
+                execute(Job(run, partial(module, run.spec)))
+        execute(Job(run, partial(modules[-1], run.spec)))
+        return weights(run)
 
     return net
 
@@ -76,21 +77,21 @@ def of_normalisation(profile: Profile) -> set[str]:
 
 
 def test_a_run_through_validations_changes_all_but_normalisation(
-    profile: Profile, parents: Place, trained: Callable[..., State]
+    profile: Profile, parent: Run, trained: Callable[..., State]
 ) -> None:
-    before, after, norms = weights(profile, parents, SHORT), trained("a", VideoClassifier), of_normalisation(profile)
+    before, after, norms = weights(parent), trained("a"), of_normalisation(profile)
     assert len(norms) == 5 * (53 + 1)  # that of the non-local block too
     assert changed(before, after) == before.keys() - norms
 
 
 @pytest.mark.parametrize("steps", [(1,), (3,), (6,), (3, 5)])
 def test_a_run_that_was_cut_off_ends_with_the_same_net(steps: tuple[int, ...], trained: Callable[..., State]) -> None:
-    undisturbed = trained("a", VideoClassifier)
-    assert not changed(undisturbed, trained("b", *map(cut_off_at, steps), VideoClassifier))
+    undisturbed = trained("a")
+    assert not changed(undisturbed, trained("b", *map(cut_off_at, steps)))
 
 
 def test_the_class_that_happens_to_train_changes_nothing(trained: Callable[..., State]) -> None:
-    assert not changed(trained("a", VideoClassifier), trained("b", LongClips))
+    assert not changed(trained("a"), trained("b", LongClips))
 
 
 @pytest.mark.parametrize("name", ["smoke", "mini", "paper"])

@@ -17,8 +17,8 @@ from nlrepro import record as records
 from nlrepro.experiments import findings, pages
 from nlrepro.report.page import PageProfile, render
 from nlrepro.report.provenance import provenance
+from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
-from nlrepro.train.paths import Place
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 PAGE = PUBLISHED / "report.html"
@@ -26,7 +26,7 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installe
 
 
 def paper_profile(results: Path) -> PageProfile:
-    return pages.page_profile(findings.gather(profiles.load("paper"), Place(results=results)))
+    return pages.page_profile(findings.gather(profiles.load("paper"), Folders(results=results)))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rate
         for seed in range(3):
             found = replace(record(spec.key, seed, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
             records.write(found, tmp_path)
-    found = findings.gather(mini, Place(results=tmp_path))
+    found = findings.gather(mini, Folders(results=tmp_path))
     page = pages.page_profile(found)
     html = " ".join(render([page], "mini").split())
     assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}

@@ -1,6 +1,7 @@
 """One run on several processes (gloo on the CPU), and the same run in processes of other sweeps: what must come out alike."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from torch import Tensor
 from nlrepro import record as records
 from nlrepro.profile import Profile
 from nlrepro.record import Record
+from nlrepro.run import Folders, Run
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.sweep.jobs import Job
 from nlrepro.train import runner
 from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.paths import Place
 
 SHORT = RunSpec()
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"
@@ -38,12 +40,12 @@ def on_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_processes_count_each_test_video_once(on_two: Path, smoke: Profile, data: Path) -> None:
     """The net that they trained, tested by one process: the same rank for each video."""
-    place = Place(data=data, results=on_two)
+    run = Run(spec=SHORT, profile=smoke, seed=0, folders=Folders(data=data, results=on_two))
     classifier = VideoClassifier(SHORT, smoke)
-    classifier.net.load_state_dict(torch.load(place.weights(smoke, SHORT, 0), weights_only=True))
+    classifier.net.load_state_dict(torch.load(run.weights, weights_only=True))
     runner.quiet()
     tester = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
-    alone, together = runner.test(classifier, tester, place, None), the_record(on_two).metrics
+    alone, together = runner.test(classifier, tester, run, None), the_record(on_two).metrics
     assert together.ranks == alone.ranks
     assert (together.top1, together.top5, together.videos) == (alone.top1, alone.top5, alone.videos)
     assert together.loss == pytest.approx(alone.loss, rel=1e-5)
@@ -83,7 +85,8 @@ def test_the_losses_of_each_step_are_the_golden_ones(smoke: Profile, data: Path,
             losses.append(float(loss.detach()))
             return loss
 
-    record = runner.run(Told, spec, 0, smoke, place=Place(data=data, results=tmp_path))
+    run = Run(spec=spec, profile=smoke, seed=0, folders=Folders(data=data, results=tmp_path))
+    record = runner.execute(Job(run, partial(Told, run.spec)))
     losses.append(record.metrics.loss)
     if os.environ.get("WRITE_GOLDEN"):
         GOLDEN.write_text("".join(f"{loss:.6f}\n" for loss in losses))

@@ -11,7 +11,7 @@ from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.experiments import catalogue, findings, readmes, reporting
 from nlrepro.report.readme import pasted, without_heading
-from nlrepro.train.paths import Place
+from nlrepro.run import Folders
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
@@ -37,7 +37,7 @@ def test_published_tables_and_figures_are_what_the_published_records_give(
 ) -> None:
     shutil.copytree(PUBLISHED / "records", tmp_path / "records")
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
-    reporting.report([TABLES[name] for name in tables(profile)], profiles.load(profile), Place(results=tmp_path))
+    reporting.report([TABLES[name] for name in tables(profile)], profiles.load(profile), Folders(results=tmp_path))
     committed, made = artefacts(PUBLISHED, profile), artefacts(tmp_path, profile)
     assert committed.keys() == made.keys()
     assert {name for name in made if made[name] != committed[name]} == set()
@@ -46,10 +46,10 @@ def test_published_tables_and_figures_are_what_the_published_records_give(
 
 @every_profile
 def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
-    runs = catalogue.complete(TABLES.values(), [0])
-    specs = {job.spec.key: job.spec for job in runs}
+    jobs = catalogue.complete(TABLES.values(), [0], profiles.load(profile), Folders(results=PUBLISHED))
+    runs = {job.run.key: job.run for job in jobs}
     for record in records.read_all(PUBLISHED, profile):
-        assert records.is_fresh(record, specs[record.key], profiles.load(profile)), (record.key, record.seed)
+        assert runs[record.key].has_settings_of(record), (record.key, record.seed)
 
 
 @every_profile
@@ -75,7 +75,7 @@ def test_the_readmes_show_what_the_published_records_give() -> None:
 
 @every_profile
 def test_verdicts_are_given_for_the_declared_seeds(profile: str) -> None:
-    found = findings.gather(profiles.load(profile), Place(results=PUBLISHED))
+    found = findings.gather(profiles.load(profile), Folders(results=PUBLISHED))
     measured = [verdict for verdict in found.verdicts if verdict.difference]
     assert measured
     assert not [verdict.line for verdict in measured if verdict.preliminary]

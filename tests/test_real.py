@@ -14,13 +14,18 @@ from nlrepro.errors import BadInput
 from nlrepro.nets.imagenet import imagenet
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile, dry
+from nlrepro.run import Folders, Run
 from nlrepro.spec import Depth, NetSpec, RunSpec
+from nlrepro.sweep.jobs import Job
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
-from nlrepro.train.runner import run
+from nlrepro.train.runner import execute
 from nlrepro.train.start import warm_start
 
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="res4"))
+
+
+def job(profile: Profile, data: Path, results: Path) -> Job:
+    return Job(Run(spec=NL, profile=profile, seed=0, folders=Folders(data=data, results=results)))
 
 
 def test_few_devices_make_smaller_steps_and_more_of_them() -> None:
@@ -44,7 +49,7 @@ def test_the_released_recipe_is_nesterovs_and_does_not_decay_normalisation(real:
 
 
 def test_a_dry_run_goes_from_files_to_a_record_that_no_table_shows(real: Profile, videos: Path, tmp_path: Path) -> None:
-    record = run(VideoClassifier, NL, 0, dry(real, 2), place=Place(data=videos, results=tmp_path / "results"))
+    record = execute(job(dry(real, 2), videos, tmp_path / "results"))
     assert record.profile == "real-dry-run"
     assert record.curve[-1].step == 2
     metrics = record.metrics
@@ -60,7 +65,7 @@ def test_imagenet_weights_that_are_not_there_are_named(
         r"no ImageNet weights of ResNet-50: download https.*resnet50-0676ba61.pth and give it as --imagenet FILE, or put .*hub"
     )
     with pytest.raises(BadInput, match=asked):
-        run(VideoClassifier, NL, 0, real, place=Place(data=videos, results=tmp_path / "results"))
+        execute(job(real, videos, tmp_path / "results"))
 
 
 def still(profile: Profile, depth: Depth) -> dict[str, torch.Tensor]:
@@ -73,8 +78,10 @@ def test_a_run_starts_from_the_imagenet_file_of_its_depth(real: Profile, tmp_pat
     for file, depth in zip(files, (101, 50), strict=True):
         torch.save(still(real, depth), file)
     for depth, file in ((50, files[1]), (101, files[0])):
-        module = VideoClassifier(RunSpec(net=NetSpec(depth=depth, conv="3x1x1")), real)
-        noted = warm_start(module, 0, Place(results=tmp_path, imagenet=files))
+        spec = RunSpec(net=NetSpec(depth=depth, conv="3x1x1"))
+        module = VideoClassifier(spec, real)
+        run = Run(spec=spec, profile=real, seed=0, folders=Folders(results=tmp_path, imagenet=files))
+        noted = warm_start(module.net, run)
         given, inflated = torch.load(file, weights_only=True), module.net.conv1.weight
         assert torch.allclose(inflated.sum(2), given["conv1.weight"])
         assert torch.equal(module.net.state_dict()["layer3.5.bn3.running_var"], given["layer3.5.bn3.running_var"])
@@ -87,9 +94,10 @@ def test_imagenet_files_of_other_nets_are_refused(real: Profile, tmp_path: Path,
 
     def refusal(state: dict[str, torch.Tensor], depth: Depth = 50) -> str:
         torch.save(state, path)
-        module = VideoClassifier(RunSpec(net=NetSpec(depth=depth)), real)
+        spec = RunSpec(net=NetSpec(depth=depth))
+        run = Run(spec=spec, profile=real, seed=0, folders=Folders(results=tmp_path, imagenet=(path,)))
         with pytest.raises(BadInput) as caught:
-            warm_start(module, 0, Place(results=tmp_path, imagenet=(path,)))
+            warm_start(VideoClassifier(spec, real).net, run)
         return str(caught.value)
 
     assert f"no ImageNet weights of ResNet-101 among {path}: download" in refusal(good, 101)
@@ -108,4 +116,4 @@ def test_videos_that_were_not_checked_are_named(real: Profile, tmp_path: Path) -
     for split in ("train", "val"):
         film(tmp_path / split / "a" / "a.mp4")
     with pytest.raises(BadInput, match=r"have not been checked; run `data check` first"):
-        run(VideoClassifier, NL, 0, dry(real, 1), place=Place(data=tmp_path, results=tmp_path / "results"))
+        execute(job(dry(real, 1), tmp_path, tmp_path / "results"))

@@ -12,9 +12,10 @@ import pytest
 
 from nlrepro import record as records
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
-from nlrepro.record import Cost, Made, Metrics, Point, Record, digest, fingerprint, settings
+from nlrepro.record import Cost, Metrics, Point, Provenance, Record, digest, fingerprint, settings
+from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 
 SHORT = RunSpec(net=NetSpec(blocks="res4", form="dot"))
@@ -34,7 +35,7 @@ def record(smoke: Profile) -> Record:
         metrics=Metrics(top1=100 / 3, top5=200 / 3, loss=1.25e-3, videos=3, views=2, ranks="019"),
         curve=(Point(step=2, train_loss=0.1 + 0.2, val_top1=0.0), Point(step=4, train_loss=1.0, val_top1=100.0)),
         cost=Cost(params=10, macs=10**12),
-        made=Made(date="2024-01-01", git="abc", versions={"torch": "2"}, device="cpu", seconds=1.5),
+        made=Provenance(date="2024-01-01", git="abc", versions={"torch": "2"}, device="cpu", seconds=1.5),
     )
 
 
@@ -61,7 +62,7 @@ def test_a_record_without_settings_is_stale_not_damaged(record: Record, smoke: P
     path = records.write(replace(record, fingerprint="of an earlier version"), tmp_path)
     path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "settings"}))
     assert records.read(path).settings == {}
-    assert not records.is_fresh(records.read(path), SHORT, smoke)
+    assert not Run(spec=SHORT, profile=smoke, seed=0).is_fresh(records.read(path))
 
 
 def test_records_come_by_key_and_seed(record: Record, tmp_path: Path) -> None:
@@ -152,21 +153,22 @@ def test_specs_have_fingerprints_of_their_own(smoke: Profile) -> None:
 
 
 def test_a_record_is_fresh_until_the_profile_changes(record: Record, smoke: Profile) -> None:
-    assert records.is_fresh(record, SHORT, smoke)
+    run = Run(spec=SHORT, profile=smoke, seed=0)
+    assert run.is_fresh(record)
     recipes = {**smoke.recipes, "short": replace(smoke.recipes["short"], lr=1.0)}
-    assert not records.is_fresh(record, SHORT, replace(smoke, recipes=recipes))
+    assert not replace(run, profile=replace(smoke, recipes=recipes)).is_fresh(record)
 
 
 def test_a_failed_move_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file.txt"
-    write_whole(path, "old")
+    write_atomic(path, "old")
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(BadInput, match=r"cannot write .*file.txt: No space left on device"):
-        write_whole(path, "new")
+        write_atomic(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -174,16 +176,16 @@ def test_a_failed_move_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, mo
 def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
     """A real failure in the middle of writing: files may not grow beyond 1,000 bytes."""
     path = tmp_path / "file.txt"
-    write_whole(path, "old")
+    write_atomic(path, "old")
     program = f"""
 import resource
 from pathlib import Path
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 for size in (2_000, 200_000):
     try:
-        write_whole(Path({str(path)!r}), "n" * size)
+        write_atomic(Path({str(path)!r}), "n" * size)
     except BadInput as error:
         print(error)
 """
@@ -198,11 +200,11 @@ for size in (2_000, 200_000):
 def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"cannot write .*below.txt"):
-        write_whole(tmp_path / "file" / "below.txt", "new")
+        write_atomic(tmp_path / "file" / "below.txt", "new")
 
 
 def test_text_is_written_as_utf_8_and_readable_by_all(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file.txt"
-    write_whole(path, "±")
+    write_atomic(path, "±")
     assert path.read_bytes() == "±".encode()
     assert path.stat().st_mode & 0o777 == 0o644

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,20 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
+from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
+from nlrepro.sweep.jobs import Job
 from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.paths import Place
-from nlrepro.train.runner import run
+from nlrepro.train.runner import execute
 
 SHORT, LONG = RunSpec(), RunSpec(clip="long")
 
 
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
+
+
+def run_of(spec: RunSpec, profile: Profile, data: Path, results: Path, seed: int = 0) -> Run:
+    return Run(spec=spec, profile=profile, seed=seed, folders=Folders(data=data, results=results))
 
 
 def outcome(record: Record) -> tuple[object, ...]:
@@ -38,11 +44,11 @@ def longer(profile: Profile, *, dropout: float = 0.0) -> Profile:
 @pytest.mark.parametrize("step", [1, 3, 6])
 def test_a_run_cut_off_ends_as_if_it_had_not_been(smoke: Profile, data: Path, tmp_path: Path, step: int, dropout: float) -> None:
     profile = longer(smoke, dropout=dropout)
-    undisturbed = run(VideoClassifier, SHORT, 0, profile, place=Place(data=data, results=tmp_path / "a"))
-    place = Place(data=data, results=tmp_path / "b")
+    undisturbed = execute(Job(run_of(SHORT, profile, data, tmp_path / "a")))
+    run = run_of(SHORT, profile, data, tmp_path / "b")
     with pytest.raises(RuntimeError, match="the power is gone"):
-        run(cut_off_at(step), SHORT, 0, profile, place=place)
-    assert not records.record_path(place.results, profile.name, SHORT.key, 0).exists()
+        execute(Job(run, partial(cut_off_at(step), run.spec)))
+    assert not run.record_path.exists()
     steps: list[int] = []
 
     class Counted(VideoClassifier):
@@ -50,22 +56,21 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(smoke: Profile, data: Path, tm
             steps.append(self.global_step)
             return super().training_step(batch, index)
 
-    resumed = run(Counted, SHORT, 0, profile, place=place)
+    resumed = execute(Job(run, partial(Counted, run.spec)))
     assert steps == list(range(step // 2 * 2, 8))
     assert outcome(resumed) == outcome(undisturbed)
 
 
 def test_the_curve_has_a_point_at_each_validation(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    record = run(VideoClassifier, SHORT, 0, longer(smoke), place=Place(data=data, results=tmp_path))
+    record = execute(Job(run_of(SHORT, longer(smoke), data, tmp_path)))
     assert [point.step for point in record.curve] == [2, 4, 6, 8]
 
 
 def test_a_seed_gives_the_same_digits_and_another_seed_others(smoke: Profile, data: Path, swept: Path, tmp_path: Path) -> None:
     """Also in another process: `swept` is from a sweep of many."""
-    place = Place(data=data, results=tmp_path)
     for seed in (0, 1):
-        run(VideoClassifier, SHORT, seed, smoke, place=place)
-        again = run(VideoClassifier, LONG, seed, smoke, place=place)
+        execute(Job(run_of(SHORT, smoke, data, tmp_path, seed)))
+        again = execute(Job(run_of(LONG, smoke, data, tmp_path, seed)))
         path = records.record_path(swept, "smoke", LONG.key, seed)
         assert outcome(again) == outcome(records.read(path))
     first, second = (records.read(records.record_path(swept, "smoke", LONG.key, seed)) for seed in (0, 1))
@@ -73,32 +78,33 @@ def test_a_seed_gives_the_same_digits_and_another_seed_others(smoke: Profile, da
 
 
 def test_a_fresh_record_is_given_back_and_a_stale_one_made_anew(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    place = Place(data=data, results=tmp_path)
-    first = run(VideoClassifier, SHORT, 0, smoke, place=place)
-    path = records.record_path(tmp_path, "smoke", SHORT.key, 0)
-    written = path.stat().st_mtime_ns
-    assert run(VideoClassifier, SHORT, 0, smoke, place=place) == first
-    assert path.stat().st_mtime_ns == written
-    other = longer(smoke)
-    second = run(VideoClassifier, SHORT, 0, other, place=place)
-    assert records.is_fresh(second, SHORT, other)
-    assert records.read(path) == second
+    run = run_of(SHORT, smoke, data, tmp_path)
+    first = execute(Job(run))
+    written = run.record_path.stat().st_mtime_ns
+    assert execute(Job(run)) == run.finished() == first
+    assert run.record_path.stat().st_mtime_ns == written
+    other = replace(run, profile=longer(smoke))
+    assert not other.finished()
+    second = execute(Job(other))
+    assert other.is_fresh(second)
+    assert records.read(run.record_path) == second
     assert second.metrics != first.metrics
 
 
 def test_a_run_without_its_parents_weights_names_them(smoke: Profile, data: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"starts from r50-c2d, which has no weights at .*net-.*\.pt"):
-        run(VideoClassifier, LONG, 0, smoke, place=Place(data=data, results=tmp_path))
-    assert not records.record_path(tmp_path, "smoke", LONG.key, 0).exists()
+        execute(Job(run_of(LONG, smoke, data, tmp_path)))
+    assert not list(tmp_path.rglob("*.json"))
 
 
 def test_a_run_starts_from_its_parents_weights(smoke: Profile, data: Path, swept: Path, tmp_path: Path) -> None:
     """Learning rate 0: the net that comes out is the parent's."""
-    place = Place(data=data, results=tmp_path)
     still = replace(smoke, recipes={**smoke.recipes, "long": replace(smoke.recipes["long"], lr=1e-30, weight_decay=0.0)})
     shutil.copytree(swept / "runs" / "smoke" / SHORT.key, tmp_path / "runs" / "smoke" / SHORT.key)
-    run(VideoClassifier, LONG, 0, still, place=place)
-    parent, child = (torch.load(place.weights(still, spec, 0), weights_only=True) for spec in (SHORT, LONG))
+    run = run_of(LONG, still, data, tmp_path)
+    execute(Job(run))
+    assert run.parent
+    parent, child = (torch.load(one.weights, weights_only=True) for one in (run.parent, run))
     assert parent.keys() == child.keys()
     assert all(torch.allclose(parent[name].float(), child[name].float(), atol=1e-6) for name in parent)
 

@@ -15,13 +15,12 @@ from nlrepro.errors import BadInput
 from nlrepro.experiments import catalogue
 from nlrepro.experiments.listing import listing
 from nlrepro.profile import Profile
+from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep import slurm
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
-from nlrepro.sweep.marks import queued
-from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
+from nlrepro.sweep.status import queued
 
 pytestmark = [
     pytest.mark.rare,
@@ -50,92 +49,95 @@ def running() -> Iterator[None]:
         yield
 
 
-def states(profile: Profile, place: Place) -> str:
+def states(profile: Profile, folders: Folders) -> str:
     """The last lines of `list`."""
-    return "\n".join(listing([TABLES["2g"]], profile, place)).partition("\n\n")[2]
+    return "\n".join(listing([TABLES["2g"]], profile, folders)).partition("\n\n")[2]
 
 
-def job_of(place: Place, profile: Profile, spec: RunSpec) -> str:
+def job_of(run: Run) -> str:
     """Its number in SLURM."""
-    mark = queued(place.run(profile, spec, 0))
+    mark = queued(run)
     assert mark
     return mark.job
 
 
-def logs(place: Place) -> str:
-    return "\n".join(path.read_text() for path in place.results.rglob("slurm/*.*") if path.suffix in (".out", ".err"))
+def logs(folders: Folders) -> str:
+    return "\n".join(path.read_text() for path in folders.results.rglob("slurm/*.*") if path.suffix in (".out", ".err"))
 
 
-def tries(place: Place, key: str) -> int:
+def tries(folders: Folders, key: str) -> int:
     """How often the run has begun; the second time it must have gone on from a checkpoint."""
-    first = [line.split(" from step ")[1].split()[0] for line in logs(place).splitlines() if f": {key} seed 0 from step " in line]
+    first = [
+        line.split(" from step ")[1].split()[0] for line in logs(folders).splitlines() if f": {key} seed 0 from step " in line
+    ]
     assert [step == "0" for step in first] == [True, *[False] * (len(first) - 1)]
     return len(first)
 
 
-def wait_for_records(number: int, place: Place) -> None:
+def wait_for_records(number: int, folders: Folders) -> None:
     def complete() -> bool:
-        return len(list((place.results / "records").rglob("*.json"))) == number and not slurm.queue()
+        return len(list((folders.results / "records").rglob("*.json"))) == number and not slurm.queue()
 
     try:
         until(f"{number} records", complete, PATIENCE)
     except AssertionError as late:
-        raise AssertionError(f"{late}\n{slurm.queue()}\n{logs(place)}") from None
+        raise AssertionError(f"{late}\n{slurm.queue()}\n{logs(folders)}") from None
 
 
 def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_local_one_does(
     longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
-    jobs = catalogue.complete([TABLES["2g"]], [0], "r50-c2d-long")
-    short, long = (job.spec for job in jobs)
+    here, there = (Folders(data=data, results=tmp_path / name) for name in ("here", "there"))
+    jobs = catalogue.complete([TABLES["2g"]], [0], profile, there, "r50-c2d-long")
+    short, long = (job.run for job in jobs)
     words = ("sweep", "2g", "--only", long.key, "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
     options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")
     done = command(*words, *options)
     assert done.status == 0, done.err
     assert done.out.startswith("2 runs: 0 recorded, 2 to do, by SLURM\n")
     assert states(profile, there) == "0 done, 0 running, 2 queued, 0 stopped, 0 failed, 0 stale"
-    told = said("scontrol", "show", "job", job_of(there, profile, long))
+    told = said("scontrol", "show", "job", job_of(long))
     assert [word for word in ("TimeLimit=00:10:00", "Partition=tests", "Requeue=1") if word not in told] == []
-    assert f"Dependency=afterok:{job_of(there, profile, short)}" in told
+    assert f"Dependency=afterok:{job_of(short)}" in told
 
     cluster = slurm.Cluster(minutes=10)
     capsys.readouterr()
-    sweep(jobs, profile, there, 1, cluster)
+    sweep(jobs, 1, cluster)
     assert capsys.readouterr().out.count("in the queue already") == 2
-    said("scancel", job_of(there, profile, short))
+    said("scancel", job_of(short))
     until("children leave the queue with their parent", lambda: not slurm.queue(), 60)
     assert "left the queue without a record" in states(profile, there)
-    sweep(jobs, profile, there, 1, cluster)
+    sweep(jobs, 1, cluster)
 
     until("a run is running", lambda: ", 0 running" not in states(profile, there), PATIENCE)
-    for spec, words in ((short, ("scontrol", "requeue")), (long, ("scancel", "--signal=USR2"))):  # USR2: its time is nearly up
-        until("a checkpoint", there.checkpoint(profile, spec, 0).is_file, PATIENCE)
-        said(*words, job_of(there, profile, spec))
+    for run, words in ((short, ("scontrol", "requeue")), (long, ("scancel", "--signal=USR2"))):  # USR2: its time is nearly up
+        until("a checkpoint", run.checkpoint.is_file, PATIENCE)
+        said(*words, job_of(run))
     wait_for_records(2, there)
-    assert [tries(there, spec.key) for spec in (short, long)] == [2, 2], logs(there)
+    assert [tries(there, run.key) for run in (short, long)] == [2, 2], logs(there)
     assert states(profile, there) == "2 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
 
-    sweep(jobs, profile, here, 2)
-    assert attempts.outcomes(there, profile) == attempts.outcomes(here, profile)
+    sweep(catalogue.complete([TABLES["2g"]], [0], profile, here, "r50-c2d-long"), 2)
+    assert attempts.outcomes(there.results, profile) == attempts.outcomes(here.results, profile)
 
 
 def test_several_processes_of_a_run_are_slurm_s(data: Path, smoke: Profile, tmp_path: Path) -> None:
     """The record is that of two processes which Lightning itself has started."""
-    here, there = (Place(data=data, results=tmp_path / name) for name in ("here", "there"))
+    here, there = (Folders(data=data, results=tmp_path / name) for name in ("here", "there"))
     spec = RunSpec()
-    job = Job(spec, 0, VideoClassifier, catalogue.tables_of(spec))
-    slurm.submit([job], smoke, there, slurm.Cluster(processes=2, minutes=10))
+    run = Run(spec=spec, profile=smoke, seed=0, folders=there)
+    slurm.submit([Job(run, tables=catalogue.tables_of(spec))], slurm.Cluster(processes=2, minutes=10))
     wait_for_records(1, there)
     done = command("run", spec.key, "--profile", "smoke", "--data", data, "--results", here.results, "--devices", "2")
     assert done.status == 0, done.err
-    assert attempts.outcomes(there, smoke) == attempts.outcomes(here, smoke)
+    assert attempts.outcomes(there.results, smoke) == attempts.outcomes(here.results, smoke)
 
 
 def test_a_refused_job_is_told(data: Path, smoke: Profile, tmp_path: Path) -> None:
     cluster = slurm.Cluster(partition="nowhere")
+    run = Run(spec=RunSpec(), profile=smoke, seed=0, folders=Folders(data=data, results=tmp_path))
     with pytest.raises(BadInput, match=r"SLURM refused r50-c2d seed 0: .*[Ii]nvalid partition"):
-        slurm.submit([Job(RunSpec(), 0, VideoClassifier)], smoke, Place(data=data, results=tmp_path), cluster)
+        slurm.submit([Job(run)], cluster)
 
 
 def test_gpus_nodes_and_time_are_asked_for_as_submitit_names_them() -> None:

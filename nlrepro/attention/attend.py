@@ -17,7 +17,7 @@ from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Data, Profile
-from nlrepro.released.evaluate import load, of_weights, provenance
+from nlrepro.released.evaluate import identify, load, of_weights
 from nlrepro.spec import RunSpec
 
 SHOWN = 256  # pixels of the shorter side of frames that are shown, about
@@ -63,7 +63,7 @@ def net_of(file: Path, spec: RunSpec, profile: Profile) -> tuple[VideoResNet, Pr
     Raises:
         BadInput: the weights are missing, damaged or do not fit.
     """
-    fitting, net = of_weights(provenance(file, spec, profile), spec, profile)
+    fitting, net = of_weights(identify(file, spec, profile), spec, profile)
     load(net, tensors(file), file)
     return net.eval(), fitting
 

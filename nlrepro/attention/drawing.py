@@ -20,7 +20,7 @@ from matplotlib.patches import FancyArrowPatch
 from nlrepro.attention.films import Pixels, gif, mp4
 from nlrepro.attention.looks import Attention, Spot
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 
 STILL, MOVING = (".png", ".svg", ".pdf"), (".gif", ".mp4")
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "svg.hashsalt": "nlrepro"}
@@ -169,10 +169,10 @@ def write(attention: Attention, path: Path) -> None:
     """
     check_suffix(path)
     if path.suffix in MOVING:
-        write_whole(path, (gif if path.suffix == ".gif" else mp4)(list(animate(attention))))
+        write_atomic(path, (gif if path.suffix == ".gif" else mp4)(list(animate(attention))))
         return
     buffer = io.BytesIO()
     date = {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else None
     with style.context(["default", STYLE]):
         draw(attention).savefig(buffer, format=path.suffix[1:], dpi=130, metadata=date)
-    write_whole(path, buffer.getvalue())
+    write_atomic(path, buffer.getvalue())

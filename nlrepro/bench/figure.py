@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.report.style import INK, SERIES, styled, to_svg
 
 BLUE, VERMILLION, GREEN, PINK, SKY = (colour for colour, _ in SERIES[:5])
@@ -39,4 +39,4 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
         panels[0].set_ylim(len(cases) - 0.5, -0.5)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LOOKS))
         figure.supxlabel("forward and backward time, multiples of ours (what needs more than 6 GiB is left out)")
-    write_whole(path, to_svg(figure))
+    write_atomic(path, to_svg(figure))

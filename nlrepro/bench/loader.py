@@ -29,7 +29,7 @@ from nlrepro.data.clips import FileClips
 from nlrepro.data.crops import ClipSample, Crop
 from nlrepro.data.probe import examine
 from nlrepro.data.videos import Frames, Tree
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.profile import Clips
 
 GOPS = (12, 250)  # frames between key frames: dense ones, as some copies of Kinetics are kept, and x264's default
@@ -152,10 +152,11 @@ def write(frame: pd.DataFrame, memory: dict[str, float], told: str, path: Path) 
     frame = frame.round(3)
     memory = {name: round(value, 1) for name, value in memory.items()}
     said = sentences(frame, memory)
-    write_whole(path.with_name(f"{path.name}.csv"), frame.to_csv(index=False))
-    write_whole(path.with_name(f"{path.name}-growth.csv"), pd.DataFrame([memory]).to_csv(index=False))
+    write_atomic(path.with_name(f"{path.name}.csv"), frame.to_csv(index=False))
+    write_atomic(path.with_name(f"{path.name}-growth.csv"), pd.DataFrame([memory]).to_csv(index=False))
     heading = f"Clips of {KIND.frames} frames, crop {CROP}; speed ratios are multiples of our clips a second:"
-    write_whole(path.with_name(f"{path.name}.md"), "\n\n".join([told, said, heading, str(frame.to_markdown(index=False))]) + "\n")
+    text = "\n\n".join([told, said, heading, str(frame.to_markdown(index=False))])
+    write_atomic(path.with_name(f"{path.name}.md"), text + "\n")
     return said
 
 

@@ -14,7 +14,7 @@ from nlrepro.bench import pyslowfast
 from nlrepro.bench.measure import in_turn
 from nlrepro.bench.provenance import device_name, source
 from nlrepro.bench.report import listed
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profiles import load
 from nlrepro.spec import NetSpec
@@ -89,10 +89,10 @@ def write(frame: pd.DataFrame, told: str, path: Path) -> str:
     """`<path>.csv` and `<path>.md`; returns the sentence."""
     frame = frame.round(3)
     said = sentence(frame)
-    write_whole(path.with_name(f"{path.name}.csv"), frame.to_csv(index=False))
+    write_atomic(path.with_name(f"{path.name}.csv"), frame.to_csv(index=False))
     heading = "One training step (forward, backward, SGD); ratios are multiples of ours:"
     parts = [told, said, heading, frame.to_markdown(index=False)]
-    write_whole(path.with_name(f"{path.name}.md"), "\n\n".join(map(str, parts)) + "\n")
+    write_atomic(path.with_name(f"{path.name}.md"), "\n\n".join(map(str, parts)) + "\n")
     return said
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from nlrepro.bench.figure import draw
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 
 NAMES = {"dot": "dot product", "concatenation": "concatenation", "gaussian": "Gaussian", "embedded": "embedded Gaussian"}
 SAME = {"PySlowFast": "ours, release", "mmcv": "ours", "Non-local_pytorch": "ours"}  # which of ours computes the same function
@@ -75,8 +75,8 @@ def write(time: pd.DataFrame, memory: pd.DataFrame, source: str, path: Path) -> 
     time, memory = time.round(3), memory.round(1)
     said = sentences(time, memory)
     peaks = memory.pivot_table(index=["form", "block"], columns="positions", values="peak_mib", sort=False).reset_index()
-    write_whole(path.with_name(f"{path.name}.csv"), time.to_csv(index=False))
-    write_whole(path.with_name(f"{path.name}-memory.csv"), memory.to_csv(index=False))
+    write_atomic(path.with_name(f"{path.name}.csv"), time.to_csv(index=False))
+    write_atomic(path.with_name(f"{path.name}-memory.csv"), memory.to_csv(index=False))
     parts = [
         source,
         said,
@@ -85,6 +85,6 @@ def write(time: pd.DataFrame, memory: pd.DataFrame, source: str, path: Path) -> 
         "Peak MiB of a training step by positions:",
         peaks.to_markdown(index=False),
     ]
-    write_whole(path.with_name(f"{path.name}.md"), "\n\n".join(map(str, parts)) + "\n")
+    write_atomic(path.with_name(f"{path.name}.md"), "\n\n".join(map(str, parts)) + "\n")
     draw(time[time["part"] == "block"], path.with_name(f"{path.name}.svg"))
     return said

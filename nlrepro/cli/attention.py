@@ -78,7 +78,8 @@ def do_keep(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
     from nlrepro.released.keep import keep
 
-    note = keep(catalogue.spec(arguments.key), arguments.seed, profile, catalogue.place(arguments), arguments.out)
+    run = catalogue.job(arguments.key, arguments.seed, profile, catalogue.folders(arguments)).run
+    note = keep(run, arguments.out)
     print(f"{arguments.out}: float16 of {note.file}")
 
 

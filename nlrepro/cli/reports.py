@@ -13,14 +13,14 @@ def do_report(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
     from nlrepro.experiments.reporting import report
 
-    report(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments))
+    report(catalogue.chosen(arguments.tables), profile, catalogue.folders(arguments))
 
 
 def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
     from nlrepro.experiments.reporting import publish
 
-    publish(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments), arguments.seeds, arguments.only)
+    publish(catalogue.chosen(arguments.tables), profile, catalogue.folders(arguments), arguments.seeds, arguments.only)
 
 
 def do_cost(arguments: argparse.Namespace, profile: "Profile") -> None:

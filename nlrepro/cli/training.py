@@ -15,7 +15,7 @@ def do_list(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
     from nlrepro.experiments.listing import listing
 
-    for line in listing(catalogue.chosen(arguments.tables), profile, catalogue.place(arguments)):
+    for line in listing(catalogue.chosen(arguments.tables), profile, catalogue.folders(arguments)):
         print(line)
 
 
@@ -23,29 +23,19 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
     from tqdm import tqdm
 
     from nlrepro.experiments import catalogue
-    from nlrepro.train.paths import Machine, rank
-    from nlrepro.train.runner import run
+    from nlrepro.train.machine import Machine, rank
+    from nlrepro.train.runner import execute
 
-    job = catalogue.job(arguments.key, arguments.seed)
-    with tqdm(total=profile.recipes[job.spec.clip].steps, desc=job.name, unit=" steps", disable=rank() > 0) as bar:
+    job = catalogue.job(arguments.key, arguments.seed, profile, catalogue.folders(arguments))
+    with tqdm(total=job.run.recipe.steps, desc=job.run.name, unit=" steps", disable=rank() > 0) as bar:
 
         def show(step: int) -> None:
             bar.update(step - bar.n)
 
-        record = run(
-            job.module,
-            job.spec,
-            job.seed,
-            profile,
-            tables=job.tables,
-            place=catalogue.place(arguments),
-            machine=Machine(devices=arguments.devices, nodes=arguments.nodes),
-            report=show,
-        )
+        record = execute(job, machine=Machine(devices=arguments.devices, nodes=arguments.nodes), report=show)
     if rank() == 0:
-        print(
-            f"{job.name}: top-1 {record.metrics.top1:.1f} %, top-5 {record.metrics.top5:.1f} % on {record.metrics.videos} videos"
-        )
+        found = record.metrics
+        print(f"{job.run.name}: top-1 {found.top1:.1f} %, top-5 {found.top5:.1f} % on {found.videos} videos")
 
 
 def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
@@ -53,10 +43,11 @@ def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.sweep.launch import sweep
     from nlrepro.unknown import unknown
 
-    jobs = catalogue.complete(catalogue.chosen(arguments.tables), arguments.seeds, arguments.only)
+    axes, folders = catalogue.chosen(arguments.tables), catalogue.folders(arguments)
+    jobs = catalogue.complete(axes, arguments.seeds, profile, folders, arguments.only)
     for line in unknown(arguments.results, profile.name):
         print(line, flush=True)
-    sweep(jobs, profile, catalogue.place(arguments), arguments.jobs, slurm.cluster(arguments, profile))
+    sweep(jobs, arguments.jobs, slurm.cluster(arguments, profile))
 
 
 def add_verbs(verbs: Verbs) -> None:

@@ -27,7 +27,7 @@ def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments import catalogue
     from nlrepro.profile import dry
     from nlrepro.released.evaluate import evaluate
-    from nlrepro.train.paths import Machine
+    from nlrepro.train.machine import Machine
 
     spec = catalogue.spec(arguments.key)
     found = evaluate(
@@ -36,7 +36,7 @@ def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
         dry(profile, 1) if arguments.videos else profile,
         base=profile,
         tables=catalogue.tables_of(spec),
-        place=catalogue.place(arguments),
+        folders=catalogue.folders(arguments),
         machine=Machine(devices=arguments.devices),
         videos=arguments.videos,
     )

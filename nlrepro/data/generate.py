@@ -13,9 +13,9 @@ from tqdm import tqdm
 
 from nlrepro.data.synthetic import NAME, Frames, card_video
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.profile import Generator
-from nlrepro.sweep.lock import sole
+from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.orphans import die_with_parent
 
 
@@ -35,7 +35,7 @@ def encode(frames: Frames, task: Generator) -> bytes:
 def write_video(index: int, *, task: Generator, root: Path, split: str) -> None:
     """Write one video to <root>/<split>/<class>/<index>-<kind>.mp4."""
     frames, name, kind = card_video(task, split, index)
-    write_whole(root / split / name / f"{index:05d}-{kind}.mp4", encode(frames, task), sync=False)
+    write_atomic(root / split / name / f"{index:05d}-{kind}.mp4", encode(frames, task), sync=False)
 
 
 def made(folder: Path) -> set[int]:
@@ -56,8 +56,8 @@ def make(task: Generator, root: Path, jobs: int) -> None:
     note = root / "generator.json"
     if note.is_file() and note.read_text() != settings:
         raise BadInput(f"{root} holds videos of other generator settings; remove that folder and run `data make` again")
-    write_whole(note, settings)
-    with sole(root.with_name(f".{root.name}.lock"), f"makes the videos in {root}"):
+    write_atomic(note, settings)
+    with exclusive(root.with_name(f".{root.name}.lock"), f"makes the videos in {root}"):
         missing = {split: sorted(set(range(number)) - made(root / split)) for split, number in task.videos.items()}
         write_videos(task, root, missing, jobs)
 

@@ -23,7 +23,7 @@ from nlrepro.data.kinetics import frame_step
 from nlrepro.data.probe import Facts
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.profile import explain
 
 Index = dict[str, Facts]  # by "<class folder>/<file>"
@@ -61,7 +61,7 @@ def parse(path: Path, lines: Iterable[bytes]) -> Index:
 
 
 def write_index(path: Path, index: Index) -> None:
-    write_whole(path, b"".join(line(index[video]) for video in sorted(index)))
+    write_atomic(path, b"".join(line(index[video]) for video in sorted(index)))
 
 
 def line(facts: Facts) -> bytes:

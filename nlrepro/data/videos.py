@@ -19,9 +19,9 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from nlrepro.errors import BadInput
-from nlrepro.files import tidy, whole
+from nlrepro.files import atomic, remove_temporaries
 from nlrepro.profile import Clips, Data
-from nlrepro.sweep.lock import sole
+from nlrepro.sweep.lock import exclusive
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
 Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB
@@ -116,8 +116,8 @@ def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
     """
     path = cache / f"{tree.folder.parent.name}-{tree.folder.name}-{data.size}px-{tree.digest}.npy"
     if not path.is_file():
-        with sole(cache / ".lock", f"decodes {tree.folder}"):
-            tidy(path)
+        with exclusive(cache / ".lock", f"decodes {tree.folder}"):
+            remove_temporaries(path)
             if not path.is_file():
                 fill(path, tree, data.size, jobs)
     mapped: Frames = np.load(path, mmap_mode="r")
@@ -129,7 +129,7 @@ def fill(path: Path, tree: Tree, size: int, jobs: int) -> None:
     shape = (len(tree.videos), video_frames(tree, size), size, size, 3)
     paths = [tree.folder / video for video in tree.videos]
     work = partial(decode, size=size, frames=shape[1])
-    with get_context("spawn").Pool(jobs) if jobs > 1 else nullcontext() as pool, whole(path) as file:
+    with get_context("spawn").Pool(jobs) if jobs > 1 else nullcontext() as pool, atomic(path) as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         done = pool.imap(work, paths, chunksize=64) if pool else map(work, paths)
         for video in tqdm(done, total=len(paths), desc=f"decode {tree.folder}", unit=" videos", mininterval=1):

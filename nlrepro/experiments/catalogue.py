@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from functools import partial
 
 import pandas as pd
 
@@ -10,9 +11,9 @@ from ablations import TABLES, Ablation
 from nlrepro.errors import BadInput
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Profile
+from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
-from nlrepro.sweep.jobs import Job, with_parents
-from nlrepro.train.paths import Place
+from nlrepro.sweep.jobs import Build, Job, with_parents
 
 
 def chosen(names: Iterable[str]) -> list[type[Ablation]]:
@@ -28,8 +29,8 @@ def chosen(names: Iterable[str]) -> list[type[Ablation]]:
     return list(TABLES.values()) if "all" in names else [TABLES[name] for name in names]
 
 
-def place(arguments: argparse.Namespace) -> Place:
-    return Place(data=arguments.data, results=arguments.results, imagenet=tuple(getattr(arguments, "imagenet", ())))
+def folders(arguments: argparse.Namespace) -> Folders:
+    return Folders(data=arguments.data, results=arguments.results, imagenet=tuple(getattr(arguments, "imagenet", ())))
 
 
 def tables_of(spec: RunSpec) -> tuple[str, ...]:
@@ -37,48 +38,61 @@ def tables_of(spec: RunSpec) -> tuple[str, ...]:
     return tuple(name for name, axis in TABLES.items() if any(axis.spec(**row.value) == spec for row in axis.rows))
 
 
-def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") -> list[Job]:
+def trained_by(axes: Iterable[type[Ablation]]) -> dict[RunSpec, Build]:
+    """The specs of the tables' rows, each once, where the last of its tables has it; and how the first of the axes builds it."""
+    found: dict[RunSpec, Build] = {}
+    for axis in axes:
+        for row in axis.rows:
+            spec = axis.spec(**row.value)
+            found[spec] = found.pop(spec, partial(axis, **row.value))
+    return found
+
+
+def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
+    """The specs of the tables' rows, each once."""
+    return list(trained_by(axes))
+
+
+def jobs(axes: Iterable[type[Ablation]], seeds: Iterable[int], profile: Profile, folders: Folders, only: str = "*") -> list[Job]:
     """Every run of the tables' rows, each once, seed by seed so that a first seed is complete early.
 
     Raises:
         BadInput: no key matches `only`, a pattern such as "r50-*".
     """
-    unique = {axis.spec(**row.value): axis for axis in reversed(list(axes)) for row in reversed(axis.rows)}
-    found = {spec: axis for spec, axis in reversed(unique.items()) if fnmatchcase(spec.key, only)}
+    unique = trained_by(axes)
+    found = {spec: build for spec, build in unique.items() if fnmatchcase(spec.key, only)}
     if not found:
         raise BadInput(f"no run key matches {only!r}; the keys of these tables are {', '.join(spec.key for spec in unique)}")
-    return [Job(spec, seed, axis, tables_of(spec)) for seed in seeds for spec, axis in found.items()]
+    return [
+        Job(Run(spec=spec, profile=profile, seed=seed, folders=folders), build, tables_of(spec))
+        for seed in seeds
+        for spec, build in found.items()
+    ]
 
 
-def complete(axes: Iterable[type[Ablation]], seeds: Iterable[int], only: str = "*") -> list[Job]:
+def complete(
+    axes: Iterable[type[Ablation]], seeds: Iterable[int], profile: Profile, folders: Folders, only: str = "*"
+) -> list[Job]:
     """`jobs` and all that they start from, parents before children."""
-    return with_parents(jobs(axes, seeds, only), tables_of)
+    return with_parents(jobs(axes, seeds, profile, folders, only), tables_of)
 
 
-def specs(axes: Iterable[type[Ablation]]) -> list[RunSpec]:
-    """The runs of the tables' rows, each once."""
-    return [job.spec for job in jobs(axes, [0])]
-
-
-def job(key: str, seed: int) -> Job:
-    """One run by its key.
-
-    Raises:
-        BadInput: no table has such a run.
-    """
-    known = {job.spec.key: job for job in complete(TABLES.values(), [seed])}
-    if key not in known:
-        raise BadInput(f"unknown run key {key!r}; `python -m nlrepro list` shows all, such as {', '.join(list(known)[:3])}")
-    return known[key]
+def job(key: str, seed: int, profile: Profile, folders: Folders) -> Job:
+    """One run by its key, with the errors of `spec`."""
+    wanted = spec(key)
+    return next(job for job in complete(TABLES.values(), [seed], profile, folders) if job.run.spec == wanted)
 
 
 def spec(key: str) -> RunSpec:
-    """What to run by its key.
+    """The spec of a table's row, or of what it starts from, by its key.
 
     Raises:
         BadInput: no table has such a run.
     """
-    return job(key, seed=0).spec
+    known = {spec.key: spec for row in specs(TABLES.values()) for spec in (row.parent, row) if spec}
+    if key not in known:
+        raise BadInput(f"unknown run key {key!r}; `python -m nlrepro list` shows all, such as {', '.join(list(known)[:3])}")
+    return known[key]
 
 
 def labour(axes: Iterable[type[Ablation]], profile: Profile, teraflops: int) -> str:

@@ -1,7 +1,7 @@
 """What the records of one profile say, gathered once; terminal, files and page each show parts of it. Trains nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from nlrepro.report.finding import Finding
 from nlrepro.report.kinds import kinds_frame
 from nlrepro.report.released import released_notes, with_released
 from nlrepro.report.tables import TableRow, TableSpec, comparable, note, table_frame
+from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
-from nlrepro.train.paths import Place
 from nlrepro.unknown import unknown
 
 PUBLISHED = Path("results/published")
@@ -39,13 +39,13 @@ class Findings:
         return [verdict for finding in self.tables.values() for verdict in finding.verdicts]
 
 
-def gather(profile: Profile, place: Place) -> Findings:
+def gather(profile: Profile, folders: Folders) -> Findings:
     """All seven tables, as a sentence may compare two. Local findings hold the published numbers beside your own."""
-    axes, results = list(TABLES.values()), place.results
-    mine, stale = fresh(axes, profile, place)
+    axes, results = list(TABLES.values()), folders.results
+    mine, stale = fresh(axes, profile, folders)
     given, stale_too = evaluated(profile, results)
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
-    public = fresh(axes, profile, Place(results=PUBLISHED))[0] if is_local else None
+    public = fresh(axes, profile, Folders(results=PUBLISHED))[0] if is_local else None
     given += evaluated(profile, PUBLISHED)[0] if is_local else []
     specs = [table_spec(axis) for axis in axes]
     verdicts = judge(CLAIMS, specs, mine, len(profile.seeds))
@@ -84,21 +84,22 @@ def paper_cost(spec: RunSpec) -> Cost:
     return cost(spec, profiles.load("paper"))
 
 
-def fresh(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> tuple[list[Record], list[Path]]:
+def fresh(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders) -> tuple[list[Record], list[Path]]:
     """The records that fit specs, profile and videos as they are now; the paths of those that do not.
 
     Published records are not held to the videos that lie here.
     """
-    results, published = place.results, place.results.resolve() == PUBLISHED.resolve()
-    specs = {job.spec.key: job.spec for job in catalogue.complete(axes, [0])}
+    published = folders.results.resolve() == PUBLISHED.resolve()
+    runs = {job.run.key: job.run for job in catalogue.complete(axes, [0], profile, folders)}
     good, stale = [], []
-    for record in records.read_all(results, profile.name):
-        spec = specs.get(record.key)
-        videos = place.videos(profile, spec) if spec and record.videos and not published else None
-        if spec and records.is_fresh(record, spec, profile, videos):
+    for record in records.read_all(folders.results, profile.name):
+        if record.key not in runs:
+            continue
+        run = replace(runs[record.key], seed=record.seed)
+        if run.has_settings_of(record) if published else run.is_fresh(record):
             good.append(record)
-        elif spec:
-            stale.append(records.record_path(results, profile.name, record.key, record.seed))
+        else:
+            stale.append(run.record_path)
     return good, stale
 
 

@@ -1,8 +1,8 @@
 """What `list` shows: how far every run of the chosen tables is, at each seed that was begun."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pandas as pd
 
@@ -10,57 +10,52 @@ from ablations import Ablation
 from nlrepro import evaluation as evaluations
 from nlrepro.experiments.catalogue import complete, tables_of
 from nlrepro.profile import Profile
-from nlrepro.spec import RunSpec
-from nlrepro.sweep.marks import QUEUED
+from nlrepro.run import Folders, Run
 from nlrepro.sweep.slurm import queue as slurm_queue
-from nlrepro.sweep.status import State, state
-from nlrepro.train.paths import Place
+from nlrepro.sweep.status import QUEUED, State, state
 from nlrepro.unknown import unknown
 
-Found = dict[tuple[str, int], State]
+Found = dict[Run, State]
 
 
-def listing(axes: Iterable[type[Ablation]], profile: Profile, place: Place) -> list[str]:
-    """A line a run: key, tables, parent, its seeds, recorded or under way, evaluated weights if there are any.
+def listing(axes: Iterable[type[Ablation]], profile: Profile, folders: Folders) -> list[str]:
+    """A line a run: key, tables, parent, its seeds that are recorded or under way, and evaluated weights if there are any.
 
-    Then the numbers of seeds, what is stale, what failed and what is of unknown forms.
+    Below stand totals, what is stale, what failed, and records of unknown forms.
     """
-    specs = [job.spec for job in complete(axes, [0])]
-    queue = slurm_queue() if any(marks_of(place, profile, specs)) else {}
-    found = {
-        (spec.key, seed): state(spec, seed, profile, place, queue) for spec in specs for seed in seeds_of(place, profile, spec)
-    }
+    runs = [job.run for job in complete(axes, [0], profile, folders)]
+    queue = slurm_queue() if any(map(was_submitted, runs)) else {}
+    found = {run: state(run, queue) for first in runs for run in begun(first)}
     frame = pd.DataFrame(
         {
-            "key": [spec.key for spec in specs],
-            "tables": [" ".join(tables_of(spec)) for spec in specs],
-            "parent": [parent.key if (parent := spec.parent) else "--" for spec in specs],
-            "seeds": [", ".join(labels(spec.key, found)) or "--" for spec in specs],
+            "key": [run.key for run in runs],
+            "tables": [" ".join(tables_of(run.spec)) for run in runs],
+            "parent": [parent.key if (parent := run.parent) else "--" for run in runs],
+            "seeds": [", ".join(labels(run.key, found)) or "--" for run in runs],
         }
     )
-    if given := weights_of(specs, profile, place):
-        frame["weights"] = [", ".join(given.get(spec.key, [])) or "--" for spec in specs]
+    if given := weights_of(runs, profile, folders):
+        frame["weights"] = [", ".join(given.get(run.key, [])) or "--" for run in runs]
     lines = str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
-    return [*lines, "", *totals(found), *unknown(place.results, profile.name)]
+    return [*lines, "", *totals(found), *unknown(folders.results, profile.name)]
 
 
-def seeds_of(place: Place, profile: Profile, spec: RunSpec) -> list[int]:
-    """The seeds that have a record, or a folder of a run that has none yet."""
-    recorded = (place.results / "records" / profile.name / spec.key).glob("seed*.json")
-    begun = (place.results / "runs" / profile.name / spec.key).glob("seed*")
-    return sorted({int(path.stem.removeprefix("seed")) for path in (*recorded, *begun)})
+def begun(run: Run) -> list[Run]:
+    """The run with each seed that has a record, or a folder and no record yet."""
+    paths = (*run.record_path.parent.glob("seed*.json"), *run.folder.parent.glob("seed*"))
+    return [replace(run, seed=seed) for seed in sorted({int(path.stem.removeprefix("seed")) for path in paths})]
 
 
-def marks_of(place: Place, profile: Profile, specs: Iterable[RunSpec]) -> Iterator[Path]:
-    """Of runs that were submitted to SLURM."""
-    return (mark for spec in specs for mark in (place.results / "runs" / profile.name / spec.key).glob(f"seed*/{QUEUED}"))
+def was_submitted(run: Run) -> bool:
+    """Whether SLURM has been given the run, with any seed, and it is not done yet."""
+    return any(run.folder.parent.glob(f"seed*/{QUEUED}"))
 
 
-def weights_of(specs: Iterable[RunSpec], profile: Profile, place: Place) -> dict[str, list[str]]:
+def weights_of(runs: Iterable[Run], profile: Profile, folders: Folders) -> dict[str, list[str]]:
     """The tests of given weights, by key."""
-    by_key = {spec.key: spec for spec in specs}
+    by_key = {run.key: run.spec for run in runs}
     given: dict[str, list[str]] = {}
-    for test in evaluations.read_all(place.results, profile.name):
+    for test in evaluations.read_all(folders.results, profile.name):
         stale = "" if evaluations.is_fresh(test, by_key.get(test.key, test.spec), profile) else " (stale)"
         given.setdefault(test.key, []).append(f"{test.weights.name} {test.weights.state[:8]}{stale}")
     return given
@@ -68,16 +63,16 @@ def weights_of(specs: Iterable[RunSpec], profile: Profile, place: Place) -> dict
 
 def labels(key: str, found: Found) -> list[str]:
     """ "0, 1 (running)"; a seed that is done stands alone."""
-    shown = {seed: state.name for (of, seed), state in found.items() if of == key and state.name != "missing"}
+    shown = {run.seed: state.name for run, state in found.items() if run.key == key and state.name != "missing"}
     return [str(seed) if name == "done" else f"{seed} ({name})" for seed, name in shown.items()]
 
 
 def totals(found: Found) -> list[str]:
     numbers = Counter(state.name for state in found.values())
     lines = [", ".join(f"{numbers[name]} {name}" for name in ("done", "running", "queued", "stopped", "failed", "stale"))]
-    if stale := [f"{key} seed {seed}" for (key, seed), state in found.items() if state.name == "stale"]:
+    if stale := [run.name for run, state in found.items() if state.name == "stale"]:
         lines.append(f"{counted(len(stale), 'record')} stale: {', '.join(stale)}; `sweep` makes them anew")
-    failed = {f"{key} seed {seed}": state.why for (key, seed), state in found.items() if state.name == "failed"}
+    failed = {run.name: state.why for run, state in found.items() if state.name == "failed"}
     return lines + [f"failed: {name}: {why}" for name, why in failed.items()] + ["`sweep` tries them again"] * bool(failed)
 
 

@@ -6,7 +6,7 @@ from ablations import TABLES
 from nlrepro import profiles
 from nlrepro.experiments import findings
 from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
-from nlrepro.train.paths import Place
+from nlrepro.run import Folders
 
 READMES = (Path("README.md"), Path("results/README.md"))
 VARIANTS = ("mini", "mini-start1", "mini-start2", "mini-600-steps")  # Table 2a from other pretrained nets, and trained longer
@@ -15,7 +15,7 @@ SEEDS = 3  # that `make table2a` trains
 
 def bodies() -> dict[str, str]:
     """By mark, from the published records; none before those of mini are."""
-    public = Place(results=findings.PUBLISHED)
+    public = Folders(results=findings.PUBLISHED)
     published = [name for name in VARIANTS if (findings.PUBLISHED / "records" / name).is_dir()]
     found = {name: findings.gather(profiles.load(name), public) for name in published}
     if "mini" not in found:

@@ -13,24 +13,24 @@ from nlrepro.experiments.findings import Findings, evaluated, fresh, gather
 from nlrepro.experiments.listing import counted
 from nlrepro.experiments.pages import PROFILES, page_profile
 from nlrepro.experiments.readmes import VARIANTS, write_readmes
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
 from nlrepro.report.claims import error_rates, write_claims
 from nlrepro.report.kinds import write_kinds
 from nlrepro.report.page import PageProfile, write_page
 from nlrepro.report.summary import summary
 from nlrepro.report.tables import write_table
-from nlrepro.train.paths import Place
+from nlrepro.run import Folders
 from nlrepro.unknown import unknown
 
 
-def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> None:
-    """Write the tables, figures and claims of `place.results` and the page of all tables; print the tables with their verdicts.
+def report(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders) -> None:
+    """Write the tables, figures and claims of `folders.results` and the page of all tables; print the tables with their verdicts.
 
     Local tables show the published numbers beside your own; the published ones show only themselves. The published page is
     that of `PROFILES` alone, whichever profile was published last.
     """
-    results, found = place.results, gather(profile, place)
+    results, found = folders.results, gather(profile, folders)
     if found.stale:
         what = f"{counted(len(found.stale), 'record')} stale (made with other settings or videos) and left out"
         print(f"{what}: {', '.join(map(str, found.stale))}")
@@ -38,7 +38,7 @@ def report(axes: Sequence[type[Ablation]], profile: Profile, place: Place) -> No
         print(line)
     page = page_profile(found)
     write_files([axis.table for axis in axes], found, page, results)
-    others = [page_profile(gather(profiles.load(name), place)) for name in PROFILES if name != profile.name]
+    others = [page_profile(gather(profiles.load(name), folders)) for name in PROFILES if name != profile.name]
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
         shown, first = others, PROFILES[0]
     else:
@@ -50,7 +50,7 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
     tables, figures = (results / kind / found.profile.name for kind in ("tables", "figures"))
     write_claims(found.verdicts, tables)
     for name, svg in page.pictures(names).items():
-        write_whole(figures / f"{name}.svg", svg)
+        write_atomic(figures / f"{name}.svg", svg)
     panels = {panel.table: panel for panel in page.panels}
     for name in names:
         finding, panel = found.tables[name], panels[name]
@@ -62,24 +62,24 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
         print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 
 
-def publish(axes: Sequence[type[Ablation]], profile: Profile, place: Place, seeds: Sequence[int], only: str = "*") -> None:
+def publish(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders, seeds: Sequence[int], only: str = "*") -> None:
     """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
 
     Raises:
         BadInput: a run whose key matches `only` has no fresh record of one of `seeds`.
     """
-    good = {(record.key, record.seed) for record in fresh(axes, profile, place)[0]}
-    wanted = [(job.spec.key, job.seed) for job in catalogue.jobs(axes, seeds, only)]
+    good = {(record.key, record.seed) for record in fresh(axes, profile, folders)[0]}
+    wanted = [(job.run.key, job.run.seed) for job in catalogue.jobs(axes, seeds, profile, folders, only)]
     missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
-    for line in unknown(place.results, profile.name):
+    for line in unknown(folders.results, profile.name):
         print(line)
-    public = Place(results=findings.PUBLISHED)
+    public = Folders(results=findings.PUBLISHED)
     for key, seed in good:
-        source, target = (records.record_path(at.results, profile.name, key, seed) for at in (place, public))
-        write_whole(target, source.read_bytes())
-    for found in evaluated(profile, place.results)[0]:
+        source, target = (records.record_path(at.results, profile.name, key, seed) for at in (folders, public))
+        write_atomic(target, source.read_bytes())
+    for found in evaluated(profile, folders.results)[0]:
         evaluations.write(found, public.results)
     for path in fresh(axes, profile, public)[1] + evaluated(profile, public.results)[1]:
         path.unlink()

@@ -20,15 +20,16 @@ from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.released.importing import net, note_path, suited
 from nlrepro.released.names import Source
+from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
+from nlrepro.train.machine import ONE, Machine
 from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import LOCAL, ONE, Machine, Place
-from nlrepro.train.provenance import made
+from nlrepro.train.provenance import provenance
 from nlrepro.train.runner import quiet, test
 
 
-def provenance(file: Path, spec: RunSpec, profile: Profile) -> Weights:
-    """Of weights with a note, what it says; of a run's net, what its name says.
+def identify(file: Path, spec: RunSpec, profile: Profile) -> Weights:
+    """What the weights in a file are: its note says it, or, of a run's net, its name.
 
     Raises:
         BadInput: the weights are missing or of another key, or nothing tells what they are.
@@ -50,7 +51,8 @@ def provenance(file: Path, spec: RunSpec, profile: Profile) -> Weights:
 
 
 def of_run(file: Path, digest: str, spec: RunSpec, profile: Profile) -> Weights:
-    """
+    """What the weights of a run's net are.
+
     Raises:
         BadInput: the name is not that of this run's net.
     """
@@ -76,9 +78,9 @@ def evaluate(
     file: Path,
     profile: Profile,
     *,
+    folders: Folders,
     base: Profile | None = None,
     tables: tuple[str, ...] = (),
-    place: Place = LOCAL,
     machine: Machine = ONE,
     videos: int | None = None,
 ) -> Evaluation:
@@ -92,23 +94,21 @@ def evaluate(
     if spec.clip not in profile.clips:
         raise BadInput(f"the profile {profile.name} has no {spec.clip} clips, of which {spec.key} is; choose another key")
     begun = time.monotonic()
-    weights = provenance(file, spec, base or profile)
+    weights = identify(file, spec, base or profile)
     fitting, model = of_weights(weights, spec, profile)
     quiet()
-    classifier = VideoClassifier(spec, fitting, machine.all)
+    classifier = VideoClassifier(spec, fitting, machine.world_size)
     classifier.net = model
     load(classifier.net, by_name(checkpoint(file.read_bytes(), file), file), file)
     tester = pl.Trainer(
-        devices=machine.devices,
-        num_nodes=machine.nodes,
-        strategy="ddp" if machine.all > 1 else "auto",
-        use_distributed_sampler=False,
+        **machine.options,
         precision=classifier.recipe.precision,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
     )
-    metrics = test(classifier, tester, place, videos)
+    run = Run(spec=spec, profile=fitting, seed=0, folders=folders)  # no test depends on the seed
+    metrics = test(classifier, tester, run, videos)
     clips, data = fitting.clips[spec.clip], fitting.data
     found = Evaluation(
         key=spec.key,
@@ -124,15 +124,16 @@ def evaluate(
         std=data.std,
         metrics=metrics,
         cost=cost_of(deepcopy(classifier.net).to("meta"), clips.frames, data.size),
-        made=made(time.monotonic() - begun, tester, {}),
+        made=provenance(time.monotonic() - begun, tester.strategy.root_device),
     )
     if tester.is_global_zero:
-        evaluations.write(found, place.results)
+        evaluations.write(found, folders.results)
     return found
 
 
 def load(model: VideoResNet, state: dict[str, Tensor], file: Path) -> None:
-    """
+    """Load a state that must fit the net exactly.
+
     Raises:
         BadInput: a tensor is missing, unknown or of another shape.
     """

@@ -9,7 +9,7 @@ import torch
 
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import Weights
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.nets.imagenet import CLASSES, imagenet_file
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import VideoResNet
@@ -19,7 +19,7 @@ from nlrepro.released.names import Source
 from nlrepro.released.nets import ReleasedResNet
 from nlrepro.released.variants import IMAGENET_PIXELS, named, variant
 from nlrepro.spec import NetSpec, RunSpec
-from nlrepro.train.paths import state_bytes
+from nlrepro.train.checkpoint import state_bytes
 
 
 def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> VideoResNet:
@@ -73,8 +73,8 @@ def import_weights(file: Path, source: Source, spec: RunSpec, profile: Profile, 
         used=tuple(adopted.used),
         left=tuple(adopted.left),
     )
-    write_whole(out, state)
-    write_whole(note_path(out), json.dumps(asdict(note), indent=1) + "\n")
+    write_atomic(out, state)
+    write_atomic(note_path(out), json.dumps(asdict(note), indent=1) + "\n")
     return note
 
 

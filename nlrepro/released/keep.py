@@ -9,37 +9,35 @@ import torch
 
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import OWN, Weights
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.nets.reading import tensors
-from nlrepro.profile import Profile
 from nlrepro.released.importing import note_path
-from nlrepro.spec import RunSpec
-from nlrepro.train.paths import Place, finished, state_bytes
+from nlrepro.run import Run
+from nlrepro.train.checkpoint import state_bytes
 
 
-def keep(spec: RunSpec, seed: int, profile: Profile, place: Place, out: Path) -> Weights:
+def keep(run: Run, out: Path) -> Weights:
     """Write the net at `out` and the note beside it, as `out`.json. The note's `file` ends in the fingerprint of the record.
 
     Raises:
         BadInput: the run is not finished, float16 cannot hold its net, or `out` cannot be written.
     """
-    file = place.weights(profile, spec, seed)
-    if not finished(spec, seed, profile, place):
-        raise BadInput(f"no finished run {spec.key} seed {seed} below {place.results}; `run` or `sweep` makes it")
-    whole = tensors(file)
-    half = {name: x.half() if x.is_floating_point() else x for name, x in whole.items()}
+    file, results = run.weights, run.folders.results
+    if not run.finished():
+        raise BadInput(f"no finished run {run.name} below {results}; `run` or `sweep` makes it")
+    half = {name: x.half() if x.is_floating_point() else x for name, x in tensors(file).items()}
     lost = [name for name, x in half.items() if not torch.isfinite(x).all()]
     if lost:
         raise BadInput(f"float16 cannot hold {lost[0]} of {file}; keep the file itself")
     state = state_bytes(half)
     note = Weights(
         source=OWN,
-        variant=f"seed{seed}",
-        key=spec.key,
-        file=str(file.relative_to(place.results / "runs")),
+        variant=f"seed{run.seed}",
+        key=run.key,
+        file=str(file.relative_to(results / "runs")),
         sha256=sha256(file.read_bytes()).hexdigest(),
         state=sha256(state).hexdigest(),
     )
-    write_whole(out, state)
-    write_whole(note_path(out), json.dumps(asdict(note), indent=1) + "\n")
+    write_atomic(out, state)
+    write_atomic(note_path(out), json.dumps(asdict(note), indent=1) + "\n")
     return note

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.record import Record
 from nlrepro.report import printed
 from nlrepro.report.anova import Analysis, Interval
@@ -193,5 +193,5 @@ def claims_frame(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 def write_claims(verdicts: Sequence[Verdict], folder: Path) -> Path:
     path = folder / "claims.csv"
-    write_whole(path, to_csv(claims_frame(verdicts)))
+    write_atomic(path, to_csv(claims_frame(verdicts)))
     return path

@@ -16,7 +16,7 @@ from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.record import Record
 from nlrepro.report.anova import Interval
 from nlrepro.report.figures import WIDTH
@@ -141,5 +141,5 @@ def write_kinds(spec: TableSpec, frame: pd.DataFrame, folder: Path) -> list[Path
     if frame.empty:
         return []
     path = folder / f"table{spec.table}-kinds.csv"
-    write_whole(path, to_csv(frame))
+    write_atomic(path, to_csv(frame))
     return [path]

@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.record import Cost, Record
 from nlrepro.report.claims import Verdict, error_rates
 from nlrepro.report.decision import WORDS
@@ -223,5 +223,5 @@ def render(profiles: Sequence[PageProfile], shown: str) -> str:
 
 
 def write_page(profiles: Sequence[PageProfile], shown: str, path: Path) -> Path:
-    write_whole(path, render(profiles, shown))
+    write_atomic(path, render(profiles, shown))
     return path

@@ -7,7 +7,7 @@ from statistics import median
 
 import pandas as pd
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.record import Record
 from nlrepro.report.claims import Verdict
 from nlrepro.report.contrasts import Cheaper
@@ -30,7 +30,7 @@ def without_heading(markdown: str) -> str:
 
 def paste(readme: Path, mark: str, body: str) -> None:
     if readme.is_file():
-        write_whole(readme, pasted(readme.read_text(), mark, body))
+        write_atomic(readme, pasted(readme.read_text(), mark, body))
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.record import Cost, Record
 from nlrepro.report import printed
 from nlrepro.report.anova import Interval
@@ -205,5 +205,5 @@ def write_table(
     }
     paths = {folder / f"table{spec.table}.{ending}": text for ending, text in contents.items()}
     for path, text in paths.items():
-        write_whole(path, text)
+        write_atomic(path, text)
     return list(paths)

@@ -9,17 +9,17 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def gpus() -> list[str]:
-    """What CUDA calls the GPUs that this process may use; it asks the driver, and starts no CUDA of its own."""
+    """The GPUs that this process may use, as CUDA names them. The driver is asked; CUDA is not started."""
     count, named = torch.cuda.device_count(), os.environ.get(VISIBLE)
     return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
 
 def freest(found: list[str], taken: Collection[str | None]) -> str | None:
-    """Of the GPUs found, the first that the fewest runs have taken; None without a GPU."""
+    """The GPU that the fewest runs have taken, the first of several such; None without a GPU."""
     return min(found, key=list(taken).count, default=None)
 
 
 def keep_to(gpu: str | None) -> None:
-    """Let this process see one GPU; it has to be called before anything starts CUDA."""
+    """Let this process see one GPU only. Call it before anything starts CUDA."""
     if gpu is not None:
         os.environ[VISIBLE] = gpu

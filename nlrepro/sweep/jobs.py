@@ -2,44 +2,45 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import VideoClassifier
+
+Build = Callable[..., VideoClassifier]  # profile, devices=... -> the module of a run
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: who trains it, which tables show it."""
+    """A run to be made, who builds the module that trains it, and the tables that show it."""
 
-    spec: RunSpec
-    seed: int
-    module: type[VideoClassifier]
+    run: Run
+    build: Build | None = None  # without, `VideoClassifier` itself; which class trains a run changes nothing
     tables: tuple[str, ...] = ()
 
-    @property
-    def name(self) -> str:
-        return f"{self.spec.key} seed {self.seed}"
+    def module(self, devices: int) -> VideoClassifier:
+        """The Lightning module of the run, on so many devices."""
+        build = self.build or partial(VideoClassifier, self.run.spec)
+        return build(self.run.profile, devices=devices)
 
 
 def with_parents(jobs: Iterable[Job], tables_of: Callable[[RunSpec], tuple[str, ...]]) -> list[Job]:
-    """The jobs and all that they start from, each once, parents before children; `tables_of` tells which tables show a run.
-
-    A parent is trained by `VideoClassifier` itself; which class does it changes nothing.
-    """
-    ordered: dict[tuple[str, int], Job] = {}
-    asked = {(job.spec.key, job.seed): job for job in jobs}
+    """The jobs and all that they start from, each once, parents before children; `tables_of` tells which tables show a run."""
+    ordered: dict[Run, Job] = {}
+    asked = {job.run: job for job in jobs}
 
     def add(job: Job) -> None:
-        spec = job.spec.parent
-        if spec:
-            add(asked.get((spec.key, job.seed), Job(spec, job.seed, VideoClassifier, tables_of(spec))))
-        ordered.setdefault((job.spec.key, job.seed), job)
+        parent = job.run.parent
+        if parent:
+            add(asked.get(parent, Job(parent, tables=tables_of(parent.spec))))
+        ordered.setdefault(job.run, job)
 
     for job in asked.values():
         add(job)
-    return sorted(ordered.values(), key=lambda job: generation(job.spec))
+    return sorted(ordered.values(), key=lambda job: generation(job.run))
 
 
-def generation(spec: RunSpec) -> int:
+def generation(run: Run) -> int:
     """How many runs this one starts from, directly and indirectly."""
-    return 1 + generation(spec.parent) if spec.parent else 0
+    return 1 + generation(run.parent) if run.parent else 0

@@ -1,4 +1,4 @@
-"""Many runs: what has no fresh record is made, here or by SLURM; what failed is told at the end."""
+"""Many runs: what has no fresh record is made, on this machine or by SLURM, and what failed is told at the end."""
 
 import shlex
 import sys
@@ -7,42 +7,42 @@ from collections.abc import Sequence
 from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
-from nlrepro.profile import Profile
+from nlrepro.run import Run
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.local import Scheduler
 from nlrepro.sweep.slurm import Cluster, submit
-from nlrepro.train.paths import Place, finished
 
 
-def sweep(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int, cluster: Cluster | None = None) -> None:
-    """Run what has no fresh record; on a cluster, submit it and come back. `jobs` are those of `with_parents`.
+def sweep(jobs: Sequence[Job], at_once: int, cluster: Cluster | None = None) -> None:
+    """Make the runs that have no fresh record; with a cluster only submit them. `jobs` are those of `with_parents`.
+
+    All runs are of one profile and share their folders.
 
     Raises:
         BadInput: some runs failed; the others are done and recorded.
     """
-    waiting = [job for job in jobs if not finished(job.spec, job.seed, profile, place)]
+    waiting = [job for job in jobs if not job.run.finished()]
     how = "by SLURM" if cluster else f"{at_once} at a time"
     print(f"{len(jobs)} runs: {len(jobs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
     if not waiting:
         return
-    if profile.data.cached:
-        decode_all(waiting, profile, place, at_once)
-    make_folder(place.results)
+    one_a_clip = {job.run.spec.clip: job.run for job in waiting}
+    for clip in sorted(one_a_clip):
+        decode_all(one_a_clip[clip], at_once)
+    make_folder(waiting[0].run.folders.results)
     if cluster:
-        submit(waiting, profile, place, cluster)
+        submit(waiting, cluster)
         return
-    failures = Scheduler(waiting, profile, place, at_once).go()
+    failures = Scheduler(waiting, at_once).go()
     if failures:
-        listing = [f"{job.name}: {why}" for job, why in failures.items()]
+        listing = [f"{job.run.name}: {why}" for job, why in failures.items()]
         print("failed:\n  " + "\n  ".join(listing) + f"\nto retry: {shlex.join(sys.orig_argv)}", flush=True)
         raise BadInput(f"{len(failures)} of {len(waiting)} runs failed ({listing[0]}); the same command tries them again")
 
 
-def decode_all(jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> None:
-    """Fill the cache of decoded videos before the runs ask for it, with all processes."""
-    for kind in sorted({job.spec.clip for job in jobs}):
-        clips = profile.clips[kind]
+def decode_all(run: Run, processes: int) -> None:
+    """Fill the cache of decoded videos, if the profile has one, before runs of this kind of clip ask for it."""
+    data, clips, folder = run.profile.data, run.profile.clips[run.spec.clip], run.folders.data
+    if data.cached:
         for split in sorted({clips.train, clips.val, clips.test}):
-            decoded(
-                Tree.index(place.data / profile.data.root / split, clips.classes), profile.data, place.data / "cache", at_once
-            )
+            decoded(Tree.index(folder / data.root / split, clips.classes), data, folder / "cache", processes)

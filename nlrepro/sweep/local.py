@@ -1,8 +1,8 @@
 """Many runs on this machine: each once, parents first, `at_once` at a time, with the time that is left.
 
-Another sweep over the same keys, of this machine or of one that shares the folder, takes its part: what it trains is left to it,
-and what it has recorded is not trained again. Each run has a process of its own with one thread: two such runs at once do more
-than one run with two threads. With GPUs it has one of its own, as far as they go.
+Several sweeps may work on the same folder, from one machine or from several that share it: each leaves to the others what they
+train, and does not train again what they have recorded. Each run has a process of its own with one thread: two such runs at once
+get more done than one run with two threads. Where there are GPUs, the runs are spread over them.
 """
 
 import multiprocessing
@@ -15,16 +15,15 @@ from typing import Any
 
 from tqdm import tqdm
 
-from nlrepro.profile import Profile
 from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.lock import is_held
-from nlrepro.sweep.marks import mark_failed
+from nlrepro.sweep.status import mark_failed
 from nlrepro.sweep.worker import Worker
-from nlrepro.train.paths import Place, finished
 
 TICK = 0.5  # seconds between two looks at what other sweeps do
-# A training step frees and asks for the same blocks again and again: kept, and on huge pages, it takes 3 to 8 % less time
+# A training step frees the same blocks of memory and asks for them again. If the process keeps them, on huge pages, a step takes
+# 3 to 8 % less time.
 KEEP_MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296"
 PARENT_FAILED = "the run that it starts from failed"
 
@@ -32,8 +31,8 @@ PARENT_FAILED = "the run that it starts from failed"
 class Scheduler:
     """Starts each job as soon as its parent is done and a process is free."""
 
-    def __init__(self, jobs: Sequence[Job], profile: Profile, place: Place, at_once: int) -> None:
-        self.waiting, self.profile, self.place, self.at_once = list(jobs), profile, place, at_once
+    def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
+        self.waiting, self.at_once = list(jobs), at_once
         self.running: list[Worker] = []
         self.gpus = gpus()
         self.failures: dict[Job, str] = {}
@@ -42,8 +41,8 @@ class Scheduler:
         self.context.set_forkserver_preload(["nlrepro.train.runner", "wandb"])  # imported once: 6 s saved a run
 
     def go(self) -> dict[Job, str]:
-        """Run all; the failed ones with the reason."""
-        total = sum(map(self.length, self.waiting))
+        """Run all, and return those that failed with the reason."""
+        total = sum(job.run.recipe.steps for job in self.waiting)
         os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the runs
         os.environ.setdefault("GLIBC_TUNABLES", KEEP_MEMORY)
         slow = 0.5 if sys.stderr.isatty() else 20
@@ -58,11 +57,11 @@ class Scheduler:
                 worker.kill()
         return self.failures
 
-    def length(self, job: Job) -> int:
-        return self.profile.recipes[job.spec.clip].steps
-
     def start_ready(self) -> int:
-        """Start what can be started, let go of what others have done; how many ready ones others train."""
+        """Start the runs whose parents are done, as many as may run, and drop those that others have recorded.
+
+        Returns how many could start but are trained by other sweeps.
+        """
         elsewhere = 0
         for job in list(self.waiting):
             parent = self.parent(job)
@@ -73,24 +72,23 @@ class Scheduler:
                 continue
             elif len(self.running) == self.at_once:
                 break
-            elif is_held(self.place.lock(self.profile, job.spec, job.seed)):
+            elif is_held(job.run.lock):
                 elsewhere += 1
             else:
                 self.waiting.remove(job)
-                if finished(job.spec, job.seed, self.profile, self.place):
-                    self.steps[job] = self.length(job)
+                if job.run.finished():
+                    self.steps[job] = job.run.recipe.steps
                 else:
                     gpu = freest(self.gpus, [worker.gpu for worker in self.running])
-                    self.running.append(Worker(self.context, job, self.profile, self.place, gpu))
+                    self.running.append(Worker(self.context, job, gpu))
         return elsewhere
 
     def parent(self, job: Job) -> Job | None:
         """The job of this sweep that makes what this one starts from; None where that is recorded."""
-        spec = job.spec.parent
-        return next((other for other in self.steps if (other.spec, other.seed) == (spec, job.seed)), None)
+        return next((other for other in self.steps if other.run == job.run.parent), None)
 
     def listen(self) -> None:
-        """Take in what runs have told, and let go of those that have ended, for up to half a second."""
+        """Wait up to half a second for news of the runs: steps that are done, or their end."""
         telling = wait([worker.pipe for worker in self.running], TICK)
         for worker in [worker for worker in self.running if worker.pipe in telling]:
             if worker.hear():
@@ -102,11 +100,11 @@ class Scheduler:
             elif worker.failure:
                 self.fail(worker.job, worker.failure)
             else:
-                self.steps[worker.job] = self.length(worker.job)
+                self.steps[worker.job] = worker.job.run.recipe.steps
 
     def fail(self, job: Job, why: str) -> None:
         self.failures[job] = why
-        mark_failed(self.place.run(self.profile, job.spec, job.seed), why)
+        mark_failed(job.run, why)
 
     def show(self, bar: "tqdm[Any]", elsewhere: int) -> None:
         done = len(self.steps) - len(self.waiting) - len(self.running)

@@ -1,9 +1,12 @@
-"""One process at a time: a lock of the operating system on a file, which goes with the process that holds it, however that ends.
+"""One process at a time: a lock of the operating system on a file. However the process ends that holds it, the lock goes with it.
 
-On a local disk it is flock's. On NFS (v4, or v3 with its lock service) Linux makes it a lock of the server, which holds between
-nodes and ends with the lease of a node that dies, after 90 s by default. Lustre needs the mount option `flock`. On a mount that
-keeps locks to the node (`nolock`, `local_lock`, `localflock`) two nodes do not see each other. Lock files stay: one that is
-removed and made again would be two locks.
+On a local disk it is flock's. On NFS (v4, or v3 with its lock service) Linux makes it a lock of the server: it holds between
+nodes, and if a node dies it ends with that node's lease, after 90 s by default. Lustre needs the mount option `flock`. On mounts
+whose locks are the node's own (`nolock`, `local_lock`, `localflock`) two nodes do not see each other's. Lock files stay: if one
+were removed and made again, two processes could each hold a lock of that name.
+
+The package filelock would save no lines here, and is less safe: where a file system has no flock it falls back to a lock that
+outlives a killed process. It also waits by trying again and again, and creates the file when asked whether a lock is held.
 """
 
 import fcntl
@@ -21,8 +24,8 @@ class Busy(BadInput):
 
 
 @contextmanager
-def sole(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock at `path` for the block; `what` is said of its holder, such as "trains r50-c2d seed 0".
+def exclusive(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock at `path` during the block; messages say what its holder does, such as "trains r50-c2d seed 0".
 
     Raises:
         Busy: another process holds it, and `wait` is false.
@@ -44,7 +47,11 @@ def sole(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
 
 
 def taken(file: IO[str]) -> bool:
-    """Whether the lock on the open file is now this process's."""
+    """Take the lock on an open file; False if another process holds it.
+
+    Raises:
+        BadInput: its file system has no locks.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

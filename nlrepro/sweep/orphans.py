@@ -1,4 +1,4 @@
-"""No process outlives the one that needs it: its pipes and queues may stay open, and then it would wait, or compute, forever."""
+"""No process outlives the one that needs it. Else it could wait on pipes that stay open, or compute, for ever."""
 
 import multiprocessing
 import os
@@ -10,9 +10,10 @@ TICK = 0.2  # seconds between two looks
 
 
 def die_with_parent() -> None:
-    """From now on this process is killed as soon as the one that asked for it has ended, even if that was killed.
+    """Kill this process as soon as the one that asked for it has ended, even if that was killed.
 
-    Of `multiprocessing` that is not the parent: a fork server stands between, and lives as long as its children.
+    With `multiprocessing` the one that asked is not the system's parent: a fork server stands between, and lives as long as its
+    children.
     """
     asked = multiprocessing.parent_process()
 
@@ -27,6 +28,7 @@ def die_with_parent() -> None:
 
 
 def wait_for_parent() -> None:
+    """Return when the system has given this process another parent."""
     parent = os.getppid()
     while os.getppid() == parent:
         time.sleep(TICK)

@@ -1,24 +1,22 @@
 """Many runs on a cluster: one SLURM job a run, through submitit; a child waits for its parent's job (afterok).
 
-A job that reaches its time limit, or is preempted, is queued again and goes on from its last checkpoint. Several processes a run
-are started by SLURM, and Lightning learns from it who is who. Each job's number lies in the run's folder, so that a run that is
-in the queue is not submitted again.
+A job that reaches its time limit, or is preempted, is queued again and goes on from its last checkpoint. Where a run has several
+processes, SLURM starts them and tells Lightning their ranks. The number of its job lies in the folder of each run, so that a run
+that is in the queue is not submitted again.
 """
 
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from nlrepro import record as records
 from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.run import Run
 from nlrepro.sweep.jobs import Job
-from nlrepro.sweep.lock import sole
-from nlrepro.sweep.marks import Queued, forget_failure, mark_queued, queued
-from nlrepro.train.paths import Machine, Place
-from nlrepro.train.runner import run
+from nlrepro.sweep.lock import exclusive
+from nlrepro.sweep.status import forget_failure, mark_queued, queued
+from nlrepro.train.machine import Machine
+from nlrepro.train.runner import execute
 
 REQUEUES = 1000  # after so many time limits a job gives up
 
@@ -39,7 +37,7 @@ class Cluster:
         return Machine(devices=self.gpus or self.processes, nodes=self.nodes)
 
     def parameters(self, name: str, parent: str | None) -> dict[str, Any]:
-        """As submitit names them; the children of a parent that fails are taken out of the queue."""
+        """What submitit is given; SLURM takes the job out of the queue if that of its `parent` fails."""
         waits = {"dependency": f"afterok:{parent}", "kill-on-invalid-dep": "yes"} if parent else {}
         return {
             "name": name,
@@ -55,16 +53,13 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Task:
-    """What a job does; submitit calls `checkpoint` before it queues the job again."""
+    """What a job of SLURM's does; submitit calls `checkpoint` before it queues the job again."""
 
     job: Job
-    profile: Profile
-    place: Place
     machine: Machine
 
     def __call__(self) -> None:
-        job = self.job
-        run(job.module, job.spec, job.seed, self.profile, tables=job.tables, place=self.place, machine=self.machine)
+        execute(self.job, machine=self.machine)
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission
@@ -72,42 +67,46 @@ class Task:
         return DelayedSubmission(self)
 
 
-def submit(jobs: Sequence[Job], profile: Profile, place: Place, cluster: Cluster) -> None:
+def submit(jobs: Sequence[Job], cluster: Cluster) -> None:
     """Queue each job that is not in the queue already; `jobs` has parents before children.
 
     Raises:
         BadInput: SLURM is not there, or refuses a job.
     """
-    numbers: dict[tuple[str, int], str] = {}
-    with sole(place.results / "submit.lock", "submits runs to SLURM"):
+    numbers: dict[Run, str] = {}
+    with exclusive(jobs[0].run.folders.results / "submit.lock", "submits runs to SLURM"):
         alive = queue()
         if alive is None:
             raise BadInput("SLURM does not answer; `squeue` must work on this machine")
         for job in jobs:
-            folder, wanted = place.run(profile, job.spec, job.seed), records.fingerprint(job.spec, profile)
-            mark, parent = queued(folder), job.spec.parent
-            if mark and mark.job in alive and mark.fingerprint == wanted:
+            run, mark = job.run, queued(job.run)
+            if mark and mark.job in alive and mark.fingerprint == run.fingerprint:
                 number, how = mark.job, "in the queue already"
             else:
-                task = Task(job, profile, place, cluster.machine)
-                number, how = send(task, folder / "slurm", cluster, numbers.get((parent.key, job.seed)) if parent else None), ""
-                forget_failure(folder)
-                mark_queued(folder, Queued(number, wanted))
-            numbers[job.spec.key, job.seed] = number
-            print(f"{job.name}: job {number} {how}".rstrip(), flush=True)
+                parent = numbers.get(run.parent) if run.parent else None
+                number, how = send(Task(job, cluster.machine), cluster, parent), ""
+                forget_failure(run)
+                mark_queued(run, number)
+            numbers[run] = number
+            print(f"{run.name}: job {number} {how}".rstrip(), flush=True)
 
 
-def send(task: Task, folder: Path, cluster: Cluster, parent: str | None) -> str:
-    """The number of the new job."""
+def send(task: Task, cluster: Cluster, parent: str | None) -> str:
+    """Submit a job that starts when that of number `parent` is done; returns its number.
+
+    Raises:
+        BadInput: SLURM refuses it.
+    """
     from submitit import AutoExecutor
     from submitit.core.utils import FailedJobError
 
-    executor = AutoExecutor(folder, cluster="slurm", slurm_max_num_timeout=REQUEUES)
-    executor.update_parameters(**cluster.parameters(task.job.spec.key, parent))
+    run = task.job.run
+    executor = AutoExecutor(run.folder / "slurm", cluster="slurm", slurm_max_num_timeout=REQUEUES)
+    executor.update_parameters(**cluster.parameters(run.key, parent))
     try:
         return str(executor.submit(task).job_id)
     except FailedJobError as error:
-        raise BadInput(f"SLURM refused {task.job.name}: {str(error).strip().splitlines()[-1]}") from None
+        raise BadInput(f"SLURM refused {run.name}: {str(error).strip().splitlines()[-1]}") from None
 
 
 def queue() -> dict[str, str] | None:

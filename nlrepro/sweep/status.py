@@ -1,48 +1,95 @@
-"""Where a run stands, told from what lies in its folder and what SLURM says."""
+"""How far a run is: what a try leaves in its folder until there is a record, and what SLURM says of it."""
 
-from dataclasses import dataclass
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from nlrepro import record as records
-from nlrepro.profile import Profile
-from nlrepro.spec import RunSpec
+from nlrepro.errors import BadInput
+from nlrepro.files import write_atomic
+from nlrepro.run import Run
 from nlrepro.sweep.lock import is_held
-from nlrepro.sweep.marks import failure, queued
-from nlrepro.train.paths import Place
 
+FAILED, QUEUED = "failed.txt", "slurm.json"
 Name = Literal["done", "stale", "running", "queued", "stopped", "failed", "missing"]
+
+
+def mark_failed(run: Run, reason: str) -> None:
+    """Note why a try failed. The first note of a try stays: of several processes the others fail only after the first."""
+    path = run.folder / FAILED
+    if not path.is_file():
+        with suppress(BadInput):  # a full disk cannot hold even this
+            write_atomic(path, f"{reason}\n{datetime.now(UTC).isoformat(timespec='seconds')}\n")
+
+
+def reason(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    words = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
+    return " ".join(words.split())[:500]
+
+
+def failure(run: Run) -> str | None:
+    """Why the last try failed."""
+    path = run.folder / FAILED
+    return path.read_text().partition("\n")[0] if path.is_file() else None
+
+
+def forget_failure(run: Run) -> None:
+    (run.folder / FAILED).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queued:
+    """A job of SLURM's that makes the run or will make it, and the settings that it was submitted with."""
+
+    job: str
+    fingerprint: str
+
+
+def mark_queued(run: Run, job: str) -> None:
+    queued = Queued(job=job, fingerprint=run.fingerprint)
+    write_atomic(run.folder / QUEUED, json.dumps(asdict(queued)) + "\n")
+
+
+def queued(run: Run) -> Queued | None:
+    path = run.folder / QUEUED
+    return Queued(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def forget_queued(run: Run) -> None:
+    (run.folder / QUEUED).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
 class State:
-    """`why` is said of what failed."""
+    """How far a run is; `why` says what went wrong in one that failed."""
 
     name: Name
     why: str = ""
 
 
-def state(spec: RunSpec, seed: int, profile: Profile, place: Place, queue: dict[str, str] | None) -> State:
-    """`queue` is SLURM's, None where it does not answer.
+def state(run: Run, queue: dict[str, str] | None) -> State:
+    """How far a run is; `queue` is SLURM's, None where it does not answer.
 
     Raises:
         BadInput: the record is damaged.
     """
-    path, folder = records.record_path(place.results, profile.name, spec.key, seed), place.run(profile, spec, seed)
-    found = records.read(path) if path.is_file() else None
-    if found and records.is_fresh(found, spec, profile, place.videos(profile, spec)):
+    found = records.read(run.record_path) if run.record_path.is_file() else None
+    if found and run.is_fresh(found):
         return State("done")
-    mark, why = queued(folder), failure(folder)
+    mark, why = queued(run), failure(run)
     in_queue = queue.get(mark.job) if mark and queue is not None else None
-    if is_held(place.lock(profile, spec, seed)) or in_queue == "RUNNING":
+    if is_held(run.lock) or in_queue == "RUNNING":
         return State("running")
     if in_queue or (mark and queue is None):
         return State("queued")
     if why:
         return State("failed", why)
     if mark:
-        return State(
-            "failed", f"SLURM's job {mark.job} left the queue without a record; its log, if it began, is in {folder}/slurm"
-        )
-    if place.checkpoint(profile, spec, seed).is_file():
+        log = f"its log, if it began, is in {run.folder}/slurm"
+        return State("failed", f"SLURM's job {mark.job} left the queue without a record; {log}")
+    if run.checkpoint.is_file():
         return State("stopped")
     return State("stale" if found else "missing")

@@ -1,6 +1,6 @@
 """One run of a sweep in a process of its own, and what the sweep hears from it.
 
-Each has a pipe of its own: a queue that all shared would stay locked by a process that is killed while it writes.
+Each run has its own pipe: a process that is killed while it writes would leave a shared queue locked.
 """
 
 import signal
@@ -11,14 +11,12 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 
 from nlrepro.files import make_folder
-from nlrepro.profile import Profile
 from nlrepro.sweep.gpus import keep_to
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.lock import Busy
-from nlrepro.sweep.marks import reason
 from nlrepro.sweep.orphans import die_with_parent
-from nlrepro.train.paths import Place
-from nlrepro.train.runner import run
+from nlrepro.sweep.status import reason
+from nlrepro.train.runner import execute
 
 BUSY = 75  # exit status: another process trains the run
 
@@ -26,16 +24,16 @@ BUSY = 75  # exit status: another process trains the run
 class Worker:
     """A started process; `pipe` can be read when it has something to tell or has ended."""
 
-    def __init__(self, context: ForkServerContext, job: Job, profile: Profile, place: Place, gpu: str | None) -> None:
+    def __init__(self, context: ForkServerContext, job: Job, gpu: str | None) -> None:
         self.job, self.gpu = job, gpu
         self.pipe, other = context.Pipe(duplex=False)
-        self.process = context.Process(target=work, args=(job, profile, place, other, gpu), name=job.name)
+        self.process = context.Process(target=work, args=(job, other, gpu), name=job.run.name)
         self.process.start()
         other.close()  # so that the end of the process closes the pipe
         self.step, self.wrong = 0, ""
 
     def hear(self) -> bool:
-        """Take in the steps done, or what went wrong; False when the process has ended."""
+        """Receive one message, the number of steps done or what went wrong; False when the process has ended."""
         try:
             told: int | str = self.pipe.recv()
         except (EOFError, OSError):
@@ -67,25 +65,15 @@ class Worker:
         self.process.join()
 
 
-def work(job: Job, profile: Profile, place: Place, pipe: Connection, gpu: str | None) -> None:
-    """The run; what it prints goes to its log, what goes wrong to the sweep."""
+def work(job: Job, pipe: Connection, gpu: str | None) -> None:
+    """Make the run; what it prints goes to its log, what goes wrong also to the sweep."""
     keep_to(gpu)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's to handle
     die_with_parent()
-    folder = place.run(profile, job.spec, job.seed)
-    make_folder(folder)
-    with (folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
+    make_folder(job.run.folder)
+    with (job.run.folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
         try:
-            run(
-                job.module,
-                job.spec,
-                job.seed,
-                profile,
-                tables=job.tables,
-                place=place,
-                report=pipe.send,
-                wait=False,
-            )
+            execute(job, report=pipe.send, wait=False)
         except Busy:
             sys.exit(BUSY)
         except BaseException as error:

@@ -3,9 +3,9 @@
 Curves and accuracies of a run that tables show are logged a second time under each table's name, such as `table2a/val_top1`: a
 panel of that metric then holds the rows of the table and no other run, which wandb's workspaces cannot ask for otherwise.
 
-A run that was cut off and goes on stays one run of wandb's, under an id that lies in its folder until it is done. Online, wandb
-goes on in place. Offline it cannot: the folder of the cut-off try is removed, and its points, which the checkpoint holds, are
-logged again into the new one.
+A run that was cut off and goes on stays one run of wandb's: its id lies in its folder until it is done. Online, wandb appends to
+it. Offline it cannot, so the wandb folder of the earlier try is removed and its points, which the checkpoint holds, are logged
+again.
 """
 
 import os
@@ -18,11 +18,10 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger, WandbLogger
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.nets.cost import cost
-from nlrepro.profile import Profile
-from nlrepro.record import Metrics, Point, fingerprint
-from nlrepro.spec import RunSpec
+from nlrepro.record import Metrics, Point
+from nlrepro.run import Run
 
 PROJECT = "nonlocal-table2"
 LOSS, VALIDATION, TEST = "train_loss", "val_top1", "test_top1"  # what tables are drawn from
@@ -44,8 +43,8 @@ class TableLogger(WandbLogger):
         super().log_metrics({**metrics, **again}, step)
 
 
-def dashboard(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...], folder: Path) -> Logger | bool:
-    """The logger of one run, with its files in `folder`; False with WANDB_MODE=disabled."""
+def dashboard(run: Run, tables: tuple[str, ...]) -> Logger | bool:
+    """The logger of one run, with its files in the run's folder; False with WANDB_MODE=disabled."""
     if os.environ.get("WANDB_MODE") == "disabled":
         return False
     import wandb
@@ -53,43 +52,42 @@ def dashboard(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...
     online = os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False)
     return TableLogger(
         tables,
-        name=f"{spec.key} seed {seed}",
-        id=identity(id_path(spec, profile, folder)),
-        group=f"{profile.name} {spec.key}",  # the seeds of one net
+        name=run.name,
+        id=wandb_id(id_path(run)),
+        group=f"{run.profile.name} {run.key}",  # the seeds of one net
         job_type="train",
-        tags=[profile.name, *map(tag, tables)],
-        config=config(spec, seed, profile, tables),
+        tags=[run.profile.name, *map(tag, tables)],
+        config=config(run, tables),
         project=PROJECT,
-        save_dir=folder,
+        save_dir=run.folder,
         mode="online" if online else "offline",  # `offline=` comes too late where wandb is imported already
         settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"),
     )
 
 
-def config(spec: RunSpec, seed: int, profile: Profile, tables: tuple[str, ...]) -> dict[str, Any]:
+def config(run: Run, tables: tuple[str, ...]) -> dict[str, Any]:
     """What runs are filtered and grouped by: the run, its net, its cost in the profile, its recipe."""
-    recipe = profile.recipes[spec.clip]
     return {
-        **{"key": spec.key, "seed": seed, "profile": profile.name, "tables": list(tables), "clip": spec.clip},
-        **asdict(spec.net),
-        **asdict(cost(spec, profile)),
-        **{name: getattr(recipe, name) for name in ("steps", "batch", "optimizer", "schedule", "lr", "weight_decay")},
+        **{"key": run.key, "seed": run.seed, "profile": run.profile.name, "tables": list(tables), "clip": run.spec.clip},
+        **asdict(run.spec.net),
+        **asdict(cost(run.spec, run.profile)),
+        **{name: getattr(run.recipe, name) for name in ("steps", "batch", "optimizer", "schedule", "lr", "weight_decay")},
     }
 
 
-def id_path(spec: RunSpec, profile: Profile, folder: Path) -> Path:
-    return folder / f"wandb-{fingerprint(spec, profile)}.txt"
+def id_path(run: Run) -> Path:
+    return run.folder / f"wandb-{run.fingerprint}.txt"
 
 
-def identity(path: Path) -> str:
+def wandb_id(path: Path) -> str:
     """The id that an earlier try chose, or a new one."""
     if not path.is_file():
-        write_whole(path, token_hex(4))
+        write_atomic(path, token_hex(4))
     return path.read_text()
 
 
 def resume(logger: Logger, folder: Path, points: Sequence[Point]) -> None:
-    """Offline: one folder in place of those of earlier tries, with their points."""
+    """Offline, log the points of earlier tries again and remove their folders; online there is nothing to do."""
     if not isinstance(logger, WandbLogger):
         return
     for old in (folder / "wandb").glob(f"offline-run-*-{logger.version}"):

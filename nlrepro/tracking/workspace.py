@@ -7,7 +7,7 @@ import wandb_workspaces.reports.v2 as reports
 import wandb_workspaces.workspaces as workspaces
 from wandb_workspaces import expr
 
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.tracking.dashboard import LOSS, PROJECT, STEP, TEST, VALIDATION, tag
 
 ROW = reports.Config("key")
@@ -72,5 +72,5 @@ def save(entity: str, profile: str, titles: Mapping[str, str], memory: Path) -> 
         old.sections, old.settings, old.runset_settings = made.sections, made.settings, made.runset_settings
         made = old
     made.save()
-    write_whole(memory, made.url)
+    write_atomic(memory, made.url)
     return str(made.url)

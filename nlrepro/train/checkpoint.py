@@ -1,10 +1,11 @@
 """The state of an unfinished run, from which the next try goes on as if nothing had been: written at each validation.
 
-Lightning puts in the net, the optimiser, the schedule and its counters; `VideoClassifier` the curve and the random numbers of
-dropout; `Try` what a later try must know of this one. Order and crop of clips are functions of the step
+Lightning saves the net, the optimiser, the schedule and its counters. `VideoClassifier` adds the curve and the random numbers of
+dropout, `Try` what a later try must know of this one. Order and crop of clips are functions of the step
 (nlrepro/train/sampler.py) and need no state.
 """
 
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,21 +17,36 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 
 from nlrepro.errors import BadInput
+from nlrepro.files import write_atomic
 from nlrepro.train.module import demand_number
-from nlrepro.train.paths import save_whole
 
 
-class WholeCheckpoints(TorchCheckpointIO):
-    """Lightning writes to the temporary folder, from which a move to another disk is a copy that can be cut off; not this."""
+def state_bytes(state: dict[str, Any]) -> bytes:
+    """What `torch.save` would write."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
+
+
+def save_atomic(state: dict[str, Any], path: Path) -> None:
+    """As `torch.save`, but never half a file."""
+    write_atomic(path, state_bytes(state))
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are never half there.
+
+    Lightning's own are written to the temporary folder. Its move to another disk is a copy, which can be cut off.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        save_whole(checkpoint, Path(path))
+        save_atomic(checkpoint, Path(path))
 
 
 class Try(Callback):
-    """One try of a run: tells `report` the number of steps done, about once a second, and stops where the loss is no number.
+    """One try of a run: it tells `report` the number of steps done, about once a second, and stops if the loss is no number.
 
-    Its state is what a later try must know: the seconds that the steps up to the checkpoint took, devices and videos.
+    Its state is what a later try must know: the seconds that the steps before the checkpoint took, the devices and the videos.
     """
 
     def __init__(self, report: Callable[[int], None], devices: int, videos: str | None) -> None:
@@ -40,7 +56,7 @@ class Try(Callback):
 
     @property
     def seconds(self) -> float:
-        """Of all tries, without what was lost between a checkpoint and the cut."""
+        """The time that all tries took, without steps that were lost after a checkpoint."""
         return self.before + time.monotonic() - self.begun
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
@@ -57,10 +73,10 @@ class Try(Callback):
 
 
 def earlier(path: Path, devices: int, videos: str | None) -> dict[str, Any] | None:
-    """The checkpoint that an earlier try left; none if it was of other videos.
+    """The checkpoint that an earlier try left; None if there is none or it is of other videos.
 
     Raises:
-        BadInput: it is damaged, or was made on another number of devices, whose steps are others.
+        BadInput: it is damaged, or was made on another number of devices, which take other steps.
     """
     if not path.is_file():
         return None

@@ -1,4 +1,4 @@
-"""The videos of one run as Lightning wants them: three loaders, of which each process takes its share."""
+"""The videos of one run as Lightning wants them: three loaders, each of which gives a process its part."""
 
 import os
 
@@ -10,10 +10,9 @@ from nlrepro.data.index import read_index, usable
 from nlrepro.data.kinetics import listing
 from nlrepro.data.synthetic import kind_of
 from nlrepro.data.videos import ClipDataset, Tree, decoded
-from nlrepro.profile import Profile, Recipe
+from nlrepro.profile import Recipe
 from nlrepro.record import Count
-from nlrepro.spec import RunSpec
-from nlrepro.train.paths import Place, Share
+from nlrepro.run import Run
 from nlrepro.train.sampler import Loader, TestBatches, TrainBatches
 
 TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
@@ -22,34 +21,24 @@ WORKERS = min(CORES, 8)  # processes that decode files for one device
 
 
 class Splits(pl.LightningDataModule):
-    """Training goes on from step `first`; a validation looks at few videos, the test at all or `at_most` so many."""
+    """The three splits. Training goes on from step `first`; the test takes all videos, or at most `at_most`."""
 
-    def __init__(
-        self,
-        spec: RunSpec,
-        profile: Profile,
-        recipe: Recipe,
-        seed: int,
-        place: Place,
-        first: int = 0,
-        at_most: int | None = None,
-    ) -> None:
+    def __init__(self, run: Run, recipe: Recipe, first: int = 0, at_most: int | None = None) -> None:
         super().__init__()
-        self.at_most = at_most
-        self.profile, self.recipe, self.seed, self.place, self.first = profile, recipe, seed, place, first
-        self.clips = profile.clips[spec.clip]
+        self.run, self.recipe, self.first, self.at_most = run, recipe, first, at_most
+        self.profile, self.clips = run.profile, run.profile.clips[run.spec.clip]
         self.tested: Count | None = None  # of a real split, as it was last opened
         self.kinds: list[str] = []  # of the videos of a generated split, as it was last opened
 
     @property
-    def share(self) -> Share:
+    def rank_and_world_size(self) -> tuple[int, int]:
         assert self.trainer
-        return Share(rank=self.trainer.global_rank, of=self.trainer.world_size)
+        return self.trainer.global_rank, self.trainer.world_size
 
     def dataset(self, split: str) -> ClipDataset | FileClips:
         """All videos of a generated split; those of a real one that `data check` found usable."""
-        data, cache = self.profile.data, self.place.data / "cache"
-        root = self.place.data / data.root
+        data, folder = self.profile.data, self.run.folders.data
+        root, cache = folder / data.root, folder / "cache"
         if self.profile.real is None:
             tree = Tree.index(root / split, self.clips.classes)
             self.kinds = [kind_of(video) for video in tree.videos]
@@ -61,7 +50,7 @@ class Splits(pl.LightningDataModule):
 
     @property
     def crops(self) -> list[Crop] | list[None]:
-        """Of each test clip."""
+        """The crops of a test clip."""
         return view_crops(self.profile.real, self.profile.release) if self.profile.real else [None]
 
     def loader(self, dataset: ClipDataset | FileClips, batches: TrainBatches | TestBatches) -> Loader:
@@ -69,7 +58,8 @@ class Splits(pl.LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         videos = self.dataset(self.clips.train)
-        batches = TrainBatches(len(videos), self.recipe, self.seed, self.clips.anywhere, self.first, self.profile, self.share)
+        anywhere, seed = self.clips.anywhere, self.run.seed
+        batches = TrainBatches(len(videos), self.recipe, seed, anywhere, self.first, self.profile, *self.rank_and_world_size)
         return self.loader(videos, batches)
 
     def val_dataloader(self) -> Loader:
@@ -77,10 +67,10 @@ class Splits(pl.LightningDataModule):
         videos = self.dataset(self.clips.val)
         some, middle = self.recipe.validate_videos, self.crops[len(self.crops) // 2]
         batch = 1 if self.profile.real else TEST_BATCH
-        return self.loader(videos, TestBatches(len(videos), 1, batch, some, [middle], self.share))
+        return self.loader(videos, TestBatches(len(videos), 1, batch, some, [middle], *self.rank_and_world_size))
 
     def test_dataloader(self) -> Loader:
         videos = self.dataset(self.clips.test)
         batch = 1 if self.profile.real else TEST_BATCH
         views, some = self.profile.data.views, self.at_most
-        return self.loader(videos, TestBatches(len(videos), views, batch, some, self.crops, self.share))
+        return self.loader(videos, TestBatches(len(videos), views, batch, some, self.crops, *self.rank_and_world_size))

@@ -1,4 +1,4 @@
-"""`VideoClassifier`: what all seven axes share. Lightning trains it, torchmetrics measures it."""
+"""`VideoClassifier`: a net with its recipe. Lightning trains it, torchmetrics measures it."""
 
 from math import isfinite
 from typing import Any
@@ -21,26 +21,27 @@ Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
 
 
 def demand_number(loss: float, step: int) -> None:
-    """
+    """Refuse a training loss from which no training comes back.
+
     Raises:
-        FloatingPointError: the loss is infinite or not a number, from which no training comes back.
+        FloatingPointError: it is infinite or not a number.
     """
     if not isfinite(loss):
         raise FloatingPointError(f"the training loss was {loss} at step {step}")
 
 
 def percent(accuracy: Metric) -> float:
-    """In percent, without the noise of float32."""
+    """An accuracy in percent, without the noise of float32."""
     return round(100 * float(accuracy.compute()), 4)
 
 
 def points(curve: list[tuple[int, float, float]]) -> list[Point]:
-    """As a checkpoint holds them."""
+    """The points of a curve as checkpoints hold it: (step, training loss, validation top-1)."""
     return [Point(step=step, train_loss=loss, val_top1=top1) for step, loss, top1 in curve]
 
 
 class VideoClassifier(pl.LightningModule):
-    """A net under a profile's recipe for the spec's kind of clip. What it does follows from (spec, profile, seed) alone.
+    """A net under a profile's recipe for the spec's kind of clip. What it does depends on spec, profile and seed alone.
 
     Subclasses name the table that asks for it; whichever trains a run, the result is the same.
     """
@@ -68,7 +69,7 @@ class VideoClassifier(pl.LightningModule):
         self.ranks: list[int] = []
 
     def forward(self, clips: Tensor) -> Tensor:
-        """(B, T, H, W, 3) uint8 -> class scores (B, classes)."""
+        """Class scores: (B, T, H, W, 3) uint8 -> (B, classes)."""
         x = (clips.float() - self.mean) / self.std  # (B, T, H, W, 3)
         scores: Tensor = self.net(x.permute(0, 4, 1, 2, 3))  # (B, classes)
         return scores.float()
@@ -82,7 +83,7 @@ class VideoClassifier(pl.LightningModule):
         return loss
 
     def freeze_norms(self) -> None:
-        """Before each step: Lightning starts without `train()` and restores every module's mode after a validation."""
+        """Call it before each step: Lightning does not call `train()` first, and restores all modes after a validation."""
         for norm in self.norms:
             norm.eval()
 
@@ -91,7 +92,7 @@ class VideoClassifier(pl.LightningModule):
         self.val_accuracy.update(self(clips), labels)
 
     def on_validation_epoch_end(self) -> None:
-        """One point of the curve: the training loss since the last one, and the validation accuracy now."""
+        """Add a point to the curve: the training loss since the last point, and the validation accuracy now."""
         values = {"train_loss": float(self.train_loss.compute()), "val_top1": percent(self.val_accuracy)}
         demand_number(values["train_loss"], self.global_step)
         self.curve.append(Point(step=self.global_step, **values))
@@ -100,7 +101,7 @@ class VideoClassifier(pl.LightningModule):
         self.val_accuracy.reset()
 
     def test_step(self, batch: Batch, index: int) -> None:
-        """Softmax scores averaged over the views of each video."""
+        """Average the softmax scores over the views of each video, and compare."""
         clips, labels = batch
         of_views = self(clips).softmax(1)  # (videos views, classes)
         self.clip_top1.update(of_views, labels)
@@ -113,7 +114,7 @@ class VideoClassifier(pl.LightningModule):
         self.ranks += (scores > true_scores).sum(1).tolist()
 
     def all_ranks(self) -> list[int]:
-        """The ranks of all test videos in their order, of which process r of n has seen numbers r, r + n, ..."""
+        """The ranks of the true classes from all processes, in the order of the test videos (nlrepro/train/sampler.py)."""
         if not distributed.is_initialized():
             return self.ranks
         shares: list[list[int]] = [[] for _ in range(distributed.get_world_size())]
@@ -140,7 +141,7 @@ class VideoClassifier(pl.LightningModule):
         return self.profile.real is not None and self.profile.release
 
     def groups(self) -> list[dict[str, Any]]:
-        """All parameters that train; with the released recipe those of normalisation apart, which it does not decay."""
+        """The parameters that train; those of normalisation are a group of their own if the released recipe spares them decay."""
         trained = [p for p in self.net.parameters() if p.requires_grad]
         if not self.released_recipe:
             return [{"params": trained}]
@@ -156,7 +157,7 @@ class VideoClassifier(pl.LightningModule):
         return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A checkpoint of broken weights would break every later try: the one before stays."""
+        """Add the curve and the random state; broken weights are not saved, as every later try would start from them."""
         if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
             raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
         checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]

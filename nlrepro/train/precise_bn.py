@@ -1,4 +1,6 @@
-"""Precise BN, of the authors' code: before the test, normalisation's statistics are the plain mean of those of some batches."""
+"""Precise BN, as in the authors' code: before the test the statistics of batch normalisation are measured again, as plain means
+over some training batches.
+"""
 
 from itertools import islice
 
@@ -11,7 +13,7 @@ from nlrepro.train.module import VideoClassifier
 
 
 def precise_bn(classifier: VideoClassifier, fitter: pl.Trainer, splits: Splits) -> None:
-    """Nothing where the recipe is not the released one, or where it freezes normalisation."""
+    """Measure the statistics; do nothing if the recipe is not the released one, or freezes normalisation."""
     real = classifier.profile.real
     if real is None or not classifier.released_recipe or classifier.recipe.frozen_norm:
         return

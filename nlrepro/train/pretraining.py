@@ -1,6 +1,6 @@
 """The nets that short clips of generated videos start from, trained to tag drawn stills: which digits, which card, in which ink.
 
-All that a frame shows, not one thing alone: what a non-local block matches must stand in the features it compares.
+The tags are of all that a frame shows: a non-local block can only match what the features that it compares contain.
 """
 
 import json
@@ -17,32 +17,32 @@ from torch import Tensor
 
 from nlrepro.data.synthetic import still, tags
 from nlrepro.errors import BadInput
-from nlrepro.files import write_whole
+from nlrepro.files import write_atomic
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.pretrained import note_path, settings
 from nlrepro.profile import Generator, Profile
 from nlrepro.spec import Depth, NetSpec
-from nlrepro.train.paths import state_bytes
-from nlrepro.train.provenance import here
+from nlrepro.train.checkpoint import state_bytes
+from nlrepro.train.provenance import provenance
 
 TEST_BATCH = 250
 
 
 def stills(task: Generator, split: str, numbers: range) -> tuple[Tensor, Tensor]:
-    """(B, H, W, 3) uint8, and the tags (B, tags)."""
+    """The stills (B, H, W, 3) uint8 of these numbers, and their tags (B, tags)."""
     drawn = [still(task, split, number) for number in numbers]
     return torch.from_numpy(np.stack([frame for frame, _ in drawn])), torch.from_numpy(np.stack([shown for _, shown in drawn]))
 
 
 def scores(net: VideoResNet, frames: Tensor, profile: Profile) -> Tensor:
-    """(B, H, W, 3) uint8 -> (B, tags)."""
+    """One score a tag: (B, H, W, 3) uint8 -> (B, tags)."""
     x = (frames.float() - torch.tensor(profile.data.mean)) / torch.tensor(profile.data.std)  # (B, H, W, 3)
     found: Tensor = net(x.permute(0, 3, 1, 2).unsqueeze(2))  # of clips of one frame, (B, 3, 1, H, W)
     return found
 
 
 def pretrain(depth: Depth, profile: Profile, out: Path, report: Callable[[int], None] = lambda step: None) -> dict[str, float]:
-    """Train and test a net; write it at `out` in float16, and its note. What came out is returned: percent of tags and of stills.
+    """Train and test a net; write it at `out` in float16, with its note; return what `accuracy` gives.
 
     Raises:
         BadInput: the profile has no such recipe, or the net misses its bar; then nothing is written.
@@ -70,15 +70,15 @@ def pretrain(depth: Depth, profile: Profile, out: Path, report: Callable[[int], 
         "sha256": sha256(content).hexdigest(),
         "settings": settings(profile),
         "percent": found,
-        "made": asdict(here(time.monotonic() - begun)),
+        "made": asdict(provenance(time.monotonic() - begun)),
     }
-    write_whole(out, content)
-    write_whole(note_path(out), json.dumps(note, indent=1) + "\n")
+    write_atomic(out, content)
+    write_atomic(note_path(out), json.dumps(note, indent=1) + "\n")
     return found
 
 
 def train(net: VideoResNet, profile: Profile, report: Callable[[int], None]) -> None:
-    """Binary cross-entropy of all tags; no still is seen twice."""
+    """Train with the binary cross-entropy of all tags; no still is seen twice."""
     recipe, task = profile.pretraining, profile.generator
     assert recipe
     assert task
@@ -98,7 +98,7 @@ def train(net: VideoResNet, profile: Profile, report: Callable[[int], None]) -> 
 
 @torch.no_grad()
 def accuracy(net: VideoResNet, profile: Profile) -> dict[str, float]:
-    """On validation stills, of digits that training has not seen: percent of tags right, and of stills with all tags right."""
+    """Percent of tags that are right, and of stills all of whose tags are, on stills of digits that training has not seen."""
     recipe, task = profile.pretraining, profile.generator
     assert recipe
     assert task

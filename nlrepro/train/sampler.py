@@ -1,4 +1,7 @@
-"""The order of clips: pure functions of (seed, step), so that a run can go on from any step, on any number of devices."""
+"""The order of clips: pure functions of (seed, step), so that a run can go on from any step, on any number of devices.
+
+Of each batch, or of the test videos, the process `rank` of `world_size` takes every `world_size`-th, from number `rank` on.
+"""
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -12,16 +15,12 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop, training_crops
 from nlrepro.profile import Profile, Recipe
-from nlrepro.train.paths import WHOLE, Share
 
 Batches = Sampler[list[ClipSample]]
 
 
 class TrainBatches(Batches):
-    """Batches from step `first` to the recipe's last: epochs of shuffled videos, one after the other, no batch short.
-
-    `share` is the part of each batch that this device takes.
-    """
+    """Batches from step `first` to the recipe's last. Videos are shuffled anew in each epoch; a batch may span two epochs."""
 
     def __init__(
         self,
@@ -31,10 +30,11 @@ class TrainBatches(Batches):
         anywhere: bool,
         first: int = 0,
         profile: Profile | None = None,
-        share: Share = WHOLE,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.videos, self.recipe, self.seed, self.anywhere, self.first = videos, recipe, seed, anywhere, first
-        self.profile, self.share = profile, share
+        self.profile, self.rank, self.world_size = profile, rank, world_size
 
     def __len__(self) -> int:
         return self.recipe.steps  # all of them: Lightning counts the batches before `first` as done
@@ -50,7 +50,7 @@ class TrainBatches(Batches):
             videos = [int(epoch(clip // self.videos)[clip % self.videos]) for clip in clips]
             where = random.random(batch).tolist() if self.anywhere else repeat(MIDDLE, batch)
             samples = [ClipSample(*parts) for parts in zip(videos, where, crops, strict=False)]
-            yield samples[self.share.rank :: self.share.of]
+            yield samples[self.rank :: self.world_size]
 
     def epoch(self, number: int) -> npt.NDArray[np.int64]:
         """The order of the videos in one epoch."""
@@ -63,7 +63,7 @@ class TrainBatches(Batches):
 
 
 class TestBatches(Batches):
-    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: its middle), in all crops."""
+    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: the middle), in all crops."""
 
     def __init__(
         self,
@@ -72,11 +72,12 @@ class TestBatches(Batches):
         batch: int,
         at_most: int | None = None,
         crops: Sequence[Crop | None] = (None,),
-        share: Share = WHOLE,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         places = [MIDDLE] if views == 1 else np.linspace(0, 1, views).tolist()
         chosen = range(0, videos, -(-videos // at_most)) if at_most else range(videos)
-        mine = chosen[share.rank :: share.of]
+        mine = chosen[rank::world_size]
         self.samples = [ClipSample(video, where, crop) for video in mine for where in places for crop in crops]
         views *= len(crops)
         self.batch = max(batch // views, 1) * views  # a video's views stay together
@@ -89,9 +90,9 @@ class TestBatches(Batches):
 
 
 class Loader(DataLoader[Any]):
-    """Cached clips are gathered in this process, below 1 ms a batch; files are decoded by `workers` processes.
+    """Clips from the cache are gathered in this process, in less than 1 ms a batch; `workers` processes decode files.
 
-    Workers are never forked: decord does not survive it.
+    Workers are never forked, as decord does not survive it.
     """
 
     def __init__(self, dataset: Dataset[Any], batches: Batches, workers: int = 0) -> None:
@@ -106,12 +107,12 @@ class Loader(DataLoader[Any]):
         )
 
     def state_dict(self) -> dict[str, object]:
-        """Nothing: `TrainBatches` starts where it is told to. That it exists tells Lightning that this loader can resume."""
+        """Nothing, as `TrainBatches` is told where to start. Lightning takes the method as a sign that the loader can resume."""
         return {}
 
     def load_state_dict(self, state: dict[str, object]) -> None: ...
 
 
 def same(batch: Any) -> Any:
-    """The dataset makes whole batches; there is nothing left to collate."""
+    """The batch as it is: the dataset has put it together already."""
     return batch

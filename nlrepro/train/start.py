@@ -1,33 +1,35 @@
-"""What a net's weights are before its first step."""
+"""The weights of a net before its first step."""
 
 import torch
+from torch import nn
 
 from nlrepro.errors import BadInput
 from nlrepro.nets.imagenet import imagenet_file
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.nets.transfer import start_from
-from nlrepro.train.module import VideoClassifier
-from nlrepro.train.paths import Place
+from nlrepro.run import Run
 
 
-def warm_start(classifier: VideoClassifier, seed: int, place: Place) -> dict[str, str]:
-    """Copy the weights that this run starts from: another run's, or pretrained ones, whose name is returned for the record.
+def warm_start(net: nn.Module, run: Run) -> dict[str, str]:
+    """Copy into `net` the weights that the run starts from: those of its parent, or pretrained ones.
+
+    Returns what a record notes of pretrained weights, such as {"start": "mini-r50.pt (sha256 0123456789ab)"}.
 
     Raises:
-        BadInput: that run has not been made, or the pretrained weights are not there or do not fit.
+        BadInput: the parent has not been trained, or the pretrained weights are missing or do not fit.
     """
-    spec, profile, net = classifier.run_spec, classifier.profile, classifier.net
-    if spec.parent:
-        weights = place.weights(profile, spec.parent, seed)
+    profile, depth, files = run.profile, run.spec.net.depth, run.folders.imagenet
+    if run.parent:
+        weights = run.parent.weights
         if not weights.is_file():
             raise BadInput(
-                f"{spec.key} starts from {spec.parent.key}, which has no weights at {weights}; use `sweep`, or run it first"
+                f"{run.key} starts from {run.parent.key}, which has no weights at {weights}; use `sweep`, or run it first"
             )
         start_from(net, torch.load(weights, weights_only=True))
         return {}
-    if profile.dry_run and profile.real and not (place.imagenet or imagenet_file(spec.net.depth)[0].is_file()):
+    if profile.dry_run and profile.real and not (files or imagenet_file(depth)[0].is_file()):
         print("dry run without ImageNet weights: it starts from random ones")
         return {}
-    state, name = pretrained(spec.net.depth, profile, place.imagenet)
+    state, name = pretrained(depth, profile, files)
     start_from(net, state)
     return {"start": name}
