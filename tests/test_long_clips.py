@@ -17,15 +17,16 @@ from ablations.long_clips import LongClips
 from nlrepro import profiles
 from nlrepro.profile import Profile
 from nlrepro.run import Folders, Run
-from nlrepro.spec import NetSpec, RunSpec
-from nlrepro.sweep.jobs import Job
+from nlrepro.spec import RunSpec
+from nlrepro.sweep.jobs import Build, Job
 from nlrepro.train.module import VideoClassifier
 from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.runner import execute
 
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
-SHORT = RunSpec(net=NetSpec(blocks="res4"))
-LONG = replace(SHORT, clip="long")
+MODEL = {"conv": "3x1x1", "blocks": "5-block"}
+LONG = LongClips.spec(**MODEL)
+SHORT = replace(LONG, clip="short")
 State = dict[str, Tensor]
 
 
@@ -50,17 +51,17 @@ def weights(run: Run) -> State:
 
 @pytest.fixture
 def trained(parent: Run, tmp_path: Path) -> Callable[..., State]:
-    """The net after a run of long clips, by modules of which all but the last are cut off."""
+    """The net after a run of long clips that was cut off at these steps and then went on."""
 
-    def net(name: str, *modules: type[VideoClassifier]) -> State:
+    def net(name: str, *steps: int, build: Build | None = None) -> State:
         run = replace(parent, spec=LONG, folders=replace(parent.folders, results=tmp_path / name))
         assert run.parent
         run.parent.folder.mkdir(parents=True)
         run.parent.weights.write_bytes(parent.weights.read_bytes())
-        for module in modules[:-1]:
+        for step in steps:
             with pytest.raises(RuntimeError, match="the power is gone"):
-                execute(Job(run, partial(module, run.spec)))
-        execute(Job(run, partial(modules[-1], run.spec)))
+                execute(Job(run, partial(cut_off_at(step), LONG)))
+        execute(Job(run, build))
         return weights(run)
 
     return net
@@ -80,18 +81,18 @@ def test_a_run_through_validations_changes_all_but_normalisation(
     profile: Profile, parent: Run, trained: Callable[..., State]
 ) -> None:
     before, after, norms = weights(parent), trained("a"), of_normalisation(profile)
-    assert len(norms) == 5 * (53 + 1)  # that of the non-local block too
+    assert len(norms) == 5 * (53 + 5)  # that of the non-local block too
     assert changed(before, after) == before.keys() - norms
 
 
 @pytest.mark.parametrize("steps", [(1,), (3,), (6,), (3, 5)])
 def test_a_run_that_was_cut_off_ends_with_the_same_net(steps: tuple[int, ...], trained: Callable[..., State]) -> None:
     undisturbed = trained("a")
-    assert not changed(undisturbed, trained("b", *map(cut_off_at, steps)))
+    assert not changed(undisturbed, trained("b", *steps))
 
 
 def test_the_class_that_happens_to_train_changes_nothing(trained: Callable[..., State]) -> None:
-    assert not changed(trained("a"), trained("b", LongClips))
+    assert not changed(trained("a"), trained("b", build=partial(LongClips, **MODEL)))
 
 
 @pytest.mark.parametrize("name", ["smoke", "mini", "paper"])
