@@ -11,7 +11,7 @@ LAUNCHER ?= local
 SLURM   ?=
 
 BIN := .venv/bin
-CLI := $(BIN)/python -m nlrepro
+CLI := $(BIN)/python -m ablations
 OPTIONS := --profile $(PROFILE) --data $(DATA)
 SWEEP   = $(OPTIONS) --seeds $(SEEDS) --jobs $(JOBS) --only '$(ONLY)' $(STEPS:%=--steps %) $(IMAGENET:%=--imagenet %) --launcher $(LAUNCHER) $(SLURM)
 

@@ -18,7 +18,7 @@ Expected (mini, 5 seeds), R101: baseline 65.1 %; 1-block +20.9 [19.9, 21.9], 5-b
 from itertools import product
 from typing import ClassVar, Literal
 
-from ablations.ablation import Ablation, Row
+from nlrepro.experiments.ablation import Ablation, Row
 from nlrepro.report.contrasts import Beats, Cell, Claim, beat
 from nlrepro.spec import DEPTHS, Blocks, Depth, Kind, NetSpec, RunSpec
 

@@ -17,7 +17,7 @@ Expected (mini, 5 seeds), R101: baseline 65.1 %; space-only +0.2 [-0.5, 1.0], ti
 from itertools import product
 from typing import ClassVar
 
-from ablations.ablation import Ablation, Row
+from nlrepro.experiments.ablation import Ablation, Row
 from nlrepro.report.contrasts import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, Depth, Domain, NetSpec, RunSpec
 

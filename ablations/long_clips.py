@@ -17,8 +17,8 @@ from dataclasses import replace
 from itertools import product
 from typing import ClassVar, Literal
 
-from ablations.ablation import Ablation, Row
 from ablations.on_i3d import MODELS, OnI3D
+from nlrepro.experiments.ablation import Ablation, Row
 from nlrepro.report.contrasts import Beats, Cell, Claim, beat
 from nlrepro.spec import DEPTHS, Depth, RunSpec
 

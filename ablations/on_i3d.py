@@ -15,7 +15,7 @@ Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D +17.7 [16.5, 18.8], NL 
 from itertools import product
 from typing import ClassVar, Literal
 
-from ablations.ablation import Ablation, Row
+from nlrepro.experiments.ablation import Ablation, Row
 from nlrepro.report.contrasts import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, Depth, NetSpec, RunSpec
 

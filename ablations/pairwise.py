@@ -14,7 +14,7 @@ Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; Gaussian +14.1 [10.2, 18.0],
 
 from typing import ClassVar
 
-from ablations.ablation import Ablation, Row
+from nlrepro.experiments.ablation import Ablation, Row
 from nlrepro.nets.forms import forms
 from nlrepro.report.contrasts import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec

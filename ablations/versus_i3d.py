@@ -14,7 +14,7 @@ Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D 3x3x3 +18.5 [17.4, 19.6
 
 from typing import ClassVar, Literal
 
-from ablations.ablation import Ablation, Row
+from nlrepro.experiments.ablation import Ablation, Row
 from nlrepro.report.contrasts import Beats, Cheaper, Claim, beat
 from nlrepro.spec import Conv, NetSpec, RunSpec
 

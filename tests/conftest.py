@@ -37,8 +37,8 @@ class Finished:
 
 
 def command(*words: str | Path, **environment: str) -> Finished:
-    """`python -m nlrepro WORDS` in a process of its own."""
-    line = [sys.executable, "-m", "nlrepro", *map(str, words)]
+    """`python -m ablations WORDS` in a process of its own."""
+    line = [sys.executable, "-m", "ablations", *map(str, words)]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment)
     return Finished(done.returncode, done.stdout, done.stderr)
 

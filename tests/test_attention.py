@@ -15,6 +15,7 @@ from PIL import Image
 from test_evaluation import imported
 from torch import Tensor, nn
 
+from ablations.__main__ import main
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention.attend import attend
@@ -22,7 +23,6 @@ from nlrepro.attention.centres import centres
 from nlrepro.attention.compared import Compared, compared
 from nlrepro.attention.drawing import draw, nearest
 from nlrepro.attention.looks import Attention, Position
-from nlrepro.cli import main
 from nlrepro.data.generate import write_video
 from nlrepro.errors import BadInput
 from nlrepro.nets.block import NonLocalBlock
@@ -301,7 +301,7 @@ def test_the_readmes_picture_is_what_its_command_gives(tmp_path: Path, monkeypat
     """On the video of the mini profile, made again."""
     task = profiles.load("mini").generator
     assert task is not None
-    (command,) = re.findall(r"^python -m nlrepro (attend .*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (command,) = re.findall(r"^python -m ablations (attend .*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
     words = command.replace("\\\n", " ").split()
     monkeypatch.chdir(ROOT)
     write_video(int(Path(words[1]).stem.partition("-")[0]), task=task, root=tmp_path, split="test")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import record
 
-from ablations import CLAIMS
+from ablations.registry import TABLES
 from nlrepro.record import Cost, Record
 from nlrepro.report import claims, printed
 from nlrepro.report.anova import Analysis, Interval
@@ -18,7 +18,7 @@ from nlrepro.report.tables import TableRow, TableSpec
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
 SPEC = TableSpec(table="2a", title="", rows=tuple(TableRow(label=label, depth=50, key=label) for label in LABELS))
-OF_2A = [claim for claim in CLAIMS if claim.table == "2a"]
+OF_2A = [claim for claim in TABLES.claims if claim.table == "2a"]
 
 
 def simulated(*accuracies: float, seeds: int = 3) -> list[Record]:
@@ -39,7 +39,7 @@ def verdicts(*accuracies: float) -> list[Verdict]:
 
 def test_the_papers_own_numbers_hold_for_the_papers_sentences() -> None:
     """But for the one on residual blocks, which the paper says without a number."""
-    verdicts = judge(CLAIMS, [], [])
+    verdicts = judge(TABLES.claims, [], [])
     assert [v.claim.text for v in verdicts if v.paper == "undecided"] == ["five non-local blocks beat five residual blocks"]
     assert {v.paper for v in verdicts} == {"holds", "undecided"}
 
@@ -59,7 +59,7 @@ def test_where_the_paper_gives_no_number_its_verdict_is_open_whatever_stands_bes
 
 
 def test_every_sentence_names_rows_of_the_paper() -> None:
-    measured = [claim for claim in CLAIMS if not isinstance(claim, Cheaper)]
+    measured = [claim for claim in TABLES.claims if not isinstance(claim, Cheaper)]
     cells = {cell for claim in measured for contrast in claim.contrasts for cell in contrast}
     assert cells
     assert cells - set(printed.accuracies()) == {Cell("2c", 50, "5 residual blocks")}
@@ -215,7 +215,7 @@ def test_only_undecided_sentences_need_seeds() -> None:
 
 
 def test_error_rates_are_told_for_the_sentences_that_are_tested() -> None:
-    said = error_rates(judge(CLAIMS, [], []))
+    said = error_rates(judge(TABLES.claims, [], []))
     assert "Of the 14 sentences tested" in said  # the 15th is counted
     assert "at most about 0.4" in said  # 14 x 2.5 %
 
@@ -245,7 +245,7 @@ def test_frame_has_a_line_per_sentence() -> None:
 
 @pytest.mark.parametrize(("macs", "word", "saved"), [(12, "holds", "0.3x"), (16, "fails", "-0.1x")])
 def test_what_a_row_costs_is_counted_without_records(macs: int, word: str, saved: str) -> None:
-    claim = next(claim for claim in CLAIMS if isinstance(claim, Cheaper))
+    claim = next(claim for claim in TABLES.claims if isinstance(claim, Cheaper))
     costs = {"C2D baseline": 10, "I3D 3x3x3": 18, "I3D 3x1x1": 15, "NL C2D, 5-block": macs}
     rows = (TableRow(label=label, depth=101, key=label, cost=Cost(params=1, macs=n)) for label, n in costs.items())
     verdict = judge([claim], [TableSpec(table="2e", title="", rows=tuple(rows))], [])[0]

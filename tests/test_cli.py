@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from conftest import ROOT, command
 
-from ablations import TABLES
+from ablations.__main__ import main
+from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.cli import main
-from nlrepro.experiments import catalogue
+from nlrepro.experiments.costs import labour
 from nlrepro.run import Folders
 
 SMOKE = ("--profile", "smoke")
-KEYS = [job.run.key for job in catalogue.complete(TABLES.values(), [0], profiles.load("smoke"), Folders())]
+KEYS = [job.run.key for job in TABLES.complete(TABLES.values(), [0], profiles.load("smoke"), Folders())]
 OUTSIDE = pytest.mark.usefixtures("elsewhere")
 
 
@@ -46,14 +46,14 @@ def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str])
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0
-        assert f"example: python -m nlrepro {verb} " in capsys.readouterr().out
+        assert f"example: python -m ablations {verb} " in capsys.readouterr().out
 
 
 def test_help_and_a_mistyped_word_need_nothing_heavy() -> None:
     """They answer at once: none of the libraries that take a second to import is."""
     program = """
 import sys
-from nlrepro.cli import main
+from ablations.__main__ import main
 for words in (["--help"], ["sweep", "--help"], ["swep"], ["sweep", "--seeds", "x"]):
     try:
         main(words)
@@ -154,7 +154,7 @@ def test_the_readme_s_gpu_hours_are_those_that_cost_tells() -> None:
         ("2f", "2g"): "{} exaFLOPs of training, {} GPU-hours",
         ("all",): "runs {} exaFLOPs, {} GPU-hours",
     }.items():
-        told = catalogue.labour(catalogue.chosen(tables), paper, 50)
+        told = labour(TABLES.chosen(tables), paper, 50)
         assert words.format(*re.findall(r"(\d+) (?:exaFLOPs|GPU-hours)", told)) in readme
 
 
@@ -248,7 +248,7 @@ def test_a_run_without_wandb_leaves_no_log_of_it(swept: Path) -> None:
 
 def test_wrong_names_name_the_right_ones(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "'r50-c3d'" in (line := refusal(capfd, "run", "r50-c3d", *SMOKE, "--results", tmp_path))
-    assert "`python -m nlrepro list`" in line
+    assert "`python -m ablations list`" in line
     for verb in ("list", "sweep", "report", "cost", "publish"):
         assert "unknown table '2z'; use one of 2a" in refusal(capfd, verb, "2z", *SMOKE, "--results", tmp_path)
     line = refusal(capfd, "list", "--profile", "large")

@@ -12,13 +12,12 @@ import pytest
 import torch
 from conftest import MADE, evaluation
 
-from ablations import TABLES
+from ablations.__main__ import main
+from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.cli import main
 from nlrepro.errors import BadInput
-from nlrepro.experiments import catalogue
 from nlrepro.experiments.findings import table_spec
 from nlrepro.profile import Profile
 from nlrepro.record import Cost, Metrics, Record
@@ -164,7 +163,7 @@ def test_weights_that_are_not_the_keys_are_refused(real: Profile, swept: Path, s
 def test_released_weights_have_columns_of_their_own(smoke: Profile) -> None:
     spec = table_spec(TABLES["2f"])
     nl = next(row.key for row in spec.rows if row.label == "NL I3D")
-    by_key = {s.key: s for s in catalogue.specs(TABLES.values())}
+    by_key = {s.key: s for s in TABLES.specs()}
     given = [
         evaluation(by_key[nl], smoke, "32x2", "0001"),
         evaluation(by_key[nl], smoke, "32x2", "0000", date="2023-01-01"),  # older: not shown

@@ -7,11 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ablations import TABLES, Ablation
 from ablations.pairwise import PairwiseForm
+from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
+from nlrepro.experiments.ablation import Ablation
 from nlrepro.profile import Profile
 from nlrepro.report.formats import with_interval
 from nlrepro.train.module import VideoClassifier

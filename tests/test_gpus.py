@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from ablations import TABLES
-from nlrepro.experiments import catalogue
+from ablations.registry import TABLES
 from nlrepro.profile import Profile
 from nlrepro.run import Folders
 from nlrepro.sweep import worker
@@ -58,7 +57,7 @@ def test_runs_at_once_are_spread_over_the_gpus(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    jobs = catalogue.jobs([TABLES["2a"]], [0], smoke, Folders(results=tmp_path))
+    jobs = TABLES.jobs([TABLES["2a"]], [0], smoke, Folders(results=tmp_path))
     scheduler, started = Scheduler(jobs, 3), Started()
     scheduler.context = started  # type: ignore[assignment]
     scheduler.start_ready()
@@ -74,6 +73,6 @@ def test_a_run_sees_its_gpu_alone(smoke: Profile, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
     seen: list[str] = []
     monkeypatch.setattr(worker, "execute", lambda *_, **__: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]))
-    (job, *_) = catalogue.jobs([TABLES["2a"]], [0], smoke, Folders(results=tmp_path))
+    (job, *_) = TABLES.jobs([TABLES["2a"]], [0], smoke, Folders(results=tmp_path))
     worker.work(job, Pipe()[1], "2")
     assert seen == ["2"]

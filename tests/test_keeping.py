@@ -7,15 +7,15 @@ import pytest
 import torch
 from conftest import ROOT
 
+from ablations.__main__ import main
+from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention.attend import clip_of, net_of, normalised
-from nlrepro.cli import main
 from nlrepro.data.generate import write_video
 from nlrepro.data.synthetic import card_video
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
-from nlrepro.experiments import catalogue
 from nlrepro.nets.reading import tensors
 from nlrepro.profile import Profile
 from nlrepro.released.evaluate import identify
@@ -77,7 +77,7 @@ def test_the_committed_net_ranks_classes_as_its_record_says(tmp_path: Path) -> N
     found = [(*card_video(mini.generator, "test", i)[1:], i) for i in range(mini.generator.videos["test"])]
     files = sorted((name, f"{i:05d}-{kind}.mp4", i) for name, kind, i in found)
     classes = sorted({name for name, *_ in files})
-    net, _ = net_of(KEPT, catalogue.spec(NL.key), mini)
+    net, _ = net_of(KEPT, TABLES.spec(NL.key), mini)
     ranks = records.read(records.record_path(ROOT / "results" / "published", "mini", NL.key, SEED)).metrics.ranks
     agree = 0
     for number, (name, file, i) in list(enumerate(files))[::100]:

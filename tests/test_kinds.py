@@ -13,10 +13,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ablations import TABLES
+from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.experiments import catalogue, findings, pages, reporting
+from nlrepro.experiments import findings, pages, reporting
 from nlrepro.record import Part, Record
 from nlrepro.report.formats import read_csv
 from nlrepro.report.kinds import (
@@ -76,7 +76,7 @@ def run_records(results: Path, tables: Sequence[str], **ranks: str) -> None:
     """Fresh records of two seeds of all runs of the tables."""
     mini = profiles.load("mini")
     for seed in (0, 1):
-        for job in catalogue.jobs([TABLES[name] for name in tables], [seed], mini, Folders(results=results)):
+        for job in TABLES.jobs([TABLES[name] for name in tables], [seed], mini, Folders(results=results)):
             run = job.run
             found = of_kinds(run.key, seed, **ranks) if ranks else record(run.key, seed, NEAR + FAR)
             records.write(replace(found, spec=run.spec, fingerprint=run.fingerprint), results)
@@ -180,7 +180,7 @@ def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_videos_of_no_kinds_have_neither_numbers_nor_a_heat_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"])
-    reporting.report([TABLES["2a"]], profiles.load("mini"), Folders(results=tmp_path))
+    reporting.report(TABLES, ["2a"], profiles.load("mini"), Folders(results=tmp_path))
     assert (tmp_path / "figures" / "mini" / "table2a.svg").is_file()
     assert not [*tmp_path.rglob("*kinds*")]
     assert "by kind of video" not in (tmp_path / "report.html").read_text()
@@ -191,7 +191,7 @@ def test_a_report_writes_and_names_the_heat_map_and_its_numbers(
 ) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
-    reporting.report([TABLES["2a"]], profiles.load("mini"), Folders(results=tmp_path))
+    reporting.report(TABLES, ["2a"], profiles.load("mini"), Folders(results=tmp_path))
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "table2a.md" in line]
     for kind, name in (("tables", "table2a-kinds.csv"), ("figures", "table2a-kinds.svg")):
         assert (tmp_path / kind / "mini" / name).is_file()
@@ -202,7 +202,7 @@ def test_a_report_writes_and_names_the_heat_map_and_its_numbers(
 def test_the_page_shows_the_heat_map_between_gains_and_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
-    html = render([pages.page_profile(findings.gather(profiles.load("mini"), Folders(results=tmp_path)))], "mini")
+    html = render([pages.page_profile(findings.gather(TABLES, profiles.load("mini"), Folders(results=tmp_path)))], "mini")
     panel = html.partition('id="mini-2a"')[2].partition("</section>")[0]
     names = ("Gains over the baseline", "Heat map of accuracy by kind of video", "Training curves")
     places = [panel.index(f'aria-label="{name}, table 2a') for name in names]

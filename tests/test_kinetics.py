@@ -9,8 +9,8 @@ import pytest
 from films import audio, film
 from touchy import process, touchy
 
+from ablations.__main__ import main
 from nlrepro import profiles
-from nlrepro.cli import main
 from nlrepro.data.index import index_path, read_index, usable
 from nlrepro.data.kinetics import frame_step, listing
 from nlrepro.data.probe import Facts, examine

@@ -16,9 +16,9 @@ import pytest
 from conftest import ROOT, evaluation
 from torch import Tensor
 
+from ablations.__main__ import main
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
-from nlrepro.cli import main
 from nlrepro.nets import forms
 from nlrepro.nets.forms import form
 from nlrepro.profile import Profile
@@ -82,7 +82,7 @@ def test_the_readmes_own_form_stands_in_table_2a_with_its_interval(data: Path, c
 
     (net,) = (copy / "results" / "local" / "runs" / "smoke" / KEY / "seed0").glob("net-*.pt")
     video = sorted((data / "smoke" / "test").glob("*/*.mp4"))[0]
-    look = told(copy, sys.executable, "-m", "nlrepro", "attend", video, "--weights", net, "--profile", "smoke")
+    look = told(copy, sys.executable, "-m", "ablations", "attend", video, "--weights", net, "--profile", "smoke")
     assert "no softmax in this form: responses f / C(x)" in look
 
 
@@ -113,7 +113,7 @@ def test_the_readmes_other_rows_stand_in_their_tables(
     make(copy, data, f"table{table}", f"ONLY={key}")
     row = pd.read_csv(copy / "results" / "local" / "tables" / "smoke" / f"table{table}.csv").set_index("row").loc[label]
     assert (row.key, row.seeds) == (key, 2)
-    assert "0 stale" in told(copy, sys.executable, "-m", "nlrepro", "list", "--profile", "smoke", "--data", data)
+    assert "0 stale" in told(copy, sys.executable, "-m", "ablations", "list", "--profile", "smoke", "--data", data)
 
 
 @pytest.mark.parametrize("name", ["dot", "Sig", "a_b", "sigmoïd"])

@@ -10,7 +10,7 @@ import pytest
 from browser import CHROMIUM, Page, browse
 from conftest import evaluation, record
 
-from ablations import TABLES
+from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import profiles
 from nlrepro import record as records
@@ -26,7 +26,7 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installe
 
 
 def paper_profile(results: Path) -> PageProfile:
-    return pages.page_profile(findings.gather(profiles.load("paper"), Folders(results=results)))
+    return pages.page_profile(findings.gather(TABLES, profiles.load("paper"), Folders(results=results)))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rate
         for seed in range(3):
             found = replace(record(spec.key, seed, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
             records.write(found, tmp_path)
-    found = findings.gather(mini, Folders(results=tmp_path))
+    found = findings.gather(TABLES, mini, Folders(results=tmp_path))
     page = pages.page_profile(found)
     html = " ".join(render([page], "mini").split())
     assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ablations import TABLES
+from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.experiments import catalogue, findings, readmes, reporting
+from nlrepro.experiments import findings, readmes, reporting
 from nlrepro.report.readme import pasted, without_heading
 from nlrepro.run import Folders
 
@@ -37,7 +37,7 @@ def test_published_tables_and_figures_are_what_the_published_records_give(
 ) -> None:
     shutil.copytree(PUBLISHED / "records", tmp_path / "records")
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
-    reporting.report([TABLES[name] for name in tables(profile)], profiles.load(profile), Folders(results=tmp_path))
+    reporting.report(TABLES, tables(profile), profiles.load(profile), Folders(results=tmp_path))
     committed, made = artefacts(PUBLISHED, profile), artefacts(tmp_path, profile)
     assert committed.keys() == made.keys()
     assert {name for name in made if made[name] != committed[name]} == set()
@@ -46,7 +46,7 @@ def test_published_tables_and_figures_are_what_the_published_records_give(
 
 @every_profile
 def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
-    jobs = catalogue.complete(TABLES.values(), [0], profiles.load(profile), Folders(results=PUBLISHED))
+    jobs = TABLES.complete(TABLES.values(), [0], profiles.load(profile), Folders(results=PUBLISHED))
     runs = {job.run.key: job.run for job in jobs}
     for record in records.read_all(PUBLISHED, profile):
         assert runs[record.key].has_settings_of(record), (record.key, record.seed)
@@ -66,7 +66,7 @@ def test_a_published_table_has_all_its_rows_with_the_declared_seeds(profile: str
 def test_the_readmes_show_what_the_published_records_give() -> None:
     """Tables, verdicts, durations, variants: each stands in one of them at least, and nobody has typed it."""
     texts = {path: (ROOT / path).read_text() for path in readmes.READMES}
-    found = readmes.bodies()
+    found = readmes.bodies(TABLES)
     assert found.keys() == {"verdicts", "durations", "variants", *(f"table{name}" for name in TABLES)}
     for mark, body in found.items():
         assert any(body in text for text in texts.values()), mark
@@ -75,7 +75,7 @@ def test_the_readmes_show_what_the_published_records_give() -> None:
 
 @every_profile
 def test_verdicts_are_given_for_the_declared_seeds(profile: str) -> None:
-    found = findings.gather(profiles.load(profile), Folders(results=PUBLISHED))
+    found = findings.gather(TABLES, profiles.load(profile), Folders(results=PUBLISHED))
     measured = [verdict for verdict in found.verdicts if verdict.difference]
     assert measured
     assert not [verdict.line for verdict in measured if verdict.preliminary]

@@ -13,8 +13,8 @@ import pytest
 import torch
 from released_files import Shapes, affine, baseline, blobs, clip, deeper, flat, gaussian, shapes
 
+from ablations.__main__ import main
 from nlrepro import profiles
-from nlrepro.cli import main
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet

@@ -9,10 +9,9 @@ import pytest
 from conftest import command
 from loopback import MISSING, loopback, said, until
 
-from ablations import TABLES
+from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro.errors import BadInput
-from nlrepro.experiments import catalogue
 from nlrepro.experiments.listing import listing
 from nlrepro.profile import Profile
 from nlrepro.run import Folders, Run
@@ -51,7 +50,7 @@ def running() -> Iterator[None]:
 
 def states(profile: Profile, folders: Folders) -> str:
     """The last lines of `list`."""
-    return "\n".join(listing([TABLES["2g"]], profile, folders)).partition("\n\n")[2]
+    return "\n".join(listing(TABLES, [TABLES["2g"]], profile, folders)).partition("\n\n")[2]
 
 
 def job_of(run: Run) -> str:
@@ -88,7 +87,7 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here, there = (Folders(data=data, results=tmp_path / name) for name in ("here", "there"))
-    jobs = catalogue.complete([TABLES["2g"]], [0], profile, there, "r50-c2d-long")
+    jobs = TABLES.complete([TABLES["2g"]], [0], profile, there, "r50-c2d-long")
     short, long = (job.run for job in jobs)
     words = ("sweep", "2g", "--only", long.key, "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
     options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")
@@ -117,7 +116,7 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     assert [tries(there, run.key) for run in (short, long)] == [2, 2], logs(there)
     assert states(profile, there) == "2 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
 
-    sweep(catalogue.complete([TABLES["2g"]], [0], profile, here, "r50-c2d-long"), 2)
+    sweep(TABLES.complete([TABLES["2g"]], [0], profile, here, "r50-c2d-long"), 2)
     assert attempts.outcomes(there.results, profile) == attempts.outcomes(here.results, profile)
 
 
@@ -126,7 +125,7 @@ def test_several_processes_of_a_run_are_slurm_s(data: Path, smoke: Profile, tmp_
     here, there = (Folders(data=data, results=tmp_path / name) for name in ("here", "there"))
     spec = RunSpec()
     run = Run(spec=spec, profile=smoke, seed=0, folders=there)
-    slurm.submit([Job(run, tables=catalogue.tables_of(spec))], slurm.Cluster(processes=2, minutes=10))
+    slurm.submit([Job(run, tables=TABLES.tables_of(spec))], slurm.Cluster(processes=2, minutes=10))
     wait_for_records(1, there)
     done = command("run", spec.key, "--profile", "smoke", "--data", data, "--results", here.results, "--devices", "2")
     assert done.status == 0, done.err

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ablations import TABLES, Ablation
-from nlrepro.experiments.catalogue import complete
+from ablations.registry import TABLES
+from nlrepro.experiments.ablation import Ablation
 from nlrepro.profile import Profile
 from nlrepro.run import Folders
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec
@@ -118,7 +118,7 @@ def test_no_axis_trains_in_a_way_of_its_own(axis: type[Ablation]) -> None:
 def test_a_run_has_the_same_tables_whichever_table_asks_also_as_somebodys_parent(smoke: Profile) -> None:
     found: dict[str, tuple[str, ...]] = {}
     for axis in TABLES.values():
-        for job in complete([axis], [0], smoke, Folders()):
+        for job in TABLES.complete([axis], [0], smoke, Folders()):
             assert found.setdefault(job.run.key, job.tables) == job.tables, (job.run.key, axis.__name__)
     assert found["r50-i3d-3x1x1"] == ("2f",)
 
@@ -139,7 +139,7 @@ def test_hooks_tell_apart_what_trains_and_what_describes() -> None:
 
 
 def test_parents_come_first_and_every_run_once(smoke: Profile) -> None:
-    ordered = [job.run for job in complete([*TABLES.values(), *TABLES.values()], [0, 1], smoke, Folders())]
+    ordered = [job.run for job in TABLES.complete([*TABLES.values(), *TABLES.values()], [0, 1], smoke, Folders())]
     assert len(set(ordered)) == len(ordered)
     for i, run in enumerate(ordered):
         assert run.parent is None or run.parent in ordered[:i]

@@ -11,9 +11,8 @@ from pathlib import Path
 import attempts
 import pytest
 
-from ablations import TABLES
+from ablations.registry import TABLES
 from nlrepro import record as records
-from nlrepro.experiments import catalogue
 from nlrepro.experiments.listing import listing
 from nlrepro.experiments.reporting import report
 from nlrepro.profile import Profile
@@ -33,8 +32,8 @@ def profile(smoke: Profile) -> Profile:
 
 def four(profile: Profile, folders: Folders) -> list[Job]:
     """Three runs of short clips, the last not of the same form, and one of long clips that starts from the first."""
-    short, long = (catalogue.jobs([TABLES[table]], [0], profile, folders) for table in ("2a", "2g"))
-    return with_parents([*short[:3], long[0]], catalogue.tables_of)
+    short, long = (TABLES.jobs([TABLES[table]], [0], profile, folders) for table in ("2a", "2g"))
+    return with_parents([*short[:3], long[0]], TABLES.tables_of)
 
 
 @pytest.fixture
@@ -150,9 +149,9 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
     expected = attempts.outcomes(undisturbed[0], profile)
     failed = (failing.run.key, 0)
     assert attempts.outcomes(folders.results, profile) == {run: outcome for run, outcome in expected.items() if run != failed}
-    lines = listing([TABLES["2a"]], profile, folders)
+    lines = listing(TABLES, [TABLES["2a"]], profile, folders)
     assert any(line.startswith(f"failed: {failing.run.name}: ") and why in line for line in lines)
-    report([TABLES["2a"]], profile, folders)
+    report(TABLES, ["2a"], profile, folders)
     capsys.readouterr()
     rows = (folders.results / "tables" / "smoke" / "table2a.csv").read_text().splitlines()
     (row,) = (row for row in rows if f",{failing.run.key}," in row)
@@ -170,12 +169,12 @@ def test_a_runs_record_is_the_same_whichever_table_was_swept(profile: Profile, d
     found = []
     for table, only in (("2f", "r50-i3d-3x1x1"), ("2g", "r50-i3d-3x1x1-long")):
         folders = Folders(data=data, results=tmp_path / table)
-        process = attempts.begin(catalogue.complete([TABLES[table]], [0], profile, folders, only))
+        process = attempts.begin(TABLES.complete([TABLES[table]], [0], profile, folders, only))
         process.join()
         assert process.exitcode == 0, (folders.results / "log.txt").read_text()
         found.append(attempts.outcomes(folders.results, profile)["r50-i3d-3x1x1", 0])
     assert found[0] == found[1]
-    assert found[0][0].tables == catalogue.tables_of(found[0][0].spec) != ()
+    assert found[0][0].tables == TABLES.tables_of(found[0][0].spec) != ()
 
 
 def test_a_run_whose_parent_fails_is_not_tried(jobs: list[Job], profile: Profile, folders: Folders) -> None:

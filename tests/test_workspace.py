@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import command
 
-from ablations import TABLES
+from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro.errors import BadInput
 from nlrepro.run import Run

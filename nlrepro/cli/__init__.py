@@ -1,19 +1,24 @@
 """The command line, a file a group of verbs; `--help` lists them, and each has --help with an example."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from nlrepro.cli import attention, data, reports, tracking, training, weights
 from nlrepro.cli.verbs import Verbs
 from nlrepro.errors import BadInput
 
+if TYPE_CHECKING:
+    from nlrepro.experiments.catalogue import Catalogue
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run one verb; what a user can mend is told in one line, with exit status 2."""
+
+def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) -> int:
+    """Run one verb over these tables; what a user can mend is told in one line, with exit status 2."""
     verbs = Verbs()
     for group in (training, reports, data, weights, attention, tracking):
         group.add_verbs(verbs)
     arguments = verbs.parser.parse_args(words)
+    arguments.catalogue = tables
 
     from nlrepro import profiles
     from nlrepro.profile import dry

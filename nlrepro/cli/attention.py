@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlrepro.cli.verbs import Verbs, positive
+from nlrepro.cli.verbs import Verbs, folders, positive
 from nlrepro.errors import BadInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nlrepro.profile import Profile
+    from nlrepro.spec import RunSpec
 
 
 def place_of(text: str) -> tuple[int, int, int]:
@@ -29,23 +32,21 @@ def part(text: str) -> float:
     raise argparse.ArgumentTypeError(f"a number from 0 to 1, got {text!r}")
 
 
-def key_of(file: Path, profile: "Profile") -> str:
+def key_of(file: Path, profile: "Profile", specs: "Iterable[RunSpec]") -> str:
     """The run key of a file of weights: what its note says, or whose record has the fingerprint that its name ends in.
 
     Raises:
         BadInput: nothing tells it.
     """
-    from ablations import TABLES
     from nlrepro import record as records
     from nlrepro.evaluation import read_note
-    from nlrepro.experiments import catalogue
     from nlrepro.released.importing import note_path
 
     if not file.is_file():
         raise BadInput(f"no file {file}; give what `weights import`, `keep` or a run wrote")
     if note_path(file).is_file():
         return read_note(note_path(file)).key
-    for spec in catalogue.specs(TABLES.values()):
+    for spec in specs:
         if spec.clip in profile.clips and file.name == f"net-{records.fingerprint(spec, profile)}.pt":
             return spec.key
     raise BadInput(
@@ -57,13 +58,13 @@ def key_of(file: Path, profile: "Profile") -> str:
 def do_attend(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.attention.attend import attend
     from nlrepro.attention.drawing import check_suffix, write
-    from nlrepro.experiments import catalogue
 
     check_suffix(arguments.out)
+    tables = arguments.catalogue()
     found = attend(
         arguments.video,
         arguments.weights,
-        catalogue.spec(key_of(arguments.weights, profile)),
+        tables.spec(key_of(arguments.weights, profile, tables.specs())),
         profile,
         block=arguments.block,
         at=arguments.at,
@@ -75,10 +76,9 @@ def do_attend(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_keep(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
     from nlrepro.released.keep import keep
 
-    run = catalogue.job(arguments.key, arguments.seed, profile, catalogue.folders(arguments)).run
+    run = arguments.catalogue().job(arguments.key, arguments.seed, profile, folders(arguments)).run
     note = keep(run, arguments.out)
     print(f"{arguments.out}: float16 of {note.file}")
 

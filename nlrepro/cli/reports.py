@@ -3,33 +3,32 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, positive
+from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, folders, positive
 
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
 
 
 def do_report(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
     from nlrepro.experiments.reporting import report
 
-    report(catalogue.chosen(arguments.tables), profile, catalogue.folders(arguments))
+    report(arguments.catalogue(), arguments.tables, profile, folders(arguments))
 
 
 def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
     from nlrepro.experiments.reporting import publish
 
-    publish(catalogue.chosen(arguments.tables), profile, catalogue.folders(arguments), arguments.seeds, arguments.only)
+    publish(arguments.catalogue(), arguments.tables, profile, folders(arguments), arguments.seeds, arguments.only)
 
 
 def do_cost(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
 
-    axes = catalogue.chosen(arguments.tables)
-    print(catalogue.costs(axes, profile))
+    from nlrepro.experiments.costs import costs, labour
+
+    axes = arguments.catalogue().chosen(arguments.tables)
+    print(costs(axes, profile))
     if profile.real:
-        print("\n" + catalogue.labour(axes, profile, arguments.teraflops))
+        print("\n" + labour(axes, profile, arguments.teraflops))
 
 
 def add_verbs(verbs: Verbs) -> None:

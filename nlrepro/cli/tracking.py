@@ -16,7 +16,6 @@ def do_dashboard(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_sync(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from ablations import TABLES
     from nlrepro.errors import BadInput
     from nlrepro.experiments.findings import table_spec
     from nlrepro.tracking.logs import own_entity, upload
@@ -28,7 +27,7 @@ def do_sync(arguments: argparse.Namespace, profile: "Profile") -> None:
         raise BadInput("the runs are uploaded; for the workspace, `pip install 'nlrepro[workspace]'` first") from None
     entity = arguments.entity or own_entity()
     memory = arguments.results / "runs" / f"workspace-{entity}-{profile.name}.url"
-    titles = {name: table_spec(axis).name for name, axis in TABLES.items()}
+    titles = {name: table_spec(axis).name for name, axis in arguments.catalogue().items()}
     print(f"workspace: {save(entity, profile.name, titles, memory)}")
 
 

@@ -5,28 +5,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlrepro.cli import slurm
-from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, positive
+from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, folders, positive
 
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
 
 
 def do_list(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
     from nlrepro.experiments.listing import listing
 
-    for line in listing(catalogue.chosen(arguments.tables), profile, catalogue.folders(arguments)):
+    tables = arguments.catalogue()
+    for line in listing(tables, tables.chosen(arguments.tables), profile, folders(arguments)):
         print(line)
 
 
 def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
     from tqdm import tqdm
 
-    from nlrepro.experiments import catalogue
     from nlrepro.train.machine import Machine, rank
     from nlrepro.train.runner import execute
 
-    job = catalogue.job(arguments.key, arguments.seed, profile, catalogue.folders(arguments))
+    job = arguments.catalogue().job(arguments.key, arguments.seed, profile, folders(arguments))
     with tqdm(total=job.run.recipe.steps, desc=job.run.name, unit=" steps", disable=rank() > 0) as bar:
 
         def show(step: int) -> None:
@@ -39,12 +38,12 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
     from nlrepro.sweep.launch import sweep
     from nlrepro.unknown import unknown
 
-    axes, folders = catalogue.chosen(arguments.tables), catalogue.folders(arguments)
-    jobs = catalogue.complete(axes, arguments.seeds, profile, folders, arguments.only)
+    tables = arguments.catalogue()
+    axes = tables.chosen(arguments.tables)
+    jobs = tables.complete(axes, arguments.seeds, profile, folders(arguments), arguments.only)
     for line in unknown(arguments.results, profile.name):
         print(line, flush=True)
     sweep(jobs, arguments.jobs, slurm.cluster(arguments, profile))

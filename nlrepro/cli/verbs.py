@@ -4,10 +4,13 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nlrepro.run import Folders
 
 PROFILES = sorted(path.stem for path in (Path(__file__).parents[1] / "profiles").glob("*.toml"))
-Do = Callable[[argparse.Namespace, Any], None]  # with the parsed words and the `Profile`
+Do = Callable[[argparse.Namespace, Any], None]  # the parsed words, with `catalogue()` that gives the tables; the `Profile`
 
 
 class Verbs:
@@ -20,12 +23,18 @@ class Verbs:
         self._added = self.parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def add(self, name: str, do: Do, text: str, example: str, profile: str = "mini") -> argparse.ArgumentParser:
-        verb = self._added.add_parser(name, help=text, description=text, epilog=f"example: python -m nlrepro {name} {example}")
+        verb = self._added.add_parser(name, help=text, description=text, epilog=f"example: python -m ablations {name} {example}")
         verb.set_defaults(do=do)
         verb.add_argument("--profile", default=profile, help=f"{', '.join(PROFILES)}, or a TOML file (default: {profile})")
         verb.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the videos (default: data)")
         verb.add_argument("--results", type=Path, default=Path("results/local"), help="default: results/local")
         return verb
+
+
+def folders(arguments: argparse.Namespace) -> "Folders":
+    from nlrepro.run import Folders
+
+    return Folders(data=arguments.data, results=arguments.results, imagenet=tuple(getattr(arguments, "imagenet", ())))
 
 
 def add_tables(verb: argparse.ArgumentParser) -> None:

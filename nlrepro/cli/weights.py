@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlrepro.cli.verbs import Verbs, positive
+from nlrepro.cli.verbs import Verbs, folders, positive
 from nlrepro.released.names import SOURCES
 
 if TYPE_CHECKING:
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
     from nlrepro.released.importing import import_weights
 
-    spec = catalogue.spec(arguments.key)
+    spec = arguments.catalogue().spec(arguments.key)
     note = import_weights(arguments.file, arguments.source, spec, profile, arguments.out, arguments.variant)
     found = f"{len(note.used)} blobs of {arguments.file.name}; {len(note.left)} left over"
     print(f"{arguments.out}: {spec.key}, {note.name}, of {found}")
@@ -24,19 +23,19 @@ def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments import catalogue
     from nlrepro.profile import dry
     from nlrepro.released.evaluate import evaluate
     from nlrepro.train.machine import Machine
 
-    spec = catalogue.spec(arguments.key)
+    tables = arguments.catalogue()
+    spec = tables.spec(arguments.key)
     found = evaluate(
         spec,
         arguments.weights,
         dry(profile, 1) if arguments.videos else profile,
         base=profile,
-        tables=catalogue.tables_of(spec),
-        folders=catalogue.folders(arguments),
+        tables=tables.tables_of(spec),
+        folders=folders(arguments),
         machine=Machine(devices=arguments.devices),
         videos=arguments.videos,
     )

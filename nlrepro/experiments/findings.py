@@ -1,19 +1,16 @@
 """What the records of one profile say, gathered once; terminal, files and page each show parts of it. Trains nothing."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
-from ablations import CLAIMS, TABLES, Ablation
 from nlrepro import evaluation as evaluations
-from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.evaluation import Evaluation
-from nlrepro.experiments import catalogue
-from nlrepro.nets.cost import cost
+from nlrepro.experiments.ablation import Ablation
+from nlrepro.experiments.catalogue import Axes, Catalogue
+from nlrepro.experiments.costs import paper_cost
 from nlrepro.profile import Profile
-from nlrepro.record import Cost, Record
+from nlrepro.record import Record
 from nlrepro.report.claims import Verdict, judge
 from nlrepro.report.finding import Finding
 from nlrepro.report.kinds import kinds_frame
@@ -29,6 +26,7 @@ PUBLISHED = Path("results/published")
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     profile: Profile
+    specs: list[RunSpec]  # of all rows
     records: list[Record]  # the fresh ones
     stale: list[Path]
     unknown: list[str]  # what is said of records of unknown forms, published ones too
@@ -39,19 +37,21 @@ class Findings:
         return [verdict for finding in self.tables.values() for verdict in finding.verdicts]
 
 
-def gather(profile: Profile, folders: Folders) -> Findings:
-    """All seven tables, as a sentence may compare two. Local findings hold the published numbers beside your own."""
-    axes, results = list(TABLES.values()), folders.results
-    mine, stale = fresh(axes, profile, folders)
-    given, stale_too = evaluated(profile, results)
+def gather(catalogue: Catalogue, profile: Profile, folders: Folders) -> Findings:
+    """All tables, as a sentence may compare two. Local findings hold the published numbers beside your own."""
+    axes, results = list(catalogue.values()), folders.results
+    mine, stale = fresh(catalogue, axes, profile, folders)
+    given, stale_too = evaluated(catalogue, profile, results)
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
-    public = fresh(axes, profile, Folders(results=PUBLISHED))[0] if is_local else None
-    given += evaluated(profile, PUBLISHED)[0] if is_local else []
+    public = fresh(catalogue, axes, profile, Folders(results=PUBLISHED))[0] if is_local else None
+    given += evaluated(catalogue, profile, PUBLISHED)[0] if is_local else []
     specs = [table_spec(axis) for axis in axes]
-    verdicts = judge(CLAIMS, specs, mine, len(profile.seeds))
+    verdicts = judge(catalogue.claims, specs, mine, len(profile.seeds))
     tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
     untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in unknown(folder, profile.name)]
-    return Findings(profile=profile, records=mine, stale=stale + stale_too, unknown=untold, tables=tables)
+    return Findings(
+        specs=catalogue.specs(), profile=profile, records=mine, stale=stale + stale_too, unknown=untold, tables=tables
+    )
 
 
 def finding(
@@ -79,12 +79,7 @@ def table_spec(axis: type[Ablation]) -> TableSpec:
     return TableSpec(table=axis.table, title=axis.title, rows=tuple(rows))
 
 
-@cache
-def paper_cost(spec: RunSpec) -> Cost:
-    return cost(spec, profiles.load("paper"))
-
-
-def fresh(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders) -> tuple[list[Record], list[Path]]:
+def fresh(catalogue: Catalogue, axes: Axes, profile: Profile, folders: Folders) -> tuple[list[Record], list[Path]]:
     """The records that fit specs, profile and videos as they are now; the paths of those that do not.
 
     Published records are not held to the videos that lie here.
@@ -103,9 +98,9 @@ def fresh(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders) ->
     return good, stale
 
 
-def evaluated(profile: Profile, results: Path) -> tuple[list[Evaluation], list[Path]]:
+def evaluated(catalogue: Catalogue, profile: Profile, results: Path) -> tuple[list[Evaluation], list[Path]]:
     """The tests of given weights that fit the specs and the profile as they are now; the paths of those that do not."""
-    specs = {spec.key: spec for spec in catalogue.specs(TABLES.values())}
+    specs = {spec.key: spec for spec in catalogue.specs()}
     good, stale = [], []
     for found in evaluations.read_all(results, profile.name):
         if found.key in specs and evaluations.is_fresh(found, specs[found.key], profile):

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from ablations import Ablation
 from nlrepro import evaluation as evaluations
-from nlrepro.experiments.catalogue import complete, tables_of
+from nlrepro.experiments.catalogue import Axes, Catalogue
 from nlrepro.profile import Profile
 from nlrepro.run import Folders, Run
 from nlrepro.sweep.slurm import queue as slurm_queue
@@ -18,18 +17,18 @@ from nlrepro.unknown import unknown
 Found = dict[Run, State]
 
 
-def listing(axes: Iterable[type[Ablation]], profile: Profile, folders: Folders) -> list[str]:
+def listing(tables: Catalogue, axes: Axes, profile: Profile, folders: Folders) -> list[str]:
     """A line a run: key, tables, parent, its seeds that are recorded or under way, and evaluated weights if there are any.
 
     Below stand totals, what is stale, what failed, and records of unknown forms.
     """
-    runs = [job.run for job in complete(axes, [0], profile, folders)]
+    runs = [job.run for job in tables.complete(axes, [0], profile, folders)]
     queue = slurm_queue() if any(map(was_submitted, runs)) else {}
     found = {run: state(run, queue) for first in runs for run in begun(first)}
     frame = pd.DataFrame(
         {
             "key": [run.key for run in runs],
-            "tables": [" ".join(tables_of(run.spec)) for run in runs],
+            "tables": [" ".join(tables.tables_of(run.spec)) for run in runs],
             "parent": [parent.key if (parent := run.parent) else "--" for run in runs],
             "seeds": [", ".join(labels(run.key, found)) or "--" for run in runs],
         }

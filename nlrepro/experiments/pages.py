@@ -1,8 +1,7 @@
 """What the one page shows of each profile: Table 2 as the paper lays it out, pictures, costs at the paper's scale."""
 
-from ablations import TABLES
-from nlrepro.experiments.catalogue import specs
-from nlrepro.experiments.findings import Findings, paper_cost
+from nlrepro.experiments.costs import paper_cost
+from nlrepro.experiments.findings import Findings
 from nlrepro.report.curves import draw_curves, draw_rows
 from nlrepro.report.figures import draw
 from nlrepro.report.finding import Finding
@@ -27,7 +26,7 @@ def page_profile(found: Findings) -> PageProfile:
         about=ABOUT.get(found.profile.name, ""),
         panels=tuple(_panel(finding, found) for finding in found.tables.values()),
         learning=to_svg(draw_curves(FIGURE_4, found.records)) if keys >= set(FIGURE_4.values()) else None,
-        costs={spec.key: paper_cost(spec) for spec in specs(TABLES.values())},
+        costs={spec.key: paper_cost(spec) for spec in found.specs},
         records=tuple(found.records),
     )
 

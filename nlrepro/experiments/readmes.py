@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ablations import TABLES
 from nlrepro import profiles
 from nlrepro.experiments import findings
+from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
 from nlrepro.run import Folders
 
@@ -13,14 +13,14 @@ VARIANTS = ("mini", "mini-start1", "mini-start2", "mini-600-steps")  # Table 2a 
 SEEDS = 3  # that `make table2a` trains
 
 
-def bodies() -> dict[str, str]:
+def bodies(catalogue: Catalogue) -> dict[str, str]:
     """By mark, from the published records; none before those of mini are."""
     public = Folders(results=findings.PUBLISHED)
     published = [name for name in VARIANTS if (findings.PUBLISHED / "records" / name).is_dir()]
-    found = {name: findings.gather(profiles.load(name), public) for name in published}
+    found = {name: findings.gather(catalogue, profiles.load(name), public) for name in published}
     if "mini" not in found:
         return {}
-    tables = {f"table{name}": findings.PUBLISHED / "tables" / "mini" / f"table{name}.md" for name in TABLES}
+    tables = {f"table{name}": findings.PUBLISHED / "tables" / "mini" / f"table{name}.md" for name in catalogue}
     return {
         "verdicts": verdict_table(found["mini"].verdicts),
         "durations": durations(found["mini"].records, "2a", SEEDS),
@@ -29,7 +29,7 @@ def bodies() -> dict[str, str]:
     }
 
 
-def write_readmes() -> None:
-    for mark, body in bodies().items():
+def write_readmes(catalogue: Catalogue) -> None:
+    for mark, body in bodies(catalogue).items():
         for readme in READMES:
             paste(readme, mark, body)

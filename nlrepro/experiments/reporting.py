@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ablations import Ablation
 from nlrepro import evaluation as evaluations
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
-from nlrepro.experiments import catalogue, findings
+from nlrepro.experiments import findings
+from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.findings import Findings, evaluated, fresh, gather
 from nlrepro.experiments.listing import counted
 from nlrepro.experiments.pages import PROFILES, page_profile
@@ -24,21 +24,21 @@ from nlrepro.run import Folders
 from nlrepro.unknown import unknown
 
 
-def report(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders) -> None:
+def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders: Folders) -> None:
     """Write the tables, figures and claims of `folders.results` and the page of all tables; print the tables with their verdicts.
 
     Local tables show the published numbers beside your own; the published ones show only themselves. The published page is
     that of `PROFILES` alone, whichever profile was published last.
     """
-    results, found = folders.results, gather(profile, folders)
+    results, found = folders.results, gather(catalogue, profile, folders)
     if found.stale:
         what = f"{counted(len(found.stale), 'record')} stale (made with other settings or videos) and left out"
         print(f"{what}: {', '.join(map(str, found.stale))}")
     for line in found.unknown:
         print(line)
     page = page_profile(found)
-    write_files([axis.table for axis in axes], found, page, results)
-    others = [page_profile(gather(profiles.load(name), folders)) for name in PROFILES if name != profile.name]
+    write_files([axis.table for axis in catalogue.chosen(names)], found, page, results)
+    others = [page_profile(gather(catalogue, profiles.load(name), folders)) for name in PROFILES if name != profile.name]
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
         shown, first = others, PROFILES[0]
     else:
@@ -62,13 +62,16 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
         print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 
 
-def publish(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders, seeds: Sequence[int], only: str = "*") -> None:
+def publish(
+    catalogue: Catalogue, names: Sequence[str], profile: Profile, folders: Folders, seeds: Sequence[int], only: str = "*"
+) -> None:
     """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
 
     Raises:
         BadInput: a run whose key matches `only` has no fresh record of one of `seeds`.
     """
-    good = {(record.key, record.seed) for record in fresh(axes, profile, folders)[0]}
+    axes = catalogue.chosen(names)
+    good = {(record.key, record.seed) for record in fresh(catalogue, axes, profile, folders)[0]}
     wanted = [(job.run.key, job.run.seed) for job in catalogue.jobs(axes, seeds, profile, folders, only)]
     missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
     if missing:
@@ -79,10 +82,10 @@ def publish(axes: Sequence[type[Ablation]], profile: Profile, folders: Folders, 
     for key, seed in good:
         source, target = (records.record_path(at.results, profile.name, key, seed) for at in (folders, public))
         write_atomic(target, source.read_bytes())
-    for found in evaluated(profile, folders.results)[0]:
+    for found in evaluated(catalogue, profile, folders.results)[0]:
         evaluations.write(found, public.results)
-    for path in fresh(axes, profile, public)[1] + evaluated(profile, public.results)[1]:
+    for path in fresh(catalogue, axes, profile, public)[1] + evaluated(catalogue, profile, public.results)[1]:
         path.unlink()
-    report(axes, profile, public)
+    report(catalogue, names, profile, public)
     if profile.name in VARIANTS:
-        write_readmes()
+        write_readmes(catalogue)

@@ -1,6 +1,6 @@
 """The nets that short clips of generated videos start from: a file of weights and a note of how it came about, one a depth.
 
-They are to `mini` what torchvision's ImageNet file is to `paper`. `python -m nlrepro pretrain` makes them; users need not.
+They are to `mini` what torchvision's ImageNet file is to `paper`. `python -m ablations pretrain` makes them; users need not.
 """
 
 import json

@@ -74,7 +74,7 @@ def own_entity() -> str:
     entity = service.Api().default_entity
     if not entity:
         raise BadInput(
-            "wandb names no default entity for this key; say whose project it is: `python -m nlrepro sync --entity NAME`"
+            "wandb names no default entity for this key; say whose project it is: `python -m ablations sync --entity NAME`"
         )
     return entity
 

@@ -1,0 +1,12 @@
+"""The seven experiments, in the paper's order: the only registry. Whoever adds a table adds it here."""
+
+from ablations.block_count import BlockCount
+from ablations.domain import SpaceTime
+from ablations.long_clips import LongClips
+from ablations.on_i3d import OnI3D
+from ablations.pairwise import PairwiseForm
+from ablations.stage import Stage
+from ablations.versus_i3d import VersusI3D
+from nlrepro.experiments.catalogue import Catalogue
+
+TABLES = Catalogue(PairwiseForm, Stage, BlockCount, SpaceTime, VersusI3D, OnI3D, LongClips)
