@@ -1,5 +1,6 @@
 """The seven experiments: what each varies, what it refuses, and that its head tells what the published records give."""
 
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -75,3 +76,10 @@ def test_the_head_tells_what_the_published_records_give(axis: type[Ablation]) ->
     said = " ".join(str(__import__(axis.__module__, fromlist=["x"]).__doc__).split())
     for line in head(axis):
         assert line in said, line
+
+
+def test_nothing_in_nlrepro_imports_an_experiment() -> None:
+    found = [
+        path for path in (ROOT / "nlrepro").rglob("*.py") if re.search(r"^\s*(from|import) ablations", path.read_text(), re.M)
+    ]
+    assert found == []
