@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av  # noqa: F401  # before decord, whose libvpx can only decode: else av could not write the tests' webm files
 import pytest
 import torch
+from filelock import FileLock
 from films import film
 
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
@@ -124,22 +125,29 @@ def smoke() -> Profile:
     return profiles.load("smoke")
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]) -> Path:
+    """A folder that the first of the processes that run the tests makes; the others wait for it."""
+    shared = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    with FileLock(shared / f"{name}.lock"):
+        if not (shared / f"{name}.made").exists():
+            done = make(shared / name)
+            assert done.status == 0, done.err
+            (shared / f"{name}.made").touch()
+    return shared / name
+
+
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the videos of the smoke profile; only read, except for its cache."""
-    folder = tmp_path_factory.mktemp("data")
-    done = command("data", "make", "--profile", "smoke", "--data", folder, "--jobs", "2")
-    assert done.status == 0, done.err
-    return folder
+    words = ("data", "make", "--profile", "smoke", "--jobs", "2", "--data")
+    return once(tmp_path_factory, "data", lambda folder: command(*words, folder))
 
 
 @pytest.fixture(scope="session")
 def swept(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with two seeds of every run; only read."""
-    results = tmp_path_factory.mktemp("swept")
-    done = command("sweep", "all", "--seeds", "0,1", "--jobs", "2", "--profile", "smoke", "--data", data, "--results", results)
-    assert done.status == 0, done.err
-    return results
+    words = ("sweep", "all", "--seeds", "0,1", "--jobs", "2", "--profile", "smoke", "--data", data, "--results")
+    return once(tmp_path_factory, "swept", lambda folder: command(*words, folder))
 
 
 @pytest.fixture

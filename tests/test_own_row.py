@@ -188,6 +188,7 @@ def test_a_form_whose_source_cannot_be_read_is_refused(what: Callable[..., Tenso
         form("f")(what)
 
 
+@pytest.mark.rare
 def test_records_of_a_form_that_is_gone_are_told_and_break_nothing(
     defined: Defined,
     swept: Path,

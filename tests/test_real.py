@@ -48,6 +48,7 @@ def test_the_released_recipe_is_nesterovs_and_does_not_decay_normalisation(real:
     assert [group["nesterov"] for group in text.optimizer(text.groups()).param_groups] == [False]
 
 
+@pytest.mark.rare  # a paper-sized net on a CPU: a minute
 def test_a_dry_run_goes_from_files_to_a_record_that_no_table_shows(real: Profile, videos: Path, tmp_path: Path) -> None:
     record = execute(job(dry(real, 2), videos, tmp_path / "results"))
     assert record.profile == "real-dry-run"

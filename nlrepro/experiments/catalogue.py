@@ -54,7 +54,7 @@ class Catalogue(dict[str, type[Ablation]]):
         """
         known = {spec.key: spec for row in self.specs() for spec in (row.parent, row) if spec}
         if key not in known:
-            raise BadInput(f"unknown run key {key!r}; `nlrepro list` shows all, such as {', '.join(list(known)[:3])}")
+            raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
         return known[key]
 
     def job(self, key: str, seed: int, profile: Profile, folders: Folders) -> Job:

@@ -20,12 +20,12 @@ def paper_cost(spec: RunSpec) -> Cost:
 
 def costs(axes: Axes, profile: Profile) -> str:
     """Parameters and multiply-adds of each row, and relative to the first row of the same table."""
-    lines = []
+    lines, of = [], cache(lambda spec: cost(spec, profile))  # tables share rows
     for axis in axes:
         specs = [axis.spec(**row.value) for row in axis.rows]
-        base = cost(specs[0], profile)
+        base = of(specs[0])
         for row, spec in zip(axis.rows, specs, strict=True):
-            here = cost(spec, profile)
+            here = of(spec)
             lines.append(
                 {
                     "table": axis.table,

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import cast
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
 
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import OWN, Evaluation, Weights, read_note
+from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.cost import cost_of
 from nlrepro.nets.reading import by_name, checkpoint
 from nlrepro.nets.resnet import VideoResNet
@@ -98,7 +100,7 @@ def evaluate(
     fitting, model = of_weights(weights, spec, profile)
     quiet()
     classifier = VideoClassifier(spec, fitting, machine.world_size)
-    classifier.net = model
+    classifier.net = model if torch.cuda.is_available() else accelerate(model)
     load(classifier.net, by_name(checkpoint(file.read_bytes(), file), file), file)
     tester = pl.Trainer(
         **machine.options,

@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 
 from nlrepro import record as records
 from nlrepro.files import remove_temporaries
+from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Kind
 from nlrepro.record import Metrics, Part, Record
@@ -75,6 +76,8 @@ def train(job: Job, machine: Machine, report: Callable[[int], None]) -> Record:
     run, videos = job.run, job.run.videos
     prepare(run)
     classifier = job.module(machine.world_size)
+    if run.profile.real and not torch.cuda.is_available():
+        accelerate(classifier.net)
     this = Try(report, machine.world_size, videos)
     start = warm_start(classifier.net, run)
     state = earlier(run.checkpoint, machine.world_size, videos)
