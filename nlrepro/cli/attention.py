@@ -36,17 +36,17 @@ def key_of(file: Path, profile: "Profile") -> str:
         BadInput: nothing tells it.
     """
     from ablations import TABLES
-    from nlrepro import record as records
     from nlrepro.evaluation import read_note
     from nlrepro.experiments import catalogue
     from nlrepro.released.importing import note_path
+    from nlrepro.run import Run
 
     if not file.is_file():
         raise BadInput(f"no file {file}; give what `weights import`, `keep` or a run wrote")
     if note_path(file).is_file():
         return read_note(note_path(file)).key
     for spec in catalogue.specs(TABLES.values()):
-        if spec.clip in profile.clips and file.name == f"net-{records.fingerprint(spec, profile)}.pt":
+        if spec.clip in profile.clips and file.name == Run(spec=spec, profile=profile, seed=0).weights.name:
             return spec.key
     raise BadInput(
         f"nothing tells which net {file} holds: there is no note {note_path(file).name} of `weights import` or `keep`, and no "

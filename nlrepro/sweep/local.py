@@ -29,7 +29,7 @@ PARENT_FAILED = "the run that it starts from failed"
 
 
 class Scheduler:
-    """Starts each job as soon as its parent is done and a process is free."""
+    """A loop that starts each job as soon as its parent is done and a process is free."""
 
     def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
         self.waiting, self.at_once = list(jobs), at_once
