@@ -38,7 +38,7 @@ def tables_of(spec: RunSpec) -> tuple[str, ...]:
 
 
 def trained_by(axes: Iterable[type[Ablation]]) -> dict[RunSpec, type[Ablation]]:
-    """The specs of the tables' rows, each once, where the last of its tables has it; and the first of the axes that has it."""
+    """The specs of the tables' rows, each at the place of its last row, and the first axis that has it."""
     found: dict[RunSpec, type[Ablation]] = {}
     for axis in axes:
         for row in axis.rows:

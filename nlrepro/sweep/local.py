@@ -85,7 +85,8 @@ class Scheduler:
 
     def parent(self, job: Job) -> Job | None:
         """The job of this sweep that makes what this one starts from; None where that is recorded."""
-        return next((other for other in self.steps if other.run == job.run.parent), None)
+        parent = job.run.parent
+        return next((other for other in self.steps if other.run == parent), None)
 
     def listen(self) -> None:
         """Wait up to half a second for news of the runs: steps that are done, or their end."""
