@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from ablations import TABLES, Ablation
 from nlrepro.experiments.catalogue import complete
 from nlrepro.profile import Profile
+from nlrepro.run import Folders
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
 
@@ -116,8 +117,8 @@ def test_no_axis_trains_in_a_way_of_its_own(axis: type[Ablation]) -> None:
 def test_a_run_has_the_same_tables_whichever_table_asks_also_as_somebodys_parent(smoke: Profile) -> None:
     found: dict[str, tuple[str, ...]] = {}
     for axis in TABLES.values():
-        for job in complete([axis], [0]):
-            assert found.setdefault(job.spec.key, job.tables) == job.tables, (job.spec.key, axis.__name__)
+        for job in complete([axis], [0], smoke, Folders()):
+            assert found.setdefault(job.run.key, job.tables) == job.tables, (job.run.key, axis.__name__)
     assert found["r50-i3d-3x1x1"] == ("2f",)
 
 
@@ -137,8 +138,7 @@ def test_hooks_tell_apart_what_trains_and_what_describes() -> None:
 
 
 def test_parents_come_first_and_every_run_once(smoke: Profile) -> None:
-    ordered = complete([*TABLES.values(), *TABLES.values()], [0, 1])
-    names = [(job.spec.key, job.seed) for job in ordered]
-    assert len(set(names)) == len(names)
-    for i, job in enumerate(ordered):
-        assert job.spec.parent is None or (job.spec.parent.key, job.seed) in names[:i]
+    runs = [job.run for job in complete([*TABLES.values(), *TABLES.values()], [0, 1], smoke, Folders())]
+    assert len(set(runs)) == len(runs)
+    for i, run in enumerate(runs):
+        assert run.parent is None or run.parent in runs[:i]
