@@ -101,7 +101,7 @@ def write(evaluation: Evaluation, results: Path) -> Path:
 
 
 def read(path: Path) -> Evaluation:
-    """With the errors of `read_as`."""
+    """Read one evaluation, with the errors of `read_as`."""
     return read_as(Evaluation, path, "record", "remove it and run `evaluate` again")
 
 

@@ -93,7 +93,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Cost:
-    """Of one clip: trainable parameters, and multiply-adds of a forward pass."""
+    """Trainable parameters, and multiply-adds of a forward pass of one clip."""
 
     params: int
     macs: int
@@ -154,7 +154,7 @@ def seen_in_test(spec: RunSpec, profile: Profile) -> dict[str, Any]:
 
 
 def as_read(parts: dict[str, Any]) -> dict[str, Any]:
-    """As a record's file gives it back: lists for tuples."""
+    """The parts as a record's file gives them back: lists for tuples."""
     read: dict[str, Any] = json.loads(json.dumps(parts))
     return read
 
@@ -179,7 +179,8 @@ def write(record: Record, results: Path) -> Path:
 
 
 def read_as(kind: type[T], path: Path, what: str, advice: str) -> T:
-    """
+    """Read a JSON file; if it is damaged, the error calls it `what` and gives the `advice`.
+
     Raises:
         BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
         OfUnknownForm: it is of a form that is not defined.

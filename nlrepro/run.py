@@ -48,7 +48,7 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        """As the profile has it, before it is scaled to the devices that are there."""
+        """The profile's, before it is scaled to the devices that are there."""
         return self.profile.recipes[self.spec.clip]
 
     @property

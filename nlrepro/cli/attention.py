@@ -38,16 +38,16 @@ def key_of(file: Path, profile: "Profile", specs: "Iterable[RunSpec]") -> str:
     Raises:
         BadInput: nothing tells it.
     """
-    from nlrepro import record as records
     from nlrepro.evaluation import read_note
     from nlrepro.released.importing import note_path
+    from nlrepro.run import Run
 
     if not file.is_file():
         raise BadInput(f"no file {file}; give what `weights import`, `keep` or a run wrote")
     if note_path(file).is_file():
         return read_note(note_path(file)).key
     for spec in specs:
-        if spec.clip in profile.clips and file.name == f"net-{records.fingerprint(spec, profile)}.pt":
+        if spec.clip in profile.clips and file.name == Run(spec=spec, profile=profile, seed=0).weights.name:
             return spec.key
     raise BadInput(
         f"nothing tells which net {file} holds: there is no note {note_path(file).name} of `weights import` or `keep`, and no "

@@ -14,7 +14,7 @@ SEEDS = 3  # that `make table2a` trains
 
 
 def bodies(catalogue: Catalogue) -> dict[str, str]:
-    """By mark, from the published records; none before those of mini are."""
+    """What stands between the marks, by mark, from the published records; nothing while mini has none."""
     public = Folders(results=findings.PUBLISHED)
     published = [name for name in VARIANTS if (findings.PUBLISHED / "records" / name).is_dir()]
     found = {name: findings.gather(catalogue, profiles.load(name), public) for name in published}

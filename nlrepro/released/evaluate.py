@@ -1,6 +1,5 @@
 """A test of given weights: the profile's many-view test, on the net and the clips that the weights are of."""
 
-import re
 import time
 from copy import deepcopy
 from hashlib import sha256
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor
 
 from nlrepro import evaluation as evaluations
-from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import OWN, Evaluation, Weights, read_note
 from nlrepro.nets.accelerate import accelerate
@@ -58,11 +56,11 @@ def of_run(file: Path, digest: str, spec: RunSpec, profile: Profile) -> Weights:
     Raises:
         BadInput: the name is not that of this run's net.
     """
-    mark = records.fingerprint(spec, profile)
-    if not re.fullmatch(rf"net-{mark}\.pt", file.name):
+    name = Run(spec=spec, profile=profile, seed=0).weights.name
+    if file.name != name:
         raise BadInput(
             f"nothing tells whether {file} holds weights of {spec.key}: there is no note {note_path(file).name} of "
-            f"`weights import`, and its name is not net-{mark}.pt, as runs of this key and profile write"
+            f"`weights import`, and its name is not {name}, as runs of this key and profile write"
         )
     return Weights(source=OWN, variant=None, key=spec.key, file=file.name, sha256=digest, state=digest)
 
@@ -88,7 +86,7 @@ def evaluate(
 ) -> Evaluation:
     """Test the weights on all videos of the test split, or on so many, and write what came out.
 
-    `base` is the profile that a dry run's was made of.
+    In a dry run `base` is the profile that `profile` was made of.
 
     Raises:
         BadInput: the weights or the videos are missing, damaged or do not fit.

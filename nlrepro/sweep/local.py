@@ -29,7 +29,7 @@ PARENT_FAILED = "the run that it starts from failed"
 
 
 class Scheduler:
-    """Starts each job as soon as its parent is done and a process is free."""
+    """A loop that starts each job as soon as its parent is done and a process is free."""
 
     def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
         self.waiting, self.at_once = list(jobs), at_once
@@ -85,7 +85,8 @@ class Scheduler:
 
     def parent(self, job: Job) -> Job | None:
         """The job of this sweep that makes what this one starts from; None where that is recorded."""
-        return next((other for other in self.steps if other.run == job.run.parent), None)
+        parent = job.run.parent
+        return next((other for other in self.steps if other.run == parent), None)
 
     def listen(self) -> None:
         """Wait up to half a second for news of the runs: steps that are done, or their end."""

@@ -64,7 +64,7 @@ def upload(results: Path, entity: str | None) -> None:
 
 
 def own_entity() -> str:
-    """Whose projects the configured key opens by default.
+    """The user or team whose projects the configured key opens by default.
 
     Raises:
         BadInput: wandb knows of none.

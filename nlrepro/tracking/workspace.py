@@ -14,7 +14,7 @@ ROW = reports.Config("key")
 
 
 def section(table: str, title: str) -> workspaces.Section:
-    """Of the metrics under the table's name, which only its rows have; bands span the seeds."""
+    """Panels of the metrics under the table's name, which only its rows have; bands span the seeds."""
     test, validation, loss = (f"{tag(table)}/{name}" for name in (TEST, VALIDATION, LOSS))
     return workspaces.Section(
         name=f"Table {table}. {title}",

@@ -1,4 +1,4 @@
-"""The state of an unfinished run, from which the next try goes on as if nothing had been: written at each validation.
+"""The state of an unfinished run, written at each validation. The next try goes on from it as if nothing had happened.
 
 Lightning saves the net, the optimiser, the schedule and its counters. `VideoClassifier` adds the curve and the random numbers of
 dropout, `Try` what a later try must know of this one. Order and crop of clips are functions of the step

@@ -1,4 +1,4 @@
-"""The nets that short clips of generated videos start from, trained to tag drawn stills: which digits, which card, in which ink.
+"""The nets that short clips of generated videos start from. They tag drawn stills: which digits, which card, in which ink.
 
 The tags are of all that a frame shows: a non-local block can only match what the features that it compares contain.
 """

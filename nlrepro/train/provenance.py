@@ -25,7 +25,7 @@ def announce(run: Run, first: int, steps: int) -> None:
 
 
 def provenance(seconds: float, device: torch.device | None = None, start: Mapping[str, str] = MappingProxyType({})) -> Provenance:
-    """Of what was made just now, in so many seconds; `start` names the pretrained weights (nlrepro/train/start.py)."""
+    """What a record says of a result that was made just now; `start` names pretrained weights (nlrepro/train/start.py)."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     gpu = torch.cuda.get_device_name() if device and device.type == "cuda" else None
     return Provenance(

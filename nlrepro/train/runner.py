@@ -78,12 +78,12 @@ def train(job: Job, machine: Machine, report: Callable[[int], None]) -> Record:
     classifier = job.module(machine.world_size)
     if run.profile.real and not torch.cuda.is_available():
         accelerate(classifier.net)
-    this = Try(report, machine.world_size, videos)
+    attempt = Try(report, machine.world_size, videos)
     start = warm_start(classifier.net, run)
     state = earlier(run.checkpoint, machine.world_size, videos)
     first = int(state["global_step"]) if state else 0
     announce(run, first, classifier.recipe.steps)
-    lightning = trainer(classifier, run.checkpoint, dashboard(run, job.tables), this, machine)
+    lightning = trainer(classifier, run.checkpoint, dashboard(run, job.tables), attempt, machine)
     if lightning.logger and lightning.is_global_zero:
         resume(lightning.logger, run.folder, points(state["curve"]) if state else [])
     fit(classifier, lightning, run, first, run.checkpoint if state else None)
@@ -98,7 +98,7 @@ def train(job: Job, machine: Machine, report: Callable[[int], None]) -> Record:
         metrics=test(classifier, lightning, run, None),
         curve=tuple(classifier.curve),
         cost=cost(run.spec, run.profile),
-        made=provenance(this.seconds, lightning.strategy.root_device, start),
+        made=provenance(attempt.seconds, lightning.strategy.root_device, start),
         videos=videos,
     )
     if lightning.is_global_zero:
@@ -121,7 +121,7 @@ def prepare(run: Run) -> None:
     pl.seed_everything(run.seed, verbose=False)
 
 
-def trainer(classifier: VideoClassifier, checkpoint: Path, log: Logger | bool, this: Try, machine: Machine) -> pl.Trainer:
+def trainer(classifier: VideoClassifier, checkpoint: Path, log: Logger | bool, attempt: Try, machine: Machine) -> pl.Trainer:
     """Lightning's trainer, for the recipe's number of steps, with a checkpoint at each validation."""
     recipe, folder = classifier.recipe, checkpoint.parent
     saver = ModelCheckpoint(folder, checkpoint.stem, save_on_train_epoch_end=False, enable_version_counter=False)
@@ -135,7 +135,7 @@ def trainer(classifier: VideoClassifier, checkpoint: Path, log: Logger | bool, t
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         logger=log,
-        callbacks=[this, saver],
+        callbacks=[attempt, saver],
         plugins=[AtomicCheckpoints(), *machine.environment],
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -145,7 +145,7 @@ def trainer(classifier: VideoClassifier, checkpoint: Path, log: Logger | bool, t
 
 
 def fit(classifier: VideoClassifier, fitter: pl.Trainer, run: Run, first: int, checkpoint: Path | None) -> None:
-    """Train from step `first` on, which is that of the checkpoint if there is one."""
+    """Train from step `first` on, the step of the checkpoint if there is one."""
     splits = Splits(run, classifier.recipe, first)
     fitter.fit(classifier, datamodule=splits, ckpt_path=str(checkpoint) if checkpoint else None, weights_only=True)
     precise_bn(classifier, fitter, splits)
