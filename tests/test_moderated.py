@@ -43,7 +43,7 @@ def outcome(analyses: list[Analysis], truth: float) -> Outcome:
 
 @cache
 def simulated(what: str, seeds: int, late: float = 0.0, shared: float = 0.0) -> tuple[Outcome, Outcome]:
-    """The intervals of a row's accuracy, or of its difference to the first, over many tables: alone, and moderated by the others."""
+    """Intervals of a row's accuracy, or its difference to the first, over many tables: alone, and moderated by the others."""
     alone, moderated = [], []
     size, truth = (1.0, TRUTH) if what == "accuracy" else (2.0, 0.0)
     for table in tables(seeds, late, shared):
