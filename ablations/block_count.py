@@ -19,7 +19,7 @@ from itertools import product
 from typing import ClassVar, Literal
 
 from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.contrasts import Beats, Cell, Claim, beat
+from nlrepro.report.claims import Beats, Cell, Claim, beat
 from nlrepro.spec import DEPTHS, Blocks, Depth, Kind, NetSpec, RunSpec
 
 LABELS = {0: "baseline", 1: "1-block", 5: "5-block", 10: "10-block"}

@@ -18,7 +18,7 @@ from itertools import product
 from typing import ClassVar
 
 from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.contrasts import Beats, Claim, beat
+from nlrepro.report.claims import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, Depth, Domain, NetSpec, RunSpec
 
 LABELS: dict[Domain | None, str] = {None: "baseline", "space": "space-only", "time": "time-only", "spacetime": "spacetime"}

@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 
 from ablations.on_i3d import MODELS, OnI3D
 from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.contrasts import Beats, Cell, Claim, beat
+from nlrepro.report.claims import Beats, Cell, Claim, beat
 from nlrepro.spec import DEPTHS, Depth, RunSpec
 
 

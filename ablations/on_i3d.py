@@ -16,7 +16,7 @@ from itertools import product
 from typing import ClassVar, Literal
 
 from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.contrasts import Beats, Claim, beat
+from nlrepro.report.claims import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, Depth, NetSpec, RunSpec
 
 MODELS: dict[str, dict[str, str]] = {

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from nlrepro.experiments.ablation import Ablation, Row
 from nlrepro.nets.forms import forms
-from nlrepro.report.contrasts import Alike, Beats, Cell, Claim, beat
+from nlrepro.report.claims import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
 
 LABELS = {"gaussian": "Gaussian", "embedded": "Gaussian, embed", "dot": "dot-product", "concatenation": "concatenation"}

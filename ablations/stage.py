@@ -15,7 +15,7 @@ Expected (mini, 5 seeds), R50: baseline 64.0 %; res2 +20.6 [19.1, 22.2], res3 +2
 from typing import ClassVar, Literal
 
 from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.contrasts import Alike, Beats, Cell, Claim, beat
+from nlrepro.report.claims import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
 
 EARLY = ("res2", "res3", "res4")

@@ -15,7 +15,7 @@ Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D 3x3x3 +18.5 [17.4, 19.6
 from typing import ClassVar, Literal
 
 from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.contrasts import Beats, Cheaper, Claim, beat
+from nlrepro.report.claims import Beats, Cheaper, Claim, beat
 from nlrepro.spec import Conv, NetSpec, RunSpec
 
 PAIRS = beat("2e", 101, ("NL C2D, 5-block", "I3D 3x3x3"), ("NL C2D, 5-block", "I3D 3x1x1"))

@@ -12,9 +12,11 @@ from typing import Any
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from nlrepro import record as records
+from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.profile import Pixel, Profile
-from nlrepro.record import Cost, Metrics, Provenance, digest, read_as, read_known, seen_in_test
+from nlrepro.record import Cost, Metrics, OfUnknownForm, Provenance, again, digest, read_as, read_known, seen_in_test
 from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
@@ -106,7 +108,7 @@ def read(path: Path) -> Evaluation:
 
 
 def read_all(results: Path, profile: str) -> list[Evaluation]:
-    """All evaluations of a profile, the oldest first; those of unknown forms (nlrepro/unknown.py) left out."""
+    """All evaluations of a profile, the oldest first; those of unknown forms (`unknown`) left out."""
     paths = sorted((results / "records" / profile).glob("*/weights-*.json"))
     return sorted(read_known(paths, read), key=lambda evaluation: evaluation.made.date)
 
@@ -114,3 +116,23 @@ def read_all(results: Path, profile: str) -> list[Evaluation]:
 def is_fresh(evaluation: Evaluation, spec: RunSpec, profile: Profile) -> bool:
     """Whether a test of the same weights with `profile` as it is now would be the same."""
     return evaluation.fingerprint == fingerprint(spec, profile, evaluation.weights)
+
+
+def unknown(results: Path, profile: str) -> list[str]:
+    """A line for each pairwise form that is not defined, such as your own that you have removed: its records and what to do.
+
+    Records and evaluations of such forms are left out everywhere.
+    """
+    found: dict[str, list[str]] = {}
+    for path in sorted((results / "records" / profile).glob("*/*.json")):
+        reader = read if path.name.startswith("weights-") else records.read
+        try:
+            reader(path)
+        except OfUnknownForm as error:
+            found.setdefault(error.form, []).append(str(path))
+        except BadInput:  # damaged: whoever needs the record says so
+            pass
+    return [
+        f"unknown form {form!r}, records left out: {', '.join(paths)}; {again(form)}, or remove them"
+        for form, paths in found.items()
+    ]

@@ -201,7 +201,7 @@ def read(path: Path) -> Record:
 
 
 def read_all(results: Path, profile: str) -> list[Record]:
-    """All records of a profile below `results/records`, by key and seed; those of unknown forms (nlrepro/unknown.py) left out."""
+    """All records of a profile below `results/records`, by key and seed; none of unknown forms (`evaluation.unknown`)."""
     return read_known(sorted((results / "records" / profile).glob("*/seed*.json")), read)
 
 

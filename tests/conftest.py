@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av  # noqa: F401  # before decord, whose libvpx can only decode: else av could not write the tests' webm files
+import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
@@ -22,6 +23,8 @@ from nlrepro.data.survey import survey
 from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.profile import Geometry, Profile, Real
 from nlrepro.record import Cost, Metrics, Provenance, Record
+from nlrepro.report.finding import Finding
+from nlrepro.report.tables import TableSpec
 from nlrepro.spec import RunSpec
 
 ROOT = Path(__file__).parent.parent
@@ -185,3 +188,8 @@ def videos(tmp_path: Path, real: Profile) -> Path:
     (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
     survey(real, root, tmp_path / "cache", 1)
     return root
+
+
+def finding(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None = None) -> Finding:
+    """A table without verdicts and notes."""
+    return Finding(spec=spec, mine=mine, published=published, kinds=pd.DataFrame(), verdicts=(), notes=())

@@ -7,14 +7,14 @@ import pytest
 from conftest import record
 
 from ablations.registry import TABLES
+from nlrepro import paper
 from nlrepro.record import Cost, Record
-from nlrepro.report import claims, printed
 from nlrepro.report.anova import Analysis, Interval
-from nlrepro.report.claims import Verdict, claims_frame, error_rates, judge, write_claims
-from nlrepro.report.contrasts import Beats, Cell, Cheaper
-from nlrepro.report.decision import decide, seeds_needed
-from nlrepro.report.spread import Spread
+from nlrepro.report.claims import Beats, Cell, Cheaper
+from nlrepro.report.judge import decide, judge, seeds_needed
+from nlrepro.report.moderated import Prior
 from nlrepro.report.tables import TableRow, TableSpec
+from nlrepro.report.verdicts import Verdict, claims_frame, error_rates, write_claims
 
 LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
 SPEC = TableSpec(table="2a", title="", rows=tuple(TableRow(label=label, depth=50, key=label) for label in LABELS))
@@ -62,7 +62,7 @@ def test_every_sentence_names_rows_of_the_paper() -> None:
     measured = [claim for claim in TABLES.claims if not isinstance(claim, Cheaper)]
     cells = {cell for claim in measured for contrast in claim.contrasts for cell in contrast}
     assert cells
-    assert cells - set(printed.accuracies()) == {Cell("2c", 50, "5 residual blocks")}
+    assert cells - set(paper.accuracies()) == {Cell("2c", 50, "5 residual blocks")}
 
 
 @pytest.mark.parametrize(
@@ -155,14 +155,14 @@ def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary() -
 
 
 def pooled(monkeypatch: pytest.MonkeyPatch, *pairs: tuple[Cell, Cell]) -> list[list[set[str]]]:
-    """The groups of rows whose spreads are pooled for sentences on these pairs; tables 2f and 2g at both depths."""
+    """The groups of rows whose variances are pooled for sentences on these pairs; tables 2f and 2g at both depths."""
     asked: list[list[set[str]]] = []
 
     def note(records: list[Record], groups: list[set[str]], centred: bool) -> None:
         assert centred
         asked.append(groups)
 
-    monkeypatch.setattr(claims, "pool", note)
+    monkeypatch.setattr("nlrepro.report.judge.pool", note)
     rows = [("C2D", 50), ("NL", 50), ("C2D", 101), ("NL", 101)]
     specs = [
         TableSpec(table=t, title="", rows=tuple(TableRow(label=row, depth=d, key=f"{t}{d}{row}") for row, d in rows))
@@ -172,7 +172,9 @@ def pooled(monkeypatch: pytest.MonkeyPatch, *pairs: tuple[Cell, Cell]) -> list[l
     return asked
 
 
-def test_the_spread_between_seeds_is_shared_by_the_rows_of_the_tables_that_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variance_between_seeds_is_shared_by_the_rows_of_the_tables_that_are_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     within = (Cell("2f", 50, "NL"), Cell("2f", 50, "C2D"))
     tables = (Cell("2g", 50, "NL"), Cell("2f", 50, "NL"))
     depths = (Cell("2f", 50, "NL"), Cell("2f", 101, "C2D"))
@@ -187,7 +189,7 @@ def test_the_spread_between_seeds_is_shared_by_the_rows_of_the_tables_that_are_c
 def test_verdicts_use_what_the_rows_share(monkeypatch: pytest.MonkeyPatch) -> None:
     records = simulated(60, 70, 70, 70, 70)
     before = judge(OF_2A, [SPEC], records)[0].difference
-    monkeypatch.setattr(claims, "pool", lambda *_, **__: Spread(400.0, inf, 50))
+    monkeypatch.setattr("nlrepro.report.judge.pool", lambda *_, **__: Prior(400.0, inf, 50))
     after = judge(OF_2A, [SPEC], records)[0].difference
     assert before
     assert after
@@ -231,7 +233,8 @@ def test_missing_runs_leave_a_sentence_undecided(tmp_path: Path) -> None:
     for records in ([], some):
         missing = judge(OF_2A, [SPEC], records)
         assert missing[0].line == "each form beats the baseline: undecided (--; paper +0.7)"
-        text = write_claims(missing, tmp_path).read_text()
+        write_claims(missing, tmp_path)
+        text = (tmp_path / "claims.csv").read_text()
         assert text.splitlines()[0] == "table,claim,paper,verdict,difference,low,high,seeds,seeds_needed,preliminary"
         assert text.splitlines()[1] == "2a,each form beats the baseline,holds,undecided,--,--,--,0,--,False"
 

@@ -11,9 +11,9 @@ from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro.nets.cost import cost
 from nlrepro.nets.resnet import VideoResNet
+from nlrepro.paper import cost_ratios
 from nlrepro.profile import Architecture, Clips, Geometry, Profile
 from nlrepro.record import Cost
-from nlrepro.report import printed
 from nlrepro.spec import NetSpec, RunSpec
 
 
@@ -75,7 +75,7 @@ def test_golden_ratios_to_the_r101_baseline(paper: Profile, architecture: Archit
 
 @pytest.mark.parametrize("row", list(ROWS)[:3])
 def test_the_releases_ratios_are_the_papers_to_the_digit(row: str) -> None:
-    assert tuple(round(ratio, 1) for ratio in GOLDEN["release"][row]) == printed.cost_ratios()["2e", 101, row]
+    assert tuple(round(ratio, 1) for ratio in GOLDEN["release"][row]) == cost_ratios()["2e", 101, row]
 
 
 def test_every_run_has_its_golden_cost() -> None:

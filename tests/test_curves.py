@@ -4,7 +4,7 @@ from conftest import record
 
 from nlrepro.record import Point
 from nlrepro.report.curves import curves_frame, draw_curves
-from nlrepro.report.style import to_svg
+from nlrepro.report.figures import to_svg
 
 POINTS = {0: [(100, 2.0, 40.0), (200, 1.0, 60.0)], 1: [(100, 1.0, 50.0), (200, 0.5, 80.0)]}
 RECORDS = [

@@ -24,8 +24,10 @@ from nlrepro.record import Cost, Metrics, Record
 from nlrepro.released.evaluate import evaluate
 from nlrepro.released.importing import import_weights, net
 from nlrepro.released.names import Source, theirs
+from nlrepro.report.columns import side_by_side
+from nlrepro.report.finding import note
 from nlrepro.report.released import released_columns, released_notes, with_released
-from nlrepro.report.tables import note, side_by_side, table_frame
+from nlrepro.report.tables import table_frame
 from nlrepro.run import Folders
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier

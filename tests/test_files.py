@@ -14,16 +14,15 @@ import numpy as np
 import pytest
 import torch
 from attempts import SERVER
-from conftest import record
+from conftest import finding, record
 
 from nlrepro import record as records
 from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.files import atomic, write_atomic
 from nlrepro.profile import Profile
-from nlrepro.report.figures import draw
-from nlrepro.report.style import to_svg
-from nlrepro.report.tables import TableRow, TableSpec, table_frame, write_table
+from nlrepro.report.figures import draw_gains, to_svg
+from nlrepro.report.tables import TableRow, TableSpec, table_frame
 from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
@@ -66,8 +65,8 @@ def content(folder: Path) -> dict[Path, bytes]:
     "write",
     [
         lambda folder, version: records.write(record("r50-c2d", 0, "0" * (5000 + version)), folder),
-        lambda folder, version: write_table(TABLE, frame(version), None, folder, ["a note " * 1000 * (version + 1)]),
-        lambda folder, version: write_atomic(folder / "table2a.svg", to_svg(draw(TABLE, frame(version), None))),
+        lambda folder, version: finding(TABLE, frame(version)).write(folder, ["a note " * 1000 * (version + 1)]),
+        lambda folder, version: write_atomic(folder / "table2a.svg", to_svg(draw_gains(TABLE, frame(version), None))),
         lambda folder, version: save_atomic({"weights": torch.full((9999,), float(version))}, folder / "net.pt"),
     ],
     ids=["record", "table", "figure", "checkpoint"],

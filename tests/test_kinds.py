@@ -7,6 +7,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import record
 from matplotlib.colors import to_hex
@@ -16,9 +17,10 @@ from matplotlib.patches import Rectangle
 from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.experiments import findings, pages, reporting
+from nlrepro.experiments import findings, reporting
 from nlrepro.record import Part, Record
-from nlrepro.report.formats import read_csv
+from nlrepro.report.figures import to_svg
+from nlrepro.report.formats import MISSING
 from nlrepro.report.kinds import (
     BLACK,
     COLOURS,
@@ -34,7 +36,6 @@ from nlrepro.report.kinds import (
 )
 from nlrepro.report.page import render
 from nlrepro.report.statistics import accuracy
-from nlrepro.report.style import to_svg
 from nlrepro.report.tables import TableRow, TableSpec
 from nlrepro.run import Folders
 
@@ -174,7 +175,7 @@ def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert path.name == "table2c-kinds.csv"
     assert path.read_text().splitlines()[0] == "table,row,depth,key,kind,videos,seeds,top1,low,high"
     assert path.read_text().splitlines()[-1] == "2c,baseline,101,deep,far,0,0,--,--,--"
-    np.testing.assert_allclose(read_csv(path)["top1"], frame["top1"], atol=0.0051)
+    np.testing.assert_allclose(pd.read_csv(path, na_values=MISSING)["top1"], frame["top1"], atol=0.0051)
 
 
 def test_videos_of_no_kinds_have_neither_numbers_nor_a_heat_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,13 +197,13 @@ def test_a_report_writes_and_names_the_heat_map_and_its_numbers(
     for kind, name in (("tables", "table2a-kinds.csv"), ("figures", "table2a-kinds.svg")):
         assert (tmp_path / kind / "mini" / name).is_file()
         assert name in line
-    assert len(read_csv(tmp_path / "tables" / "mini" / "table2a-kinds.csv")) == 5 * 2
+    assert len(pd.read_csv(tmp_path / "tables" / "mini" / "table2a-kinds.csv")) == 5 * 2
 
 
 def test_the_page_shows_the_heat_map_between_gains_and_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
-    html = render([pages.page_profile(findings.gather(TABLES, profiles.load("mini"), Folders(results=tmp_path)))], "mini")
+    html = render([reporting.page_profile(findings.gather(TABLES, profiles.load("mini"), Folders(results=tmp_path)))], "mini")
     panel = html.partition('id="mini-2a"')[2].partition("</section>")[0]
     names = ("Gains over the baseline", "Heat map of accuracy by kind of video", "Training curves")
     places = [panel.index(f'aria-label="{name}, table 2a') for name in names]

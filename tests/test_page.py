@@ -14,9 +14,8 @@ from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.experiments import findings, pages
-from nlrepro.report.page import PageProfile, render
-from nlrepro.report.provenance import provenance
+from nlrepro.experiments import findings, reporting
+from nlrepro.report.page import PageProfile, provenance, render
 from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
 
@@ -26,7 +25,7 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installe
 
 
 def paper_profile(results: Path) -> PageProfile:
-    return pages.page_profile(findings.gather(TABLES, profiles.load("paper"), Folders(results=results)))
+    return reporting.page_profile(findings.gather(TABLES, profiles.load("paper"), Folders(results=results)))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +106,7 @@ def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rate
             found = replace(record(spec.key, seed, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
             records.write(found, tmp_path)
     found = findings.gather(TABLES, mini, Folders(results=tmp_path))
-    page = pages.page_profile(found)
+    page = reporting.page_profile(found)
     html = " ".join(render([page], "mini").split())
     assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}
     assert "2 of these verdicts are preliminary" in html
@@ -124,7 +123,7 @@ def all_of(selector: str, keep: str) -> str:
 @pytest.mark.rare
 @in_a_browser
 @pytest.mark.parametrize("width", [390, 768, 1440])
-@pytest.mark.parametrize("profile", pages.PROFILES)
+@pytest.mark.parametrize("profile", reporting.PROFILES)
 def test_a_browser_shows_all_seven_tables_within_its_width_and_does_not_complain(tab: Page, profile: str, width: int) -> None:
     tab.open(PAGE, width)
     tab.value(f"document.querySelector('label[for=show-{profile}]').click()")

@@ -9,7 +9,7 @@ import pytest
 from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.experiments import findings, readmes, reporting
+from nlrepro.experiments import findings, publishing, reporting
 from nlrepro.report.readme import pasted, without_heading
 from nlrepro.run import Folders
 
@@ -65,8 +65,8 @@ def test_a_published_table_has_all_its_rows_with_the_declared_seeds(profile: str
 
 def test_the_readmes_show_what_the_published_records_give() -> None:
     """Tables, verdicts, durations, variants: each stands in one of them at least, and nobody has typed it."""
-    texts = {path: (ROOT / path).read_text() for path in readmes.READMES}
-    found = readmes.bodies(TABLES)
+    texts = {path: (ROOT / path).read_text() for path in publishing.READMES}
+    found = publishing.bodies(TABLES)
     assert found.keys() == {"verdicts", "durations", "variants", *(f"table{name}" for name in TABLES)}
     for mark, body in found.items():
         assert any(body in text for text in texts.values()), mark

@@ -9,8 +9,11 @@ from scipy import stats
 from nlrepro.errors import BadInput
 from nlrepro.record import Part, Record
 from nlrepro.report.anova import Interval, analyse
-from nlrepro.report.spread import Spread
-from nlrepro.report.statistics import accuracy, all_above, any_below, contrast, crossed, difference, outcomes, pool
+from nlrepro.report.judge import all_above, any_below
+from nlrepro.report.moderated import Prior
+from nlrepro.report.statistics import accuracy, analysis, difference, outcomes, pool
+
+GAIN = {"a": 1.0, "b": -1.0}
 
 
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])
@@ -19,14 +22,14 @@ def test_intervals_cover_the_truth_in_about_95_percent_of_simulated_tables(seed_
     hits = 0
     for _ in range(400):
         table = rng.normal(0, seed_sd, (3, 1)) + rng.normal(0, video_sd, (1, 100)) + rng.normal(0, 35, (3, 100))
-        interval = crossed(7 + table)
+        interval = analyse(7 + table).interval
         hits += interval.low <= 7 <= interval.high
     assert 0.90 <= hits / 400 <= 0.99
 
 
 def test_without_video_effect_it_is_the_paired_t_test_over_seeds() -> None:
     gains = np.array([3.0, 5.0, 4.5, 7.0])
-    interval = crossed(np.repeat(gains[:, None], 50, axis=1))
+    interval = analyse(np.repeat(gains[:, None], 50, axis=1)).interval
     reference = stats.ttest_1samp(gains, 0.0)
     low, high = reference.confidence_interval(0.95)
     assert (interval.low, interval.high, interval.p) == pytest.approx((low, high, reference.pvalue))
@@ -36,26 +39,26 @@ def test_without_seed_effect_it_is_the_t_test_over_videos() -> None:
     videos = np.random.default_rng(1).normal(2.0, 10.0, 80)
     low, high = stats.ttest_1samp(videos, 0.0).confidence_interval(0.95)
     for seeds in (1, 3):
-        interval = crossed(np.repeat(videos[None], seeds, axis=0))
+        interval = analyse(np.repeat(videos[None], seeds, axis=0)).interval
         assert (interval.low, interval.high, interval.seeds) == pytest.approx((low, high, seeds))
 
 
 def test_variance_is_the_formula_of_the_crossed_analysis() -> None:
     # by hand: D = [[0, 4, 2], [6, 10, 14]], MS_seed = 96, MS_video = 14, MS_error = 6, df = 104^2 / (96^2 + 98 + 18)
-    interval = crossed(np.array([[0.0, 4, 2], [6, 10, 14]]))
+    interval = analyse(np.array([[0.0, 4, 2], [6, 10, 14]])).interval
     half = stats.t.ppf(0.975, 104**2 / (96**2 + 14**2 / 2 + 6**2 / 2)) * sqrt((96 + 14 - 6) / 6)
     assert (interval.mean, interval.high - interval.mean) == pytest.approx((6.0, half))
 
 
 def test_negative_variance_components_are_zero() -> None:
     # the two seeds have the same mean, so MS_seed = 0 < MS_error: only the videos count, MS_video = 8, MS_error = 24
-    interval = crossed(np.array([[0.0, 6, 4, 2], [6.0, 0, 2, 4]]))
+    interval = analyse(np.array([[0.0, 6, 4, 2], [6.0, 0, 2, 4]])).interval
     assert interval.high - interval.mean == pytest.approx(stats.t.ppf(0.975, 3) * sqrt((20 / 3 * 4 / 2) / 8), rel=1e-6)
 
 
 def test_p_is_below_5_percent_exactly_where_the_interval_excludes_zero() -> None:
     rng = np.random.default_rng(2)
-    intervals = [crossed(rng.normal(4, 20, (3, 40)) + rng.normal(0, 3, (3, 1))) for _ in range(60)]
+    intervals = [analyse(rng.normal(4, 20, (3, 40)) + rng.normal(0, 3, (3, 1))).interval for _ in range(60)]
     excluded = [i.low > 0 or i.high < 0 for i in intervals]
     assert 0 < sum(excluded) < 60
     assert excluded == [i.p < 0.05 for i in intervals]
@@ -99,7 +102,7 @@ def test_pairing_by_video_narrows_the_interval() -> None:
 
 def test_runs_on_different_videos_are_not_compared() -> None:
     with pytest.raises(BadInput, match="b seed 0': 3"):
-        contrast([record("a", 0, "0000"), record("b", 0, "000")], {"a": 1.0, "b": -1.0})
+        analysis([record("a", 0, "0000"), record("b", 0, "000")], GAIN)
 
 
 def test_all_above_is_as_sure_as_the_least_sure() -> None:
@@ -124,7 +127,7 @@ def of_kinds(seed: int, key: str = "a", **ranks: str) -> Record:
 def test_a_kind_of_videos_is_counted_on_its_own() -> None:
     records = [of_kinds(s, near="0000", far="0011") for s in (0, 1)] + [of_kinds(s, "b", near="1000", far="1111") for s in (0, 1)]
     for kind, mean, gain in ((None, 75.0, 37.5), ("near", 100.0, 25.0), ("far", 50.0, 50.0)):
-        own, above = accuracy(records, "a", kind=kind), difference(records, "a", "b", kind=kind)
+        own, above = accuracy(records, "a", kind=kind), analysis(records, GAIN, kind=kind)
         assert own
         assert above
         assert (own.mean, above.mean, above.seeds) == (mean, gain, 2)
@@ -134,7 +137,7 @@ def test_records_that_do_not_know_a_kind_give_none() -> None:
     records = [of_kinds(0, near="0000"), record("a", 1, "0000"), record("b", 0, "0000")]
     assert list(outcomes(records, "a", kind="near")) == [0]
     assert accuracy(records, "a", kind="far") is None
-    assert difference(records, "a", "b", kind="near") is None
+    assert analysis(records, GAIN, kind="near") is None
 
 
 def luck(rng: np.random.Generator, accuracy: float, videos: int = 400) -> str:
@@ -155,7 +158,7 @@ def test_rows_pool_the_seeds_that_their_group_shares() -> None:
 def test_what_rows_share_is_in_the_interval() -> None:
     rng = np.random.default_rng(1)
     rows = [record(key, seed, luck(rng, 0.7 + 0.1 * rng.random())) for key in "ab" for seed in range(3)]
-    wide, narrow = (difference(rows, "a", "b", shared=Spread(variance, inf, pooled=50)) for variance in (25.0, 4.0))
+    wide, narrow = (difference(rows, "a", "b", prior=Prior(variance, inf, pooled=50)) for variance in (25.0, 4.0))
     assert wide
     assert narrow
     # MS_seed counts alone, as it is far above the others: half = t * sqrt(variance * 2 / seeds), about

@@ -4,23 +4,22 @@ from math import inf
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import record
+from conftest import finding, record
 
 from nlrepro.record import Cost, Record
 from nlrepro.report import tables
-from nlrepro.report.formats import read_csv, to_latex
-from nlrepro.report.spread import Spread
-from nlrepro.report.summary import summary
+from nlrepro.report.columns import side_by_side
+from nlrepro.report.finding import note
+from nlrepro.report.formats import MISSING, to_latex
+from nlrepro.report.moderated import Prior
 from nlrepro.report.tables import (
     COLUMNS,
     TableRow,
     TableSpec,
     comparable,
-    note,
-    side_by_side,
     table_frame,
-    write_table,
 )
 
 SPEC = TableSpec(
@@ -46,7 +45,7 @@ def records() -> list[Record]:
 
 
 def test_csv_has_the_agreed_columns_and_numbers(tmp_path: Path) -> None:
-    write_table(SPEC, table_frame(SPEC, records()), None, tmp_path)
+    finding(SPEC, table_frame(SPEC, records())).write(tmp_path, [])
     lines = (tmp_path / "table2a.csv").read_text().splitlines()
     assert lines[0] == (
         "table,row,depth,key,seeds,top1,top1_low,top1_high,top5,top5_low,top5_high,"
@@ -59,7 +58,7 @@ def test_csv_has_the_agreed_columns_and_numbers(tmp_path: Path) -> None:
 
 
 def test_missing_rows_are_dashes_in_every_format(tmp_path: Path) -> None:
-    write_table(SPEC, table_frame(SPEC, []), table_frame(SPEC, records()), tmp_path)
+    finding(SPEC, table_frame(SPEC, []), table_frame(SPEC, records())).write(tmp_path, [])
     csv, md, tex = ((tmp_path / f"table2a.{ending}").read_text() for ending in ("csv", "md", "tex"))
     assert csv.splitlines()[2] == "2a,Gaussian,50,gaussian,0" + ",--" * 9 + ",72.50,90.20,0.70"
     assert [cell.strip() for cell in md.splitlines()[5].split("|")[1:-1]][-2:] == ["--", "--"]
@@ -75,8 +74,8 @@ def test_a_row_that_the_paper_lacks_has_dashes_in_the_papers_columns() -> None:
 
 def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
     frame = table_frame(SPEC, records())
-    write_table(SPEC, frame, None, tmp_path)
-    back = read_csv(tmp_path / "table2a.csv")
+    finding(SPEC, frame).write(tmp_path, [])
+    back = pd.read_csv(tmp_path / "table2a.csv", na_values=MISSING)
     assert tuple(back.columns) == COLUMNS
     numeric = frame.select_dtypes("number").columns
     np.testing.assert_allclose(back[numeric].to_numpy(float), frame[numeric].to_numpy(float), atol=0.0051)
@@ -100,12 +99,12 @@ def test_each_depth_has_its_own_baseline() -> None:
     assert side_by_side(DEEP, frame, None)["row"].tolist()[3] == "R101 5-block"
 
 
-def test_the_spread_between_seeds_is_shared_by_all_rows_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variance_between_seeds_is_shared_by_all_rows_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def wide(records: list[Record], groups: list[set[str]], within: int = 1, centred: bool = False) -> Spread:
+    def wide(records: list[Record], groups: list[set[str]], within: int = 1, centred: bool = False) -> Prior:
         asked.append((groups, within, centred))
-        return Spread(variance=200.0 + within, freedom=inf, pooled=50)
+        return Prior(variance=200.0 + within, freedom=inf, pooled=50)
 
     deep = [record(f"{depth}-{row}", s, "01" * 200) for depth in (50, 101) for row in ("baseline", "5-block") for s in (0, 1)]
     before = table_frame(DEEP, deep)
@@ -142,14 +141,14 @@ def test_note_says_where_the_numbers_come_from() -> None:
 
 
 def test_summary_ends_with_the_notes() -> None:
-    text = summary(SPEC, table_frame(SPEC, records()), None, notes=[note(records())])
+    text = finding(SPEC, table_frame(SPEC, records())).summary([note(records())])
     assert text.startswith("Table 2a. Instantiations\n")
     assert text.endswith(note(records()) + "\n")
 
 
 def test_reports_do_without_torch() -> None:
     modules = "nlrepro.report." + ", nlrepro.report.".join(
-        ("claims", "curves", "figures", "kinds", "statistics", "summary", "tables")
+        ("claims", "curves", "figures", "finding", "judge", "kinds", "statistics", "tables")
     )
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from nlrepro.files import write_atomic
-from nlrepro.report.style import INK, SERIES, styled, to_svg
+from nlrepro.report.figures import INK, SERIES, styled, to_svg
 
 BLUE, VERMILLION, GREEN, PINK, SKY = (colour for colour, _ in SERIES[:5])
 LOOKS = {

@@ -16,7 +16,7 @@ def do_report(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments.reporting import publish
+    from nlrepro.experiments.publishing import publish
 
     publish(arguments.catalogue(), arguments.tables, profile, folders(arguments), arguments.seeds, arguments.only)
 

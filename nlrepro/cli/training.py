@@ -38,8 +38,8 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.evaluation import unknown
     from nlrepro.sweep.launch import sweep
-    from nlrepro.unknown import unknown
 
     tables = arguments.catalogue()
     axes = tables.chosen(arguments.tables)

@@ -9,7 +9,7 @@ from pydantic import ValidationError, validate_call
 
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile, explain
-from nlrepro.report.contrasts import Claim
+from nlrepro.report.claims import Claim
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import VideoClassifier
 

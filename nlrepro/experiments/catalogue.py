@@ -7,7 +7,7 @@ from functools import partial
 from nlrepro.errors import BadInput
 from nlrepro.experiments.ablation import Ablation
 from nlrepro.profile import Profile
-from nlrepro.report.contrasts import Claim
+from nlrepro.report.claims import Claim
 from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Build, Job, with_parents

@@ -5,20 +5,20 @@ from pathlib import Path
 
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
-from nlrepro.evaluation import Evaluation
+from nlrepro.evaluation import Evaluation, unknown
 from nlrepro.experiments.ablation import Ablation
 from nlrepro.experiments.catalogue import Axes, Catalogue
 from nlrepro.experiments.costs import paper_cost
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.report.claims import Verdict, judge
-from nlrepro.report.finding import Finding
+from nlrepro.report.finding import Finding, note
+from nlrepro.report.judge import judge
 from nlrepro.report.kinds import kinds_frame
 from nlrepro.report.released import released_notes, with_released
-from nlrepro.report.tables import TableRow, TableSpec, comparable, note, table_frame
+from nlrepro.report.tables import TableRow, TableSpec, comparable, table_frame
+from nlrepro.report.verdicts import Verdict
 from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
-from nlrepro.unknown import unknown
 
 PUBLISHED = Path("results/published")
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pandas as pd
 
 from nlrepro import evaluation as evaluations
+from nlrepro.evaluation import unknown
 from nlrepro.experiments.catalogue import Axes, Catalogue
 from nlrepro.profile import Profile
 from nlrepro.run import Folders, Run
 from nlrepro.sweep.slurm import queue as slurm_queue
 from nlrepro.sweep.status import QUEUED, State, state
-from nlrepro.unknown import unknown
 
 Found = dict[Run, State]
 

@@ -1,27 +1,31 @@
-"""From records to what people read: tables, figures, verdicts and one page; and from local results to published ones."""
+"""From records to what people read: tables, figures, verdicts, and one page of all profiles."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlrepro import evaluation as evaluations
 from nlrepro import profiles
-from nlrepro import record as records
-from nlrepro.errors import BadInput
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
-from nlrepro.experiments.findings import Findings, evaluated, fresh, gather
+from nlrepro.experiments.costs import paper_cost
+from nlrepro.experiments.findings import Findings, gather
 from nlrepro.experiments.listing import counted
-from nlrepro.experiments.pages import PROFILES, page_profile
-from nlrepro.experiments.readmes import VARIANTS, write_readmes
 from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
-from nlrepro.report.claims import error_rates, write_claims
-from nlrepro.report.kinds import write_kinds
-from nlrepro.report.page import PageProfile, write_page
-from nlrepro.report.summary import summary
-from nlrepro.report.tables import write_table
+from nlrepro.report.curves import draw_curves, draw_rows
+from nlrepro.report.figures import draw_gains, to_svg
+from nlrepro.report.finding import Finding
+from nlrepro.report.kinds import draw_kinds, write_kinds
+from nlrepro.report.page import PagePanel, PageProfile, write_page
+from nlrepro.report.verdicts import error_rates, write_claims
 from nlrepro.run import Folders
-from nlrepro.unknown import unknown
+from nlrepro.spec import NetSpec, RunSpec
+
+PROFILES = ("mini", "paper")  # always on the page; another one, such as your own, joins them when it is reported
+ABOUT = {
+    "mini": "Generated videos and the paper's topology at an eighth of its width: compare directions and verdicts, not points.",
+    "paper": "Kinetics-400 with the paper's nets and recipe.",
+}
+FIGURE_4 = {"C2D baseline": RunSpec().key, "NL C2D, 5-block": RunSpec(net=NetSpec(blocks="5-block")).key}
 
 
 def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders: Folders) -> None:
@@ -54,38 +58,31 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
     panels = {panel.table: panel for panel in page.panels}
     for name in names:
         finding, panel = found.tables[name], panels[name]
-        lines, notes = [f"- {verdict.line}" for verdict in finding.verdicts], [error_rates(found.verdicts), *finding.notes]
-        write_table(finding.spec, finding.mine, finding.published, tables, ["\n".join(lines), *notes])
+        notes = [error_rates(found.verdicts), *finding.notes]
+        finding.write(tables, notes)
         more = write_kinds(finding.spec, finding.kinds, tables)
-        print("\n" + summary(finding.spec, finding.mine, finding.published, finding.verdicts, notes))
+        print("\n" + finding.summary(notes))
         texts = ", ".join([f"table{name}.md, .csv, .tex", *(path.name for path in more)])
         print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 
 
-def publish(
-    catalogue: Catalogue, names: Sequence[str], profile: Profile, folders: Folders, seeds: Sequence[int], only: str = "*"
-) -> None:
-    """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
+def page_profile(found: Findings) -> PageProfile:
+    """Everything that the page shows of one profile; curves only of what was trained."""
+    keys = {record.key for record in found.records}
+    return PageProfile(
+        name=found.profile.name,
+        about=ABOUT.get(found.profile.name, ""),
+        panels=tuple(_panel(finding, found) for finding in found.tables.values()),
+        learning=to_svg(draw_curves(FIGURE_4, found.records)) if keys >= set(FIGURE_4.values()) else None,
+        costs={spec.key: paper_cost(spec) for spec in found.specs},
+        records=tuple(found.records),
+    )
 
-    Raises:
-        BadInput: a run whose key matches `only` has no fresh record of one of `seeds`.
-    """
-    axes = catalogue.chosen(names)
-    good = {(record.key, record.seed) for record in fresh(catalogue, axes, profile, folders)[0]}
-    wanted = [(job.run.key, job.run.seed) for job in catalogue.jobs(axes, seeds, profile, folders, only)]
-    missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
-    if missing:
-        raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
-    for line in unknown(folders.results, profile.name):
-        print(line)
-    public = Folders(results=findings.PUBLISHED)
-    for key, seed in good:
-        source, target = (records.record_path(at.results, profile.name, key, seed) for at in (folders, public))
-        write_atomic(target, source.read_bytes())
-    for found in evaluated(catalogue, profile, folders.results)[0]:
-        evaluations.write(found, public.results)
-    for path in fresh(catalogue, axes, profile, public)[1] + evaluated(catalogue, profile, public.results)[1]:
-        path.unlink()
-    report(catalogue, names, profile, public)
-    if profile.name in VARIANTS:
-        write_readmes(catalogue)
+
+def _panel(finding: Finding, found: Findings) -> PagePanel:
+    return PagePanel(
+        finding=finding,
+        gains=to_svg(draw_gains(finding.spec, finding.mine, finding.published)),
+        kinds=None if finding.kinds.empty else to_svg(draw_kinds(finding.spec, finding.kinds)),
+        curves=to_svg(draw_rows(finding.spec, found.records)) if finding.mine["top1"].notna().any() else None,
+    )

@@ -8,7 +8,7 @@ variance (Dorfman, Berbaum & Metz, Invest. Radiol. 1992; degrees of freedom: Sat
 
 An interval thus answers "with other seeds and other videos", not only one of the two. On simulated Gaussian tables with known
 variances it covers the truth in 92 to 97 % of cases for 3 or 5 seeds, and in 86 to 97 % for 2, of which little can be known.
-MS_seed has few degrees of freedom; spread.py lets the other rows of a table help.
+MS_seed has few degrees of freedom; moderated.py lets the other rows of a table help.
 Departure: the paper gives single runs and no intervals.
 """
 
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from nlrepro.errors import BadInput
-from nlrepro.report.spread import Spread
+from nlrepro.report.moderated import Prior
 
 Array = NDArray[np.float64]
+ALPHA = 0.025  # one-sided, as 95 % intervals have it
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,12 @@ class Interval:
 
     @property
     def p_above(self) -> float:
-        """One-sided p-value of "the mean is not above 0"; below 0.025 exactly where the interval lies above 0."""
+        """One-sided p-value of "the mean is not above 0"; below ALPHA exactly where the interval lies above 0."""
         return self.p / 2 if self.mean > 0 else 1 - self.p / 2
+
+    def within(self, low: float, high: float) -> "Interval":
+        """The same, with the ends of the interval cut to [low, high]."""
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +61,7 @@ class Analysis:
 
     @property
     def variance(self) -> tuple[float, float]:
-        """Of the mean, and its degrees of freedom.
+        """The variance of the mean, and its degrees of freedom.
 
         MS_seed + MS_video - MS_error falls below either mean square when the other factor's estimated variance is negative.
         That estimate is then 0, as a variance cannot be negative, so the sum keeps the terms of the other factor alone; it is
@@ -68,8 +73,8 @@ class Analysis:
         if len(terms) != 1:  # both factors: the error is counted twice, take it off once; neither: nothing but error
             terms.append((-error[0] if terms else error[0], error[1]))
         total = sum(ms for ms, _ in terms)
-        spread = sum(ms**2 / df for ms, df in terms if ms)
-        return total / (self.seeds * self.videos), total**2 / spread if spread else self.videos - 1
+        satterthwaite = sum(ms**2 / df for ms, df in terms if ms)
+        return total / (self.seeds * self.videos), total**2 / satterthwaite if satterthwaite else self.videos - 1
 
     @property
     def interval(self) -> Interval:
@@ -77,14 +82,14 @@ class Analysis:
         mean, error = self.mean, max(sqrt(variance), self.least)
         if error == 0:
             return Interval(mean, mean, mean, self.seeds, 1.0 if mean == 0 else 0.0)
-        half = float(stdtrit(freedom, 0.975)) * error
+        half = float(stdtrit(freedom, 1 - ALPHA)) * error
         return Interval(mean, mean - half, mean + half, self.seeds, 2 * float(stdtr(freedom, -abs(mean) / error)))
 
-    def moderated(self, spread: Spread | None, size: float) -> "Analysis":
+    def moderated(self, prior: Prior | None, size: float) -> "Analysis":
         """With the variance between seeds moderated by what other rows say; `size` is the sum of the squared weights."""
-        if spread is None or self.seeds == 1:
+        if prior is None or self.seeds == 1:
             return self
-        variance, freedom = spread.moderate(self.ms_seed / (self.videos * size), self.seed_freedom)
+        variance, freedom = prior.moderate(self.ms_seed / (self.videos * size), self.seed_freedom)
         return replace(self, ms_seed=variance * self.videos * size, seed_freedom=freedom)
 
     def with_seeds(self, seeds: int) -> "Analysis":
@@ -102,7 +107,7 @@ class Analysis:
 def analyse(d: Array, grain: float = 0.0) -> Analysis:
     """The crossed analysis of d [seeds, videos].
 
-    With one seed the spread between seeds is unknown: the interval is then over videos only, and too narrow as a statement
+    With one seed the variance between seeds is unknown: the interval is then over videos only, and too narrow as a statement
     about the method. `grain` is the change in one cell that the measurement can resolve; the standard error is kept at or
     above one video's worth, grain / V, because a few videos that all agree do not prove that all videos would.
     """

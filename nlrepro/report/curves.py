@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from nlrepro.record import Record
-from nlrepro.report.figures import PAPER, WIDTH
-from nlrepro.report.style import SERIES, styled
-from nlrepro.report.tables import TableRow, TableSpec, comparable
+from nlrepro.report.figures import PAPER, SERIES, WIDTH, styled
+from nlrepro.report.tables import TableSpec, comparable
 
 
 def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
@@ -43,22 +42,18 @@ def draw_curves(keys: Mapping[str, str], records: Sequence[Record]) -> Figure:
 
 def draw_rows(spec: TableSpec, records: Sequence[Record]) -> Figure:
     """The validation error of each row, mean over the seeds that are compared; a panel a depth, baselines in ink."""
-    records, depths = comparable(spec, records), list(dict.fromkeys(row.depth for row in spec.rows))
-    looks = {row: look for depth in depths for row, look in zip(_of(spec, depth), (PAPER, *SERIES), strict=False)}
+    records, depths = comparable(spec, records), spec.depths
+    looks = {row: look for depth in depths for row, look in zip(spec.of_depth(depth), (PAPER, *SERIES), strict=False)}
     with styled():
         figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
         panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
         for axes, depth in zip(panels, depths, strict=True):
-            for row in _of(spec, depth):
+            for row in spec.of_depth(depth):
                 _mean(axes, curves_frame(row.key, records), "error", row.label, *looks[row])
             _dress(axes, "validation error, %" if len(depths) == 1 else f"R{depth}, validation error, %")
         named = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3)
     return figure
-
-
-def _of(spec: TableSpec, depth: int) -> list[TableRow]:
-    return [row for row in spec.rows if row.depth == depth]
 
 
 def _mean(axes: Axes, frame: pd.DataFrame, value: str, name: str, colour: str, marker: str) -> None:

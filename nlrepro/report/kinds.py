@@ -19,10 +19,9 @@ from matplotlib.patches import Rectangle
 from nlrepro.files import write_atomic
 from nlrepro.record import Record
 from nlrepro.report.anova import Interval
-from nlrepro.report.figures import WIDTH
+from nlrepro.report.figures import INK, WIDTH, styled
 from nlrepro.report.formats import MISSING, to_csv, with_interval
 from nlrepro.report.statistics import accuracy
-from nlrepro.report.style import INK, styled
 from nlrepro.report.tables import TableSpec, comparable
 
 COLUMNS = ("table", "row", "depth", "key", "kind", "videos", "seeds", "top1", "low", "high")

@@ -3,9 +3,9 @@
 page.html and page.css say how it looks. The page needs no network and no script, and the same records give the same bytes.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -14,34 +14,16 @@ from markupsafe import Markup
 
 from nlrepro.files import write_atomic
 from nlrepro.record import Cost, Record
-from nlrepro.report.claims import Verdict, error_rates
-from nlrepro.report.decision import WORDS
-from nlrepro.report.finding import Finding
+from nlrepro.report.columns import Group, counts, groups
+from nlrepro.report.figures import THEME
+from nlrepro.report.finding import Finding, days
 from nlrepro.report.formats import MISSING, number
-from nlrepro.report.inline import inline
 from nlrepro.report.kinds import by_kind, caption
-from nlrepro.report.provenance import provenance
 from nlrepro.report.released import released_names
-from nlrepro.report.tables import TableRow, side_by_side
+from nlrepro.report.tables import TableRow, by_source
+from nlrepro.report.verdicts import WORDS, Verdict, error_rates
 
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """Numbers of a panel, one a row, and the intervals that stand below them."""
-
-    title: str
-    cells: list[str]
-    intervals: list[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    name: str
-    columns: tuple[Column, ...]
-
-    @property
-    def size(self) -> int:
-        return len(self.columns)
+ID = re.compile(r'((?:\bid|href)="#?|url\(#)')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +46,7 @@ class PagePanel:
 
     @property
     def measured(self) -> bool:
-        return any(frame["top1"].notna().any() for frame in self.finding.frames.values())
+        return any(frame["top1"].notna().any() for frame in by_source(self.finding.mine, self.finding.published).values())
 
     @property
     def readable(self) -> bool:
@@ -74,30 +56,13 @@ class PagePanel:
     @property
     def rows(self) -> list[tuple[TableRow, str]]:
         """Each with the depth as a heading where it changes, if the table has several."""
-        rows = self.finding.spec.rows
-        before = [None, *(row.depth for row in rows[:-1])] if len({row.depth for row in rows}) > 1 else [r.depth for r in rows]
-        return [(row, f"ResNet-{row.depth}" * (row.depth != last)) for row, last in zip(rows, before, strict=True)]
+        spec = self.finding.spec
+        before = [None, *(row.depth for row in spec.rows)] if len(spec.depths) > 1 else [row.depth for row in spec.rows]
+        return [(row, f"ResNet-{row.depth}" * (row.depth != last)) for row, last in zip(spec.rows, before, strict=False)]
 
     def groups(self, costs: Mapping[str, Cost]) -> list[Group]:
-        """The paper's columns, then those of the records; of the counted costs where there are no records."""
-        spec, mine = self.finding.spec, self.finding.mine
-        found = [
-            Group(name="paper", columns=(*_accuracies(mine, "paper_"), *_ratios(mine, "paper_params_ratio", "paper_flops_ratio")))
-        ]
-        for name, frame in self.finding.frames.items():
-            if frame["top1"].notna().any():
-                found.append(Group(name=name, columns=_accuracies(frame, "")))
-        found += [Group(name=name, columns=_accuracies(mine, f"released {name} ")) for name in released_names(mine)]
-        if spec.shows_cost:
-            found.append(Group(name="counted", columns=_ratios(mine, "params_ratio", "macs_ratio")))
-        elif not self.measured:
-            found.append(Group(name="counted", columns=_counts([costs[row.key] for row in spec.rows])))
-        return found
-
-    @property
-    def numbers(self) -> pd.DataFrame:
-        """The table as in the Markdown and on the terminal, gains included."""
-        return side_by_side(self.finding.spec, self.finding.mine, self.finding.published)
+        """The columns, as the page groups them."""
+        return groups(self.finding.spec, self.finding.mine, self.finding.published, costs)
 
     @property
     def by_kind(self) -> pd.DataFrame:
@@ -106,7 +71,7 @@ class PagePanel:
 
     @property
     def caption(self) -> str:
-        """Of the heat map."""
+        """How to read the heat map."""
         return caption(self.finding.kinds)
 
     @property
@@ -114,39 +79,6 @@ class PagePanel:
         """By the end of the file's name."""
         found = {"": self.gains, "-kinds": self.kinds, "-curves": self.curves}
         return {end: svg for end, svg in found.items() if svg}
-
-
-def _accuracies(frame: pd.DataFrame, prefix: str) -> tuple[Column, ...]:
-    return tuple(
-        Column(
-            title=f"top-{k}",
-            cells=[number(value) for value in frame[f"{prefix}top{k}"]],
-            intervals=_intervals(frame, f"{prefix}top{k}"),
-        )
-        for k in (1, 5)
-    )
-
-
-def _intervals(frame: pd.DataFrame, name: str) -> list[str]:
-    if f"{name}_low" not in frame:
-        return [""] * len(frame)
-    ends = frame[[f"{name}_low", f"{name}_high"]].to_numpy(float)
-    return ["" if isnan(low) else f"{number(low)}\N{EN DASH}{number(high)}" for low, high in ends]
-
-
-def _ratios(frame: pd.DataFrame, *names: str) -> tuple[Column, ...]:
-    """Parameters and FLOPs; nothing for tables without them."""
-    return tuple(
-        Column(title=title, cells=[MISSING if isnan(v) else f"{v:.1f}x" for v in frame[name]], intervals=[""] * len(frame))
-        for title, name in zip(("params", "FLOPs"), names, strict=True)
-        if name in frame
-    )
-
-
-def _counts(costs: Sequence[Cost]) -> tuple[Column, ...]:
-    blank = [""] * len(costs)
-    params = Column(title="params, M", cells=[f"{cost.params / 1e6:.1f}" for cost in costs], intervals=blank)
-    return params, Column(title="FLOPs, B", cells=[f"{cost.macs / 1e9:.1f}" for cost in costs], intervals=blank)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +125,7 @@ class PageProfile:
         for panel in self.panels:
             for row in panel.finding.spec.rows:
                 places.setdefault(row.key, []).append(panel.letter)
-        params, flops = _counts([self.costs[key] for key in places])
+        params, flops = counts([self.costs[key] for key in places])
         columns = {"net": list(places), "tables": [" ".join(letters) for letters in places.values()]}
         columns |= {column.title: column.cells for column in (params, flops)}
         return pd.DataFrame(columns | ({"minutes a run": list(map(self._minutes, places))} if self.records else {}))
@@ -209,6 +141,28 @@ class PageProfile:
         return ({"curves": self.learning} if self.learning else {}) | of_tables
 
 
+def provenance(records: Sequence[Record]) -> dict[str, str]:
+    """Where records come from, as lines to read; empty without records. The same records give the same lines."""
+    if not records:
+        return {}
+    versions: dict[str, set[str]] = {}
+    for record in records:
+        for name, value in record.made.versions.items():
+            versions.setdefault(name, set()).add(value)
+    hours = sum(record.made.seconds for record in records) / 3600
+    return {
+        "runs": f"{len(records)} of {len({record.key for record in records})} nets",
+        "seeds": ", ".join(map(str, sorted({record.seed for record in records}))),
+        "tested on": " or ".join(sorted({record.metrics.tested for record in records})),
+        "views a video": " or ".join(map(str, sorted({record.metrics.views for record in records}))),
+        "date": days(records),
+        "machine": ", ".join(sorted({record.made.device for record in records})),
+        "time": f"{hours:.1f} hours, the sum of the runs' own",
+        "versions": ", ".join(f"{name} {' or '.join(sorted(found))}" for name, found in sorted(versions.items())),
+        "code": ", ".join(sorted({record.made.git for record in records} - {""})) or "no commit noted",
+    }
+
+
 def render(profiles: Sequence[PageProfile], shown: str) -> str:
     """The page as HTML; `shown` is the profile that it opens with."""
     environment = Environment(
@@ -220,6 +174,20 @@ def render(profiles: Sequence[PageProfile], shown: str) -> str:
     )
     environment.filters["inline"] = lambda svg, label, prefix: Markup(inline(svg, label, prefix))
     return environment.get_template("page.html").render(profiles=profiles, shown=shown) + "\n"
+
+
+def inline(svg: bytes, label: str, prefix: str) -> str:
+    """An SVG file as part of a page: without prolog, size and own theme, its ids told apart from those of other figures.
+
+    `label` is what a screen reader says; `prefix`, unique on the page, goes before each id.
+    """
+    text = svg.decode().replace(THEME, "")
+    text = text[text.index("<svg ") :]
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    head, end, body = text.partition(">")
+    width, head = float(re.findall(r' width="([\d.]+)pt"', head)[0]), re.sub(r' (?:width|height)="[^"]*"', "", head)
+    opening = head.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width:{width:g}pt" ', 1)
+    return opening + end + ID.sub(lambda match: f"{match[1]}{prefix}-", body)
 
 
 def write_page(profiles: Sequence[PageProfile], shown: str, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What READMEs show between two comments, `<!-- table2a: ... -->` and `<!-- /table2a -->`: commands write it, nobody types it."""
+"""What READMEs show between two comments, `<!-- NAME: ... -->` and `<!-- /NAME -->`: commands write it, nobody types it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,10 @@ import pandas as pd
 
 from nlrepro.files import write_atomic
 from nlrepro.record import Record
-from nlrepro.report.claims import Verdict
-from nlrepro.report.contrasts import Cheaper
-from nlrepro.report.decision import Word
+from nlrepro.report.claims import Cheaper
 from nlrepro.report.finding import Finding
-from nlrepro.report.formats import MISSING, number, with_interval
+from nlrepro.report.formats import MISSING, number, to_text, with_interval
+from nlrepro.report.verdicts import Verdict, Word
 
 CORES = 2  # of the machine that "minutes" are told for; it trains a run on each
 
@@ -48,10 +47,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
         }
         for verdict in verdicts
     ]
-    shown = pd.DataFrame(lines).to_markdown(
-        index=False, disable_numparse=True, colalign=("left", "left", "right", "right", "left")
-    )
-    return f"Of {len(words)} sentences {counts}.\n\n{shown}"
+    return f"Of {len(words)} sentences {counts}.\n\n{to_text(pd.DataFrame(lines), left=(0, 1, 4))}"
 
 
 def _here(verdict: Verdict) -> str:
@@ -94,8 +90,5 @@ def variants_table(findings: Mapping[str, Finding]) -> str:
         ]
         for name, finding in findings.items()
     }
-    shown = pd.DataFrame({"row": rows, **columns}).to_markdown(
-        index=False, disable_numparse=True, colalign=("left", *["right"] * len(columns))
-    )
     verdicts = [f"- {name}: {verdict.line}" for name, finding in findings.items() for verdict in finding.verdicts]
-    return shown + "\n\n" + "\n".join(verdicts)
+    return to_text(pd.DataFrame({"row": rows, **columns})) + "\n\n" + "\n".join(verdicts)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from nlrepro.evaluation import Evaluation
+from nlrepro.report.anova import analyse
 from nlrepro.report.formats import with_interval
-from nlrepro.report.statistics import correct, crossed
+from nlrepro.report.statistics import correct
 
 MARK = "released"  # first word of the CSV's columns
 PARTS = ("top1", "top1_low", "top1_high", "top5", "clip_top1")
@@ -31,13 +32,13 @@ def with_released(frame: pd.DataFrame, evaluations: Sequence[Evaluation]) -> pd.
 
 
 def _cells(evaluation: Evaluation | None) -> tuple[float, ...]:
-    """PARTS; the interval is over test videos only."""
+    """The values of PARTS; the interval is over test videos only."""
     if evaluation is None:
         return (float("nan"),) * len(PARTS)
     metrics = evaluation.metrics
-    top1 = crossed(correct(metrics.ranks)[None], grain=100.0)
+    top1 = analyse(correct(metrics.ranks)[None], grain=100.0).interval.within(0.0, 100.0)
     clip = metrics.top1 if metrics.clip_top1 is None else metrics.clip_top1
-    return top1.mean, max(top1.low, 0.0), min(top1.high, 100.0), metrics.top5, clip
+    return top1.mean, top1.low, top1.high, metrics.top5, clip
 
 
 def released_names(frame: pd.DataFrame) -> list[str]:

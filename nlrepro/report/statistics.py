@@ -1,10 +1,9 @@
 """Accuracies of runs and their differences, with 95 % intervals over seeds and test videos, from records.
 
-anova.py has the interval of one table of results and spread.py what the rows of a table of the paper say together.
+anova.py has the interval of one table of results, and moderated.py what the rows of a table of the paper say together.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +11,9 @@ from numpy.typing import NDArray
 from nlrepro.errors import BadInput
 from nlrepro.record import Record
 from nlrepro.report.anova import Analysis, Interval, analyse
-from nlrepro.report.spread import Spread, spread
+from nlrepro.report.moderated import Prior, fit_prior
 
 Array = NDArray[np.float64]
-
-
-def crossed(d: Array, grain: float = 0.0) -> Interval:
-    """Mean of d [seeds, videos] with its interval by the crossed analysis of variance; see `analyse`."""
-    return analyse(d, grain).interval
 
 
 def outcomes(records: Sequence[Record], key: str, within: int = 1, kind: str | None = None) -> dict[int, Array]:
@@ -27,14 +21,8 @@ def outcomes(records: Sequence[Record], key: str, within: int = 1, kind: str | N
 
     Records that do not know the kind are left out.
     """
-    ranks = {r.seed: _ranks(r, kind) for r in records if r.key == key}
-    return {seed: correct(known, within) for seed, known in ranks.items() if known is not None}
-
-
-def _ranks(record: Record, kind: str | None) -> str | None:
-    if kind is None:
-        return record.metrics.ranks
-    return record.metrics.kinds[kind].ranks if kind in record.metrics.kinds else None
+    parts = {r.seed: r.metrics.kinds.get(kind) if kind else r.metrics for r in records if r.key == key}
+    return {seed: correct(part.ranks, within) for seed, part in parts.items() if part}
 
 
 def correct(ranks: str, within: int = 1) -> Array:
@@ -42,20 +30,18 @@ def correct(ranks: str, within: int = 1) -> Array:
     return np.asarray(100.0 * (np.frombuffer(ranks.encode(), np.uint8) < ord("0") + within))
 
 
-def pool(
-    records: Sequence[Record], groups: Sequence[Collection[str]], within: int = 1, kind: str | None = None, centred: bool = False
-) -> Spread | None:
-    """What rows say together of the spread between seeds; each group has the keys of rows that are compared.
+def pool(records: Sequence[Record], groups: Sequence[Collection[str]], within: int = 1, centred: bool = False) -> Prior | None:
+    """What rows say together of the variance between seeds; each group has the keys of rows that are compared.
 
     A row without records is left out; of the others, the seeds that a group's rows share count. `centred` for differences.
     """
     means = []
     for keys in groups:
-        runs = [run for key in sorted(set(keys)) if (run := outcomes(records, key, within, kind))]
+        runs = [run for key in sorted(set(keys)) if (run := outcomes(records, key, within))]
         seeds = sorted(set.intersection(*map(set, runs))) if runs else []
         if seeds:
             means.append(np.array([[run[seed].mean() for run in runs] for seed in seeds]))
-    return spread(means, centred)
+    return fit_prior(means, centred)
 
 
 def analysis(
@@ -63,11 +49,11 @@ def analysis(
     weights: Mapping[str, float],
     within: int = 1,
     kind: str | None = None,
-    shared: Spread | None = None,
+    prior: Prior | None = None,
 ) -> Analysis | None:
-    """Of the weighted sum of the accuracies of runs (key -> weight), in points, paired by seed and by video.
+    """The crossed analysis of the weighted sum of the accuracies of runs (key -> weight), in points, paired by seed and by video.
 
-    Only seeds that all the runs have count; None if there is no such seed. `shared` moderates the spread between them.
+    Only seeds that all the runs have count; None if there is no such seed. `prior` moderates the variance between them.
 
     Raises:
         BadInput: the runs were tested on different numbers of videos.
@@ -81,53 +67,18 @@ def analysis(
         raise BadInput(f"accuracies are compared on the same test videos only, got numbers of videos {lengths}")
     d = sum(weight * np.stack([runs[key][seed] for seed in seeds]) for key, weight in weights.items())
     own = analyse(np.asarray(d), grain=100 * max(abs(weight) for weight in weights.values()))
-    return own.moderated(shared, size=sum(weight**2 for weight in weights.values()))
-
-
-def contrast(
-    records: Sequence[Record],
-    weights: Mapping[str, float],
-    within: int = 1,
-    kind: str | None = None,
-    shared: Spread | None = None,
-) -> Interval | None:
-    """The interval of `analysis`."""
-    found = analysis(records, weights, within, kind, shared)
-    return found.interval if found else None
+    return own.moderated(prior, size=sum(weight**2 for weight in weights.values()))
 
 
 def accuracy(
-    records: Sequence[Record], key: str, within: int = 1, kind: str | None = None, shared: Spread | None = None
+    records: Sequence[Record], key: str, within: int = 1, kind: str | None = None, prior: Prior | None = None
 ) -> Interval | None:
     """Top-`within` accuracy of the run `key`, percent; the interval is cut to [0, 100]."""
-    found = contrast(records, {key: 1.0}, within, kind, shared)
-    return found and replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0))
+    found = analysis(records, {key: 1.0}, within, kind, prior)
+    return found.interval.within(0.0, 100.0) if found else None
 
 
-def difference(
-    records: Sequence[Record],
-    key: str,
-    baseline: str,
-    within: int = 1,
-    kind: str | None = None,
-    shared: Spread | None = None,
-) -> Interval | None:
-    """Top-`within` accuracy of `key` minus that of `baseline`, in points, paired by seed and by video."""
-    return contrast(records, {key: 1.0, baseline: -1.0}, within, kind, shared)
-
-
-def all_above(intervals: Sequence[Interval]) -> float:
-    """p-value of "not all of these means are above 0" (intersection-union test, Berger 1982).
-
-    It is the largest of the one-sided p-values: no correction for their number is needed, since all must be above 0.
-    """
-    return max(interval.p_above for interval in intervals)
-
-
-def any_below(intervals: Sequence[Interval]) -> float:
-    """p-value of "none of these means is below 0" (union-intersection test).
-
-    One of them is enough, so their number must be paid for: the smallest of the one-sided p-values times it (Holm 1979; for
-    the smallest p-value, which alone decides here, Holm's correction is Bonferroni's).
-    """
-    return min(1.0, len(intervals) * min(1 - interval.p_above for interval in intervals))
+def difference(records: Sequence[Record], key: str, baseline: str, prior: Prior | None = None) -> Interval | None:
+    """Top-1 accuracy of `key` minus that of `baseline`, in points, paired by seed and by video."""
+    found = analysis(records, {key: 1.0, baseline: -1.0}, prior=prior)
+    return found.interval if found else None

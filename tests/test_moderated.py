@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import polygamma
 
-from nlrepro.report.anova import Analysis, analyse
-from nlrepro.report.decision import ALPHA
-from nlrepro.report.spread import Spread, bartlett, fit, spread, trigamma_inverse
-from nlrepro.report.statistics import any_below
+from nlrepro.report.anova import ALPHA, Analysis, analyse
+from nlrepro.report.judge import any_below
+from nlrepro.report.moderated import Prior, bartlett, by_moments, fit_prior, trigamma_inverse
 
 Array = NDArray[np.float64]
 ROWS, VIDEOS, TABLES = 5, 30, 1000
@@ -44,11 +43,11 @@ def outcome(analyses: list[Analysis], truth: float) -> Outcome:
 
 @cache
 def simulated(what: str, seeds: int, late: float = 0.0, shared: float = 0.0) -> tuple[Outcome, Outcome]:
-    """Of one row's accuracy, or of its difference to the first, over many tables: alone, and moderated by the other rows."""
+    """Intervals of a row's accuracy, or its difference to the first, over many tables: alone, and moderated by the others."""
     alone, moderated = [], []
     size, truth = (1.0, TRUTH) if what == "accuracy" else (2.0, 0.0)
     for table in tables(seeds, late, shared):
-        common = spread([table.mean(axis=2).T], centred=what == "difference")
+        common = fit_prior([table.mean(axis=2).T], centred=what == "difference")
         alone.append(analyse(table[1] if what == "accuracy" else table[1] - table[0]))
         moderated.append(alone[-1].moderated(common, size))
     return outcome(alone, truth), outcome(moderated, truth)
@@ -81,7 +80,7 @@ def called_failing(moderated: bool) -> tuple[float, float]:
     """How often, in percent, four rows that equal their baseline are called worse: any of them, and after Holm's correction."""
     calls = []
     for table in tables(seeds=5):
-        common = spread([table.mean(axis=2).T], centred=True) if moderated else None
+        common = fit_prior([table.mean(axis=2).T], centred=True) if moderated else None
         tests = [analyse(row - table[0]).moderated(common, size=2).interval for row in table[1:]]
         calls.append((min(1 - test.p_above for test in tests) < ALPHA, any_below(tests) < ALPHA))
     any_call, corrected = np.mean(calls, axis=0)
@@ -103,8 +102,8 @@ def test_it_is_bartletts_test() -> None:
 
 def test_rows_that_differ_in_spread_share_nothing() -> None:
     means = np.random.default_rng(1).normal(0, 1, (5, 6))
-    assert spread([means], centred=False) is not None
-    assert spread([means * [30, 1, 1, 1, 1, 1]], centred=False) is None
+    assert fit_prior([means], centred=False) is not None
+    assert fit_prior([means * [30, 1, 1, 1, 1, 1]], centred=False) is None
 
 
 def test_the_fit_finds_the_prior_that_variances_were_drawn_from() -> None:
@@ -118,25 +117,25 @@ def test_the_fit_finds_the_prior_that_variances_were_drawn_from() -> None:
     assert same.freedom > 100
 
 
-def moments(variances: Array, d: float) -> Spread:
+def moments(variances: Array, d: float) -> Prior:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nlrepro.report.spread.LEVEL", 0.0)  # of so many variances Bartlett's test refuses any prior
-        found = fit(variances, np.full(variances.size, d), pooled=inf)
+        patch.setattr("nlrepro.report.moderated.LEVEL", 0.0)  # of so many variances Bartlett's test refuses any prior
+        found = by_moments(variances, np.full(variances.size, d), pooled=inf)
     assert found
     return found
 
 
 def test_variances_are_moderated_by_the_formula() -> None:
-    assert Spread(2.0, 6.0, pooled=100).moderate(7.0, 4.0) == pytest.approx(((6 * 2 + 4 * 7) / 10, 10))
-    assert Spread(2.0, inf, pooled=14).moderate(7.0, 4.0) == (2.0, 14)
-    assert Spread(2.0, 6.0, pooled=8).moderate(7.0, 4.0)[1] == 8  # never more than all rows have
-    assert Spread(2.0, 6.0, pooled=4).moderate(7.0, 4.0) == (7.0, 4.0)  # rows that move as one add nothing
+    assert Prior(2.0, 6.0, pooled=100).moderate(7.0, 4.0) == pytest.approx(((6 * 2 + 4 * 7) / 10, 10))
+    assert Prior(2.0, inf, pooled=14).moderate(7.0, 4.0) == (2.0, 14)
+    assert Prior(2.0, 6.0, pooled=8).moderate(7.0, 4.0)[1] == 8  # never more than all rows have
+    assert Prior(2.0, 6.0, pooled=4).moderate(7.0, 4.0) == (7.0, 4.0)  # rows that move as one add nothing
 
 
 def test_rows_that_move_as_one_have_the_freedom_of_one() -> None:
     rng = np.random.default_rng(0)
     one, free = rng.normal(size=(6, 1)), rng.normal(size=(6, 4))
-    together, apart = spread([one + 1e-6 * free], centred=False), spread([free], centred=False)
+    together, apart = fit_prior([one + 1e-6 * free], centred=False), fit_prior([free], centred=False)
     assert together
     assert apart
     assert together.pooled == pytest.approx(5, rel=1e-3)
@@ -147,7 +146,7 @@ def test_what_a_seed_does_to_all_rows_of_a_group_is_not_in_their_differences() -
     rng = np.random.default_rng(0)
     groups = [rng.normal(size=(5, 4)), rng.normal(size=(4, 3))]
     moved = [means + 100 * rng.normal(size=(len(means), 1)) for means in groups]
-    before, after = spread(groups, centred=True), spread(moved, centred=True)
+    before, after = fit_prior(groups, centred=True), fit_prior(moved, centred=True)
     assert before
     assert after
     assert isinf(before.freedom) == isinf(after.freedom)
@@ -156,18 +155,18 @@ def test_what_a_seed_does_to_all_rows_of_a_group_is_not_in_their_differences() -
 
 def test_the_variance_of_centred_rows_is_that_of_a_row() -> None:
     """Of two rows less their mean, either is half of their difference."""
-    found = spread(list(np.random.default_rng(0).normal(0, 3, (2000, 5, 2))), centred=True)
+    found = fit_prior(list(np.random.default_rng(0).normal(0, 3, (2000, 5, 2))), centred=True)
     assert found
     assert found.variance == pytest.approx(9, rel=0.05)
 
 
 def test_two_rows_alone_have_one_spread_and_share_nothing() -> None:
-    assert spread([np.random.default_rng(0).normal(size=(5, 2))], centred=True) is None
+    assert fit_prior([np.random.default_rng(0).normal(size=(5, 2))], centred=True) is None
 
 
 @pytest.mark.parametrize("groups", [[], [np.zeros((5, 3))], [np.ones((1, 4))], [np.eye(5)[:, :1]]])
 def test_nothing_is_shared_without_two_rows_whose_seeds_differ(groups: list[Array]) -> None:
-    assert spread(groups, centred=True) is None
+    assert fit_prior(groups, centred=True) is None
 
 
 def test_trigamma_is_inverted() -> None:
