@@ -8,10 +8,11 @@ from torch import Tensor
 from nlrepro.attention.centres import centres
 from nlrepro.attention.compared import Compared, compared
 from nlrepro.attention.looks import Attention, Position, Spot
-from nlrepro.data.clips import FileClips
+from nlrepro.data import Frames
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop
-from nlrepro.data.probe import Facts, examine
-from nlrepro.data.videos import Frames, Tree
+from nlrepro.data.kinetics.clips import FileClips
+from nlrepro.data.kinetics.facts import Facts, examine
+from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.reading import tensors

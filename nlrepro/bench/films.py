@@ -10,7 +10,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from nlrepro.data.videos import Frames
+from nlrepro.data import Frames
 
 WIDTH, HEIGHT, FRAMES, RATE = 340, 256, 300, 30
 NOISE = 4.0  # standard deviation, of 255

@@ -25,10 +25,11 @@ from nlrepro.bench.films import film
 from nlrepro.bench.measure import in_turn
 from nlrepro.bench.provenance import device_name, source
 from nlrepro.bench.report import listed
-from nlrepro.data.clips import FileClips
+from nlrepro.data import Frames
 from nlrepro.data.crops import ClipSample, Crop
-from nlrepro.data.probe import examine
-from nlrepro.data.videos import Frames, Tree
+from nlrepro.data.kinetics.clips import FileClips
+from nlrepro.data.kinetics.facts import examine
+from nlrepro.data.videos import Tree
 from nlrepro.files import write_atomic
 from nlrepro.profile import Clips
 

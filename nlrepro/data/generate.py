@@ -11,7 +11,8 @@ from pathlib import Path
 import av
 from tqdm import tqdm
 
-from nlrepro.data.synthetic import NAME, Frames, card_video
+from nlrepro.data import Frames
+from nlrepro.data.synthetic import NAME, card_video
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.profile import Generator
