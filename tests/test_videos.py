@@ -125,7 +125,7 @@ def test_the_cache_is_made_once_and_anew_when_a_video_changes(
     assert [path.suffix for path in cache.glob("[!.]*")] == [".npy"]
 
     with monkeypatch.context() as patch:
-        patch.setattr("nlrepro.data.videos.video_frames", None)  # a second decoding would call it
+        patch.setattr("nlrepro.data.videos.fill", None)  # a second decoding would call it
         assert np.array_equal(decoded(Tree.index(folder, 2), smoke.data, cache), first)
     (folder / "a" / "1.mp4").write_bytes(encode(255 - stripes(task, 10), task))
     second = decoded(Tree.index(folder, 2), smoke.data, cache)

@@ -48,8 +48,8 @@ def reader(path: Path, width: int, height: int, fault_tol: int = -1) -> decord.V
     return decord.VideoReader(str(path), width=width, height=height, num_threads=1, fault_tol=fault_tol)
 
 
-def frames(path: Path, wanted: Sequence[int], width: int, height: int) -> Frames:
-    """Frames of rising indices, (T, height, width, 3).
+def frames(path: Path, wanted: Sequence[int] | None, width: int, height: int) -> Frames:
+    """Frames of rising indices, (T, height, width, 3); None: all.
 
     decord seeks whenever it is to skip onto or over a key frame, and a seek throws away what its decoder has read ahead: 2 ms, as
     much as 8 frames at 340 x 256. So the frame before each key frame within the clip is read too, whether wanted or not; what is
@@ -60,22 +60,13 @@ def frames(path: Path, wanted: Sequence[int], width: int, height: int) -> Frames
     """
     with reasons(path):
         video = reader(path, width, height)
+        wanted = range(len(video)) if wanted is None else wanted
         if wanted[-1] >= len(video):
             raise Unusable(f"it has {len(video)} frames, a clip needs {wanted[-1] + 1}")
         before_keys = {key - 1 for key in video.get_key_indices() if wanted[0] < key <= wanted[-1]}
         read = sorted(before_keys.union(wanted))
         found: Frames = video.get_batch(read).asnumpy()  # (T', H, W, 3)
     return found if len(read) == len(wanted) else found[np.searchsorted(read, wanted)]  # (T, H, W, 3)
-
-
-def frame_count(path: Path) -> int:
-    """How many frames a file promises.
-
-    Raises:
-        Unusable: the file is missing or damaged.
-    """
-    with reasons(path):
-        return len(reader(path, SIDE, SIDE))
 
 
 def frame_times(path: Path) -> npt.NDArray[np.float64]:

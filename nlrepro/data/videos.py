@@ -3,8 +3,8 @@
 A clip is a (T, H, W, 3) uint8 array; normalisation happens on the device.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from nlrepro.data import Frames
-from nlrepro.data.decoding import Unusable, frame_count, frames
+from nlrepro.data.decoding import Unusable, frames
 from nlrepro.errors import BadInput
 from nlrepro.files import atomic, remove_temporaries
 from nlrepro.profile import Clips, Data
@@ -64,28 +64,14 @@ class Tree:
         return sha256(listing.encode()).hexdigest()[:12]
 
 
-def decode(path: Path, size: int, number: int) -> Frames:
-    """The first frames of a video, (number, size, size, 3).
+def decode(path: Path, size: int, number: int | None = None) -> Frames:
+    """The first frames of a video, or all, (number, size, size, 3).
 
     Raises:
         BadInput: the file is missing, empty, damaged or too short.
     """
-    with named(path):
-        return frames(path, range(number), size, size)
-
-
-def video_frames(tree: Tree) -> int:
-    """Number of frames of the first video: those of a generated split are all of the same length."""
-    path = tree.folder / tree.videos[0]
-    with named(path):
-        return frame_count(path)
-
-
-@contextmanager
-def named(path: Path) -> Iterator[None]:
-    """What makes a video unusable becomes an error that names it."""
     try:
-        yield
+        return frames(path, None if number is None else range(number), size, size)
     except Unusable as reason:
         raise BadInput(f"cannot read the video {path}: {reason}; replace or remove it") from None
 
@@ -107,9 +93,12 @@ def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
 
 
 def fill(path: Path, tree: Tree, size: int, jobs: int) -> None:
-    """Decode a tree into a new .npy file: written, not mapped, for a full disk kills who writes to a map."""
-    shape = (len(tree.videos), video_frames(tree), size, size, 3)
+    """Decode a tree, whose videos are all as long as the first, into a new .npy file.
+
+    It is written, not mapped, for a full disk kills who writes to a map.
+    """
     paths = [tree.folder / video for video in tree.videos]
+    shape = (len(paths), *decode(paths[0], size).shape)
     work = partial(decode, size=size, number=shape[1])
     with get_context("spawn").Pool(jobs) if jobs > 1 else nullcontext() as pool, atomic(path) as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})

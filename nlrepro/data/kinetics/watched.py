@@ -1,17 +1,16 @@
 """Work in processes that are killed and replaced when an item takes too long: for libraries that may hang or crash.
 
-`concurrent.futures` and `multiprocessing.Pool` cannot stop a task that runs. pebble can, but all its processes answer through one
-pipe: when one crashed at once, pebble 5.2.3 blamed the item before in 2 of 360 trials. Here a thread waits for each process.
+`concurrent.futures` and `multiprocessing.Pool` cannot stop a task that runs; here each process has a pipe and one item at a
+time, so that the hanging one and its item are known. pebble's processes share a pipe: of 360 crashes it blamed 2 on the item before
+(5.2.3). Processes are spawned: decord must not be open before a fork.
 """
 
 import signal
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from queue import SimpleQueue
-from threading import Thread
+from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
 from nlrepro.sweep.orphans import die_with_parent
@@ -21,6 +20,7 @@ Result = TypeVar("Result")
 
 START = 120.0  # seconds that a process may take to start: its imports may come from a slow disk
 LIFE = 1000  # items after which a process is replaced: one that reads videos grows by about 30 MB in that time
+TICK = 0.1  # seconds between two looks at the clock
 
 
 class Failure(Exception):
@@ -28,53 +28,52 @@ class Failure(Exception):
 
 
 class Watched(Generic[Item, Result]):
-    """A process that works on one item at a time, and the next one when it has ended."""
+    """A process, this side's end of its pipe, and what it works on since when; it comes up without an item."""
 
     def __init__(self, work: Callable[[Item], Result]) -> None:
-        self.work, self.left = work, 0
-        self.process: BaseProcess | None = None
-
-    def start(self) -> None:
-        """Put a new process in the place of the last.
-
-        Raises:
-            RuntimeError: it does not start.
-        """
-        self.end()
-        context = get_context("spawn")  # decord must not be open before a fork
+        context = get_context("spawn")
         self.pipe, other = context.Pipe()
-        self.process, self.left = context.Process(target=serve, args=(self.work, other), daemon=True), LIFE
+        self.process = context.Process(target=serve, args=(work, other), daemon=True)
         self.process.start()
         other.close()  # so that the end of the process closes the pipe
-        started = self.answer(START)
-        if isinstance(started, Failure):
-            raise RuntimeError(f"a process that should read videos did not start: {started}")
+        self.item: Item | None = None
+        self.ready, self.since = False, time.monotonic()
+        self.handed = 0
 
-    def result(self, item: Item, limit: float) -> Result | Failure:
-        """What the work makes of an item, or why it makes nothing of it within `limit` seconds."""
-        if not self.left or not self.process or not self.process.is_alive():
-            self.start()
-        self.left -= 1
+    def hand(self, item: Item) -> None:
+        self.item, self.ready, self.since = item, False, time.monotonic()
+        self.handed += 1
         self.pipe.send(item)
-        return self.answer(limit)
 
-    def answer(self, limit: float) -> Result | Failure:
-        """What the process sends; after a timeout or a crash the process is gone."""
+    def overdue(self, limit: float) -> bool:
+        return not self.ready and time.monotonic() - self.since > (START if self.item is None else limit)
+
+    def answer(self) -> Iterator[tuple[Item, Result | Failure]]:
+        """What the process has sent, if it worked on an item, or that it has died."""
         try:
-            if self.pipe.poll(limit):
-                return self.pipe.recv()
-            reason = f"timed out after {limit:g} seconds"
+            result: Result | Failure = self.pipe.recv()
         except (EOFError, OSError):
-            assert self.process
             self.process.join(1)  # else it may not have its status yet
-            reason = f"the process that read it died with status {self.process.exitcode}"
+            yield self.given_up(f"the process that read it died with status {self.process.exitcode}")
+            return
+        self.ready = True
+        if self.item is not None:
+            yield self.item, result
+
+    def given_up(self, reason: str) -> tuple[Item, Result | Failure]:
         self.end()
-        return Failure(reason)
+        if self.item is None:
+            raise RuntimeError(f"a process that should read videos did not start: {reason}")
+        return self.item, Failure(reason)
 
     def end(self) -> None:
-        if self.process:
-            self.process.kill()  # a hanging decord heeds nothing less
-            self.process.join()
+        self.process.kill()  # a hanging decord heeds nothing less
+        self.process.join()
+        self.pipe.close()
+
+    @property
+    def ended(self) -> bool:
+        return self.pipe.closed
 
 
 def serve(work: Callable[[Item], Result], pipe: Connection) -> None:
@@ -105,36 +104,23 @@ def watched(
     Raises:
         RuntimeError: a process cannot start.
     """
-    waiting, done = deque(items), SimpleQueue[tuple[Item, Result | Failure] | Exception]()
-    processes: list[Watched[Item, Result]] = [Watched(work) for _ in range(min(jobs, len(waiting)))]
-
-    def follow(process: Watched[Item, Result]) -> None:
-        try:
-            for item in taken(waiting):
-                done.put((item, process.result(item, limit)))
-        except Exception as error:
-            done.put(error)
-        process.end()
-
-    number = len(waiting)
+    waiting = deque(items)
+    workers: list[Watched[Item, Result]] = [Watched(work) for _ in range(min(jobs, len(waiting)))]
     try:
-        for process in processes:
-            Thread(target=follow, args=(process,), daemon=True).start()
-        for _ in range(number):
-            found = done.get()
-            if isinstance(found, Exception):
-                raise found
-            yield found
+        while workers:
+            answering = wait([worker.pipe for worker in workers], TICK)
+            for worker in list(workers):
+                if worker.pipe in answering:
+                    yield from worker.answer()
+                elif worker.overdue(limit):
+                    yield worker.given_up(f"timed out after {limit:g} seconds")
+                if worker.ready and waiting and worker.handed < LIFE:
+                    worker.hand(waiting.popleft())
+                elif worker.ready or worker.ended:
+                    worker.end()
+                    workers.remove(worker)
+                    if waiting:
+                        workers.append(Watched(work))
     finally:
-        waiting.clear()
-        for process in processes:
-            process.end()
-
-
-def taken(waiting: deque[Item]) -> Iterator[Item]:
-    """Items off the front, until none is left; threads may share it."""
-    while True:
-        try:
-            yield waiting.popleft()
-        except IndexError:
-            return
+        for worker in workers:
+            worker.end()
