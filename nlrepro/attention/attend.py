@@ -5,8 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nlrepro.attention.centres import centres
-from nlrepro.attention.compared import Compared, compared
+from nlrepro.attention.compared import Compared, centres, compared
 from nlrepro.attention.looks import Attention, Position, Spot
 from nlrepro.data import Frames
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop
@@ -25,7 +24,8 @@ SHOWN = 256  # pixels of the shorter side of frames that are shown, about
 
 
 def facts_of(video: Path) -> Facts:
-    """
+    """Frames, rate and size of a video.
+
     Raises:
         BadInput: there is no such video, or it cannot be read.
     """

@@ -2,8 +2,8 @@
 
 `<root>/{train,val}/<class>/<id>*.{mp4,mkv,webm,avi}`. With Kinetics' CSVs, these say which classes there are and which videos
 belong; files are told by the YouTube id that their names start with (`<id>.mp4`, `<id>_000010_000020.mp4`). Without CSVs every
-file of every class folder belongs, which serves UCF-101 or a subset as well. Class numbers are places among the sorted class names of
-all splits, so that a class that one split lacks shifts nothing.
+file of every class folder belongs, which serves UCF-101 or a subset as well. Class numbers are places among the sorted class
+names of all splits, so that a class that one split lacks shifts nothing.
 
 The CSVs have the columns label, youtube_id, time_start, time_end, split; only the first two are needed. The releases call the
 validation split `val`, `validate` or `validation`, and put the files beside the videos or into a folder `annotations`.
