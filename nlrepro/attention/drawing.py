@@ -158,7 +158,8 @@ def gif(pictures: list[Frames]) -> bytes:
 def mp4(pictures: list[Frames]) -> bytes:
     """H.264 of pictures (H, W, 3); H and W must be even."""
     shown = (picture for picture in pictures for _ in range(round(30 * SECONDS)))
-    return h264(shown, pictures[0].shape[:2], "yuv420p", crf="18")
+    height, width, _ = pictures[0].shape
+    return h264(shown, (height, width), "yuv420p", crf="18")
 
 
 def check_suffix(path: Path) -> None:
