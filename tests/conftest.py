@@ -19,7 +19,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 from nlrepro import evaluation as evaluations
 from nlrepro import profiles
-from nlrepro.data.survey import survey
+from nlrepro.data.kinetics.survey import survey
 from nlrepro.evaluation import Evaluation, Weights
 from nlrepro.profile import Geometry, Profile, Real
 from nlrepro.record import Cost, Metrics, Provenance, Record

@@ -19,8 +19,7 @@ from ablations.__main__ import main
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention.attend import attend
-from nlrepro.attention.centres import centres
-from nlrepro.attention.compared import Compared, compared
+from nlrepro.attention.compared import Compared, centres, compared
 from nlrepro.attention.drawing import draw, nearest
 from nlrepro.attention.looks import Attention, Position
 from nlrepro.data.generate import write_video

@@ -10,9 +10,8 @@ import torch
 
 from nlrepro.bench.block_cases import operations
 from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
-from nlrepro.bench.figure import draw
 from nlrepro.bench.measure import peak_bytes, rounds, seconds
-from nlrepro.bench.report import sentences, write
+from nlrepro.bench.report import draw, sentences, write
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.spec import Form
 

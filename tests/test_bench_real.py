@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nlrepro.bench import loader, nets, pyslowfast
-from nlrepro.bench.films import FRAMES, film
+from nlrepro.bench.loader import FRAMES, film
 from nlrepro.bench.measure import in_turn
 from nlrepro.data.crops import ClipSample, Crop
 
@@ -25,8 +25,8 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_limit_reads_the_frames_of_our_clips(films: Path) -> None:
     clips = loader.clips_of(films, ["gop12.mp4"])
-    draw = ClipSample(0, 0.4, Crop(256, 224))
-    ours, limit = clips.__getitems__([draw])[0][0], loader.plain(clips, draw)
+    sample = ClipSample(0, 0.4, Crop(256, 224))
+    ours, limit = clips.__getitems__([sample])[0][0], loader.plain(clips, sample)
     assert ours.shape == (32, 224, 224, 3)
     assert limit.shape == (32, 256, 340, 3)
     top, left = (256 - 224) // 2, (340 - 224) // 2

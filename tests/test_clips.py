@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlrepro.data.clips import FileClips
 from nlrepro.data.crops import ClipSample, Crop, cropped, scaled, training_crops, view_crops
-from nlrepro.data.probe import Facts, examine
+from nlrepro.data.kinetics.clips import FileClips
+from nlrepro.data.kinetics.facts import Facts, examine
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.profile import Clips, Profile, Real
@@ -54,7 +54,7 @@ def test_a_crop_lies_where_it_is_asked() -> None:
     assert cropped(frames, Crop(6, flip=True))[0, 0, 0, 0] == 7
 
 
-def test_training_framings_are_the_papers_and_go_on_from_any_clip() -> None:
+def test_training_crops_are_the_papers_and_go_on_from_any_clip() -> None:
     def first(number: int, of: int) -> list[Crop]:
         found = training_crops(REAL, 224, seed=3, first=number)
         return [next(found) for _ in range(of)]

@@ -19,7 +19,7 @@ from nlrepro.evaluation import read_note
 from nlrepro.nets.reading import tensors
 from nlrepro.profile import Profile
 from nlrepro.released.evaluate import identify
-from nlrepro.released.keep import keep
+from nlrepro.released.importing import keep
 from nlrepro.run import Folders, Run
 from nlrepro.spec import NetSpec, RunSpec
 

@@ -11,12 +11,12 @@ from touchy import process, touchy
 
 from ablations.__main__ import main
 from nlrepro import profiles
-from nlrepro.data.index import index_path, read_index, usable
-from nlrepro.data.kinetics import frame_step, listing
-from nlrepro.data.probe import Facts, examine
-from nlrepro.data.survey import splits, survey_split
+from nlrepro.data.kinetics.facts import Facts, examine, frame_step
+from nlrepro.data.kinetics.index import index_path, read_index, usable
+from nlrepro.data.kinetics.listing import listing
+from nlrepro.data.kinetics.survey import splits, survey_split
+from nlrepro.data.kinetics.watched import watched
 from nlrepro.data.videos import Tree
-from nlrepro.data.watched import watched
 from nlrepro.errors import BadInput
 from nlrepro.record import Count
 
@@ -316,7 +316,7 @@ def test_no_file_stops_a_check_and_a_second_one_looks_at_what_may_have_changed(
 
 
 def test_a_process_is_replaced_before_it_grows(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nlrepro.data.watched.LIFE", 2)
+    monkeypatch.setattr("nlrepro.data.kinetics.watched.LIFE", 2)
     plant(tmp_path, *[f"val/a/{i}.mp4" for i in range(5)], source=good / "h264.mp4")
     processes = dict(watched(process, range(5), 1, 2.0))
     assert sorted(list(processes.values()).count(p) for p in set(processes.values())) == [1, 2, 2]
@@ -341,7 +341,7 @@ def test_the_index_of_a_tree_that_cannot_be_written_stands_in_the_cache(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, cache = plant(tmp_path / "root", "val/a/1.mp4", source=good / "h264.mp4"), tmp_path / "cache"
-    monkeypatch.setattr("nlrepro.data.index.os.access", lambda path, mode: False)
+    monkeypatch.setattr("nlrepro.data.kinetics.index.os.access", lambda path, mode: False)
     index = survey_split(root, "val", cache, 1)
     assert read_index(root, "val", cache) == index
     assert [path.name for path in root.iterdir()] == ["val"]

@@ -10,7 +10,7 @@ import pytest
 from nlrepro import profiles
 from nlrepro.data import synthetic
 from nlrepro.data.generate import encode, made, make
-from nlrepro.data.synthetic import card_video, digit_images, kind_of, places, random_of, still, tags, times
+from nlrepro.data.synthetic import card_video, digit_images, kind_of, places, pretraining_image, random_of, tags, times
 from nlrepro.data.videos import decode
 from nlrepro.errors import BadInput
 from nlrepro.profile import Generator, Kind
@@ -107,7 +107,7 @@ def test_stills_show_what_their_tags_say(task: Generator) -> None:
     """No tag: no colour. Green or red pixels appear where, and only where, a tag of that ink is set."""
     quiet = replace(task, noise=0.0, tint=0.0)
     for index in MANY:
-        frame, shown = still(quiet, "val", index)
+        frame, shown = pretraining_image(quiet, "val", index)
         strong = frame.astype(int)
         red, green = (strong[..., 0] - strong[..., 1] > 60).any(), (strong[..., 1] - strong[..., 0] > 60).any()
         names = {name for name, there in zip(tags(quiet), shown, strict=True) if there}

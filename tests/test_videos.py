@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 from films import audio
 
-from nlrepro.data.check import check
 from nlrepro.data.generate import encode
+from nlrepro.data.kinetics.survey import check_generated
 from nlrepro.data.videos import ClipDataset, Tree, decode, decoded
 from nlrepro.errors import BadInput
 from nlrepro.profile import Clips, Generator, Profile
@@ -125,7 +125,7 @@ def test_the_cache_is_made_once_and_anew_when_a_video_changes(
     assert [path.suffix for path in cache.glob("[!.]*")] == [".npy"]
 
     with monkeypatch.context() as patch:
-        patch.setattr("nlrepro.data.videos.video_frames", None)  # a second decoding would call it
+        patch.setattr("nlrepro.data.videos.fill", None)  # a second decoding would call it
         assert np.array_equal(decoded(Tree.index(folder, 2), smoke.data, cache), first)
     (folder / "a" / "1.mp4").write_bytes(encode(255 - stripes(task, 10), task))
     second = decoded(Tree.index(folder, 2), smoke.data, cache)
@@ -182,7 +182,7 @@ def test_check_names_every_unusable_video(data: Path, smoke: Profile, tmp_path: 
     for path in bad:
         path.write_bytes(b"")
     with pytest.raises(BadInput) as caught:
-        check(smoke, tmp_path / "smoke", 1)
+        check_generated(smoke, tmp_path / "smoke", 1)
     out = capfd.readouterr().out
     assert all(str(path) in out for path in bad)
     assert out.count(".mp4") == len(bad)
@@ -193,4 +193,4 @@ def test_check_names_every_unusable_video(data: Path, smoke: Profile, tmp_path: 
 
 def test_check_names_a_missing_folder(smoke: Profile, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no folder"):
-        check(smoke, tmp_path, 1)
+        check_generated(smoke, tmp_path, 1)

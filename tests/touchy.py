@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from nlrepro.data.probe import Facts, examine
+from nlrepro.data.kinetics.facts import Facts, examine
 
 
 def touchy(folder: Path, video: str) -> Facts:

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nlrepro.attention.centres import centres
-from nlrepro.attention.compared import Compared, compared
+from nlrepro.attention.compared import Compared, centres, compared
 from nlrepro.attention.looks import Attention, Position, Spot
-from nlrepro.data.clips import FileClips
+from nlrepro.data import Frames
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop
-from nlrepro.data.probe import Facts, examine
-from nlrepro.data.videos import Frames, Tree
+from nlrepro.data.kinetics.clips import FileClips
+from nlrepro.data.kinetics.facts import Facts, examine
+from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.reading import tensors
@@ -24,7 +24,8 @@ SHOWN = 256  # pixels of the shorter side of frames that are shown, about
 
 
 def facts_of(video: Path) -> Facts:
-    """
+    """Frames, rate and size of a video.
+
     Raises:
         BadInput: there is no such video, or it cannot be read.
     """

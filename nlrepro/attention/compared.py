@@ -1,4 +1,6 @@
-"""The weights f(x_i, x_j) / C(x) of a block on a clip, for chosen x_i: a row at a time, never all N x M.
+"""The weights f(x_i, x_j) / C(x) of a block on a clip, for chosen x_i, and which pixels the positions are about.
+
+Weights are computed a row at a time, never all N x M.
 
 Legend: G groups of frames that are summed over apart (1, but in some released nets), T frames of one, H x W places; S sets, N
 query positions in each, R of them at once, M key positions, K compared channels.
@@ -90,3 +92,39 @@ def places(x: Tensor, theta: Tensor) -> Tensor:
     y, x = (step * torch.arange(side) + (step - 1) / 2 for side, step in zip(sides, steps, strict=True))
     grid = torch.stack(torch.meshgrid(t, y, x, indexing="ij"))  # (3, G T, H', W')
     return grid.unflatten(1, (groups, frames)).transpose(0, 1)  # (G, 3, T, H', W')
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Position i of a map is about the pixel or frame scale * i + shift of the clip: the centre of its receptive field.
+
+    A convolution or a pool with kernel k, stride s and padding p has the centre of its output i at s i + (k - 1) / 2 - p of its
+    input. Where padding is symmetric this is s i: in the paper's text positions are about the upper left corner of their cell.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
+
+    def then(self, kernel: int, stride: int, padding: int) -> "Axis":
+        """The axis after another layer."""
+        return Axis(self.scale * stride, self.shift + self.scale * ((kernel - 1) / 2 - padding))
+
+    def centre(self, i: float) -> float:
+        return self.scale * i + self.shift
+
+
+def centres(net: VideoResNet, stage: int) -> tuple[Axis, Axis, Axis]:
+    """Time, height and width of the maps of a stage: conv1 and the convolutions of all stages pad evenly, the pools may not."""
+    geometry, (kernels, paddings) = net.geometry, net.pool1_window
+    axes = []
+    for kernel, stem, padding, pool, k in zip(
+        geometry.stem_kernel, geometry.stem_stride, paddings, geometry.pool1_stride, kernels, strict=True
+    ):
+        axes.append(Axis().then(kernel, stem, kernel // 2).then(k, pool, padding))
+    time, height, width = axes
+    if stage > 2:
+        kernel, padding = net.pool2_window
+        time = time.then(kernel, geometry.pool2_stride, padding)
+    for stride in geometry.stage_strides[: stage - 1]:
+        height, width = height.then(3, stride, 1), width.then(3, stride, 1)
+    return time, height, width

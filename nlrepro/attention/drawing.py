@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from math import hypot
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,18 +17,21 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
+from PIL import Image
 
-from nlrepro.attention.films import Pixels, gif, mp4
 from nlrepro.attention.looks import Attention, Spot
+from nlrepro.data import Frames
+from nlrepro.data.generate import h264
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 
-STILL, MOVING = (".png", ".svg", ".pdf"), (".gif", ".mp4")
+PICTURES, ANIMATIONS = (".png", ".svg", ".pdf"), (".gif", ".mp4")
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "svg.hashsalt": "nlrepro"}
 A_ROW = 8  # frames
 GAP = 0.05  # between frames, in parts of their width
 INK, CASING = "#F0E442", "#202020"  # Okabe and Ito's yellow, cased in dark: seen on any frame
 SIDE = 4.5  # inches, of an animation
+SECONDS = 0.35  # that a picture of an animation is shown
 BELOW: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 7.5, "color": "#444444"}
 Point = tuple[float, float]
 
@@ -113,21 +117,12 @@ def finish(axes: Axes, corner: Point, head: float) -> None:
 
 def captioned(attention: Attention, inches: float) -> tuple[str, float]:
     """The caption in lines that fit a width, and the height that they take, both in inches."""
-    text = broken(f"{attention.key}, block {attention.block}. {attention.caption}", int(14 * inches))
+    words = f"{attention.key}, block {attention.block}. {attention.caption}"
+    text = fill(words, int(14 * inches) + 1, break_long_words=False, break_on_hyphens=False)
     return text, 0.16 * (text.count("\n") + 1) + 0.08
 
 
-def broken(text: str, columns: int) -> str:
-    """In lines of about so many characters."""
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) > columns:
-            lines.append("")
-        lines[-1] += (" " if lines[-1] else "") + word
-    return "\n".join(lines)
-
-
-def animate(attention: Attention) -> Iterator[Pixels]:
+def animate(attention: Attention) -> Iterator[Frames]:
     """Pictures (H, W, 3), one a frame of the clip, all of one size with even sides."""
     frames, most = attention.frames, max(attention.look.weights)
     _, height, width, _ = frames.shape
@@ -152,13 +147,31 @@ def animate(attention: Attention) -> Iterator[Pixels]:
         yield picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
 
 
+def gif(pictures: list[Frames]) -> bytes:
+    """Each picture (H, W, 3) in 256 colours of its own, again and again."""
+    images = [Image.fromarray(picture).quantize(256) for picture in pictures]
+    buffer = io.BytesIO()
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=int(1000 * SECONDS), loop=0)
+    return buffer.getvalue()
+
+
+def mp4(pictures: list[Frames]) -> bytes:
+    """H.264 of pictures (H, W, 3); H and W must be even."""
+    shown = (picture for picture in pictures for _ in range(round(30 * SECONDS)))
+    height, width, _ = pictures[0].shape
+    return h264(shown, (height, width), "yuv420p", crf="18")
+
+
 def check_suffix(path: Path) -> None:
-    """
+    """Refuse a file name by its suffix before anything is computed.
+
     Raises:
         BadInput: no picture or animation ends so.
     """
-    if path.suffix not in STILL + MOVING:
-        raise BadInput(f"--out ends in {', '.join(STILL)} for a picture or {', '.join(MOVING)} for an animation; got {path}")
+    if path.suffix not in PICTURES + ANIMATIONS:
+        raise BadInput(
+            f"--out ends in {', '.join(PICTURES)} for a picture or {', '.join(ANIMATIONS)} for an animation; got {path}"
+        )
 
 
 def write(attention: Attention, path: Path) -> None:
@@ -168,7 +181,7 @@ def write(attention: Attention, path: Path) -> None:
         BadInput: another suffix, or the folder cannot be written.
     """
     check_suffix(path)
-    if path.suffix in MOVING:
+    if path.suffix in ANIMATIONS:
         write_atomic(path, (gif if path.suffix == ".gif" else mp4)(list(animate(attention))))
         return
     buffer = io.BytesIO()

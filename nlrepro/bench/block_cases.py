@@ -11,8 +11,7 @@ import pandas as pd
 import torch
 
 from nlrepro.bench.blocks import Operation, build, subjects
-from nlrepro.bench.measure import peak_bytes, seconds, step
-from nlrepro.bench.provenance import device_name, source
+from nlrepro.bench.measure import device_name, peak_bytes, seconds, source, step
 from nlrepro.bench.report import ORDERS, write
 from nlrepro.spec import Form
 

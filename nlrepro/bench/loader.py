@@ -9,34 +9,69 @@ import multiprocessing
 import os
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import decord
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from nlrepro.bench import pyslowfast
-from nlrepro.bench.films import film
-from nlrepro.bench.measure import in_turn
-from nlrepro.bench.provenance import device_name, source
+from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
-from nlrepro.data.clips import FileClips
+from nlrepro.data import Frames
 from nlrepro.data.crops import ClipSample, Crop
-from nlrepro.data.probe import examine
-from nlrepro.data.videos import Frames, Tree
+from nlrepro.data.decoding import reader
+from nlrepro.data.generate import h264
+from nlrepro.data.kinetics.clips import FileClips
+from nlrepro.data.kinetics.facts import examine
+from nlrepro.data.videos import Tree
 from nlrepro.files import write_atomic
 from nlrepro.profile import Clips
 
 GOPS = (12, 250)  # frames between key frames: dense ones, as some copies of Kinetics are kept, and x264's default
 VIDEOS = 2  # of each kind
-PLACES = 10  # clips of a video in a pass, from its begin on
+STARTS = 10  # clips of a video in a pass, from its begin on
+VERSION = version("decord")
 CROP, SIDES = 224, (256, 320)
+# as Kinetics is usually kept, H.264 in mp4
+WIDTH, HEIGHT, FRAMES = 340, 256, 300
+NOISE = 4.0  # standard deviation, of 255: at x264's default quality a file takes 0.2 to 0.6 MB, as those of Kinetics do
 KIND = Clips(frames=32, stride=2, classes=1, anywhere=True)
+
+
+def texture(random: np.random.Generator) -> Frames:
+    """Large and small blots, twice a frame's width and height."""
+    coarse, fine = (random.integers(0, 256, (*size, 3), np.uint8) for size in ((24, 32), (HEIGHT // 2, WIDTH // 2)))
+    large, small = (
+        np.asarray(Image.fromarray(blots).resize((2 * WIDTH, 2 * HEIGHT), Image.Resampling.BICUBIC), np.float32)
+        for blots in (coarse, fine)
+    )
+    scene: Frames = (0.75 * large + 0.25 * small).astype(np.uint8)
+    return scene
+
+
+def film(path: Path, gop: int, seed: int) -> Path:
+    """A drifting texture with noise, which stands for a filmed scene; the same seed gives the same frames.
+
+    At least every `gop`-th frame is a key frame.
+    """
+    random = np.random.default_rng([seed, gop])
+    scene = texture(random)
+
+    def pictures() -> Iterator[Frames]:
+        for i in range(FRAMES):
+            x, y = int(WIDTH / 2 + WIDTH / 3 * np.sin(i / 40 + seed)), int(HEIGHT / 2 + HEIGHT / 3 * np.cos(i / 55))
+            picture = scene[y : y + HEIGHT, x : x + WIDTH] + random.normal(0, NOISE, (HEIGHT, WIDTH, 1))
+            yield picture.clip(0, 255).astype(np.uint8)
+
+    path.write_bytes(h264(pictures(), (HEIGHT, WIDTH), "yuv420p", g=str(gop), threads="1"))
+    return path
 
 
 def clips_of(folder: Path, videos: Sequence[str]) -> FileClips:
@@ -44,18 +79,18 @@ def clips_of(folder: Path, videos: Sequence[str]) -> FileClips:
     return FileClips(tree, [examine(folder, video) for video in videos], KIND)
 
 
-def plain(clips: FileClips, draw: ClipSample) -> Frames:
+def plain(clips: FileClips, sample: ClipSample) -> Frames:
     """The limit, for one clip at the videos' own size."""
-    facts = clips.facts[draw.video]
-    wanted = clips.wanted(facts, draw.where)
-    path = str(clips.tree.folder / facts.video)
-    reader = decord.VideoReader(path, width=facts.width, height=facts.height, num_threads=1)
-    at = max(key for key in reader.get_key_indices() if key <= wanted[0])
+    facts = clips.facts[sample.video]
+    wanted = clips.wanted(facts, sample.where)
+    path = clips.tree.folder / facts.video
+    video = reader(path, facts.width, facts.height)
+    at = max(key for key in video.get_key_indices() if key <= wanted[0])
     if at:
-        reader.seek(at)
+        video.seek(at)
     kept = []
     while at <= wanted[-1]:
-        frame = reader.next()
+        frame = video.next()
         if at in wanted:
             kept.append(frame.asnumpy())
         at += 1
@@ -68,17 +103,17 @@ def unpacked(load: Callable[..., object], asked: Sequence[Any]) -> object:
 
 def passes(clips: FileClips, rivals: Path | None) -> dict[str, Callable[[], object]]:
     """A name, and all clips of a pass, one after the other."""
-    places = [(video, place) for video in range(len(clips)) for place in range(PLACES)]
+    places = [(video, place) for video in range(len(clips)) for place in range(STARTS)]
 
     def cropped(side: int) -> list[ClipSample]:
-        return [ClipSample(video, place / PLACES, Crop(side, CROP)) for video, place in places]
+        return [ClipSample(video, place / STARTS, Crop(side, CROP)) for video, place in places]
 
-    def through(load: Callable[[Any], object], draws: Sequence[Any]) -> None:
-        for draw in draws:
-            load(draw)
+    def through(load: Callable[[Any], object], samples: Sequence[Any]) -> None:
+        for sample in samples:
+            load(sample)
 
-    def ours(draw: ClipSample) -> object:
-        return clips.__getitems__([draw])
+    def ours(sample: ClipSample) -> object:
+        return clips.__getitems__([sample])
 
     known: dict[str, Callable[[], object]] = {
         "ours": partial(through, ours, cropped(SIDES[0])),
@@ -86,7 +121,7 @@ def passes(clips: FileClips, rivals: Path | None) -> dict[str, Callable[[], obje
         "ours, shorter side 320": partial(through, ours, cropped(SIDES[1])),
     }
     for name, load in pyslowfast.loaders(rivals, SIDES, CROP).items():
-        asked = [(clips.tree.folder / clips.tree.videos[video], place, PLACES) for video, place in places]
+        asked = [(clips.tree.folder / clips.tree.videos[video], place, STARTS) for video, place in places]
         known[name] = partial(through, partial(unpacked, load), asked)
     return known
 
@@ -95,7 +130,7 @@ def measured(folder: Path, gop: int, rivals: Path | None) -> list[dict[str, Any]
     videos = [film(folder / f"gop{gop}-{seed}.mp4", gop, seed).name for seed in range(VIDEOS)]
     clips = clips_of(folder, videos)
     taken = in_turn(passes(clips, rivals))
-    count = VIDEOS * PLACES
+    count = VIDEOS * STARTS
     return [
         {"gop": gop, "code": name, "clip_ms": 1e3 * s / count, "clips_per_s": count / s, "speed_ratio": taken["ours"] / s}
         for name, s in taken.items()
@@ -165,7 +200,6 @@ def bench(arguments: argparse.Namespace, folder: Path) -> str:
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     if cores:
         os.sched_setaffinity(0, {max(cores)})  # decord's readers have threads of their own
-    decord.logging.set_level(decord.logging.QUIET)
     try:
         with TemporaryDirectory() as place:
             rows = [row for gop in GOPS for row in measured(Path(place), gop, arguments.rivals)]
@@ -175,5 +209,5 @@ def bench(arguments: argparse.Namespace, folder: Path) -> str:
     finally:
         if cores:
             os.sched_setaffinity(0, cores)
-    told = source(arguments.rivals, "cpu", f"decord {decord.__version__}")
-    return write(pd.DataFrame(rows), memory, told, folder / f"loader-{device_name('cpu')}-decord{decord.__version__}")
+    told = source(arguments.rivals, "cpu", f"decord {VERSION}")
+    return write(pd.DataFrame(rows), memory, told, folder / f"loader-{device_name('cpu')}-decord{VERSION}")

@@ -1,13 +1,17 @@
-"""Seconds and bytes of one block: medians of interleaved runs, and the peak above what the input takes."""
+"""Seconds and bytes of one block: medians of interleaved runs, and the peak above what the input takes; with what and when."""
 
 import multiprocessing
 import os
+import platform
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -88,3 +92,27 @@ def cuda_peak(build: Callable[[], nn.Module], shape: tuple[int, ...], backward: 
     before = torch.cuda.memory_allocated()
     step(block, (x,), backward)
     return torch.cuda.max_memory_allocated() - before
+
+
+def source(rivals: Path | None, device: str, with_what: str) -> str:
+    """When, where and with what a bench was run; `with_what` tells versions and precision."""
+    found = {path.name: commit(path) for path in sorted(rivals.iterdir())} if rivals else {}
+    public = ", ".join(f"{name} at {at}" for name, at in found.items() if at) or "no public code"
+    place = torch.cuda.get_device_name() if device == "cuda" else f"{processor()}, 1 thread of {os.cpu_count()} cores"
+    return f"{datetime.now(UTC):%Y-%m-%d}; {place}; {with_what}; ours at {commit(Path())}; {public}."
+
+
+def device_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}-1thread"
+
+
+def processor() -> str:
+    """The CPU's name where Linux tells it, its architecture elsewhere."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def commit(checkout: Path) -> str:
+    told = subprocess.run(["git", "-C", checkout, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return told.stdout.strip()

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nlrepro.bench import pyslowfast
-from nlrepro.bench.measure import in_turn
-from nlrepro.bench.provenance import device_name, source
+from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
 from nlrepro.files import write_atomic
 from nlrepro.nets.accelerate import accelerate

@@ -76,7 +76,7 @@ def do_attend(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_keep(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.released.keep import keep
+    from nlrepro.released.importing import keep
 
     run = arguments.catalogue().job(arguments.key, arguments.seed, profile, folders(arguments)).run
     note = keep(run, arguments.out)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def do_data(arguments: argparse.Namespace, profile: "Profile") -> None:
     root = arguments.data / profile.data.root
     if profile.generator is None:
-        from nlrepro.data.survey import survey
+        from nlrepro.data.kinetics.survey import survey
 
         survey(profile, root, arguments.data / "cache", arguments.jobs)
     elif arguments.action == "make":
@@ -20,9 +20,9 @@ def do_data(arguments: argparse.Namespace, profile: "Profile") -> None:
 
         make(profile.generator, root, arguments.jobs)
     else:
-        from nlrepro.data.check import check
+        from nlrepro.data.kinetics.survey import check_generated
 
-        check(profile, root, arguments.jobs)
+        check_generated(profile, root, arguments.jobs)
 
 
 def do_pretrain(arguments: argparse.Namespace, profile: "Profile") -> None:

@@ -1,1 +1,6 @@
-"""Videos: the generated task, the reader of video trees, and the loaders of clips."""
+"""Videos: the generated task, how files are decoded, trees of videos, and which part of a video a net sees."""
+
+import numpy as np
+import numpy.typing as npt
+
+Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB

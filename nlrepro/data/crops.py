@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nlrepro.data.videos import Frames
+from nlrepro.data import Frames
 from nlrepro.profile import Real
 
 MIDDLE = 0.5

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -9,9 +10,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import av
+import numpy as np
 from tqdm import tqdm
 
-from nlrepro.data.synthetic import NAME, Frames, card_video
+from nlrepro.data import Frames
+from nlrepro.data.synthetic import NAME, card_video
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.profile import Generator
@@ -20,14 +23,19 @@ from nlrepro.sweep.orphans import die_with_parent
 
 
 def encode(frames: Frames, task: Generator) -> bytes:
-    """H.264 in an mp4 container, with full colour resolution: chroma subsampling would mix the inks of things this small."""
+    """An mp4 file with full colour resolution: chroma subsampling would mix the inks of things this small."""
+    return h264(frames, (task.size, task.size), "yuv444p", crf=str(task.crf), preset="ultrafast")
+
+
+def h264(frames: Iterable[Frames], size: tuple[int, int], pixel_format: str, **options: str) -> bytes:
+    """An mp4 file of pictures (H, W, 3), 30 a second; `size` is H, W."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": str(task.crf), "preset": "ultrafast"})
-        stream.width = stream.height = task.size
-        stream.pix_fmt = "yuv444p"
+        stream = container.add_stream("libx264", rate=30, options=options)
+        stream.height, stream.width = size
+        stream.pix_fmt = pixel_format
         for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())
     return buffer.getvalue()
 

@@ -24,10 +24,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nlrepro.data import Frames
 from nlrepro.errors import BadInput
 from nlrepro.profile import Generator, Kind
 
-Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB
 Floats = npt.NDArray[np.float32]
 INKS = {"red": (230, 40, 40), "green": (40, 200, 60)}
 FOLDS = ("train", "train", "train", "val", "test")  # of every five images of a digit
@@ -37,7 +37,7 @@ NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kin
 
 
 def kind_of(video: str) -> str:
-    """ "3/00012-far-later.mp4" -> "far-later"; "" for a video of others."""
+    """The kind that a file's name tells: "3/00012-far-later.mp4" -> "far-later"; "" for a video of others."""
     name = NAME.fullmatch(video.rpartition("/")[2])
     return name[2] if name else ""
 
@@ -63,7 +63,7 @@ class Box(NamedTuple):
     side: int
 
     def distance(self, other: "Box") -> float:
-        """Between the centres."""
+        """Pixels between the two centres."""
         half = (self.side - other.side) / 2
         return float(np.hypot(self.x - other.x + half, self.y - other.y + half))
 
@@ -76,7 +76,8 @@ class Box(NamedTuple):
         return min(self.x, self.y) >= 0 and max(self.x, self.y) + self.side <= size
 
 
-def anywhere(size: int, side: int, rng: np.random.Generator) -> Box:
+def random_box(size: int, side: int, rng: np.random.Generator) -> Box:
+    """A square at any place of a frame, all equally likely."""
     x, y = rng.integers(0, size - side + 1, 2)
     return Box(int(x), int(y), side)
 
@@ -89,13 +90,13 @@ def touching(box: Box, side: int, rng: np.random.Generator) -> Box:
 
 
 def places(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[Box, Box, Box]:
-    """Of the card, of its digit and of the other digit: drawn again until they are as the kind wants them.
+    """Squares for the card, its digit and the other digit, drawn again until they are as the kind wants them.
 
     Raises:
         BadInput: there seems to be no room for them.
     """
     for _ in range(TRIES):
-        its, other, card = (anywhere(task.size, side, rng) for side in (task.digit, task.digit, task.card))
+        its, other, card = (random_box(task.size, side, rng) for side in (task.digit, task.digit, task.card))
         if kind == "near":
             card = touching(its, task.card, rng)
         if kind == "later":
@@ -176,16 +177,16 @@ def card_video(task: Generator, split: str, index: int) -> tuple[Frames, str, Ki
 
 
 def tags(task: Generator) -> list[str]:
-    """What a still may show: each digit and the card in each ink."""
+    """What a pretraining image may show: each digit and the card in each ink."""
     return [f"{thing}-{ink}" for thing in (*map(str, task.digits), "card") for ink in INKS]
 
 
-def still(task: Generator, split: str, index: int) -> tuple[Frames, npt.NDArray[np.float32]]:
-    """A still of the pretraining (H, W, 3), and which of the `tags` it shows: (tags,) of 0 and 1.
+def pretraining_image(task: Generator, split: str, index: int) -> tuple[Frames, npt.NDArray[np.float32]]:
+    """A pretraining image (H, W, 3), and which of the `tags` it shows: (tags,) of 0 and 1.
 
-    `split` is a fold of digit images and whatever tells apart the stills drawn from it, such as "val" or "train-3".
+    `split` is a fold of digit images and whatever tells apart the images drawn from it, such as "val" or "train-3".
 
-    It is drawn as the frames of the videos are: none, one or two digits of different inks, a card in half of the stills, and
+    It is drawn as the frames of the videos are: none, one or two digits of different inks, a card in half of the images, and
     nothing covers anything else.
     """
     rng = random_of(task, f"stills-{split}", index)
@@ -199,9 +200,9 @@ def still(task: Generator, split: str, index: int) -> tuple[Frames, npt.NDArray[
     boxes: list[Box] = []
     for thing, ink in things:
         side = task.card if thing == "card" else task.digit
-        box = anywhere(task.size, side, rng)
+        box = random_box(task.size, side, rng)
         while not all(box.clear_of(other, by=0) for other in boxes):
-            box = anywhere(task.size, side, rng)
+            box = random_box(task.size, side, rng)
         boxes.append(box)
         paint(frame, card_image(task) if thing == "card" else digit_image(task, int(thing), fold, rng), ink, box)
         shown[tags(task).index(f"{thing}-{ink}")] = 1

@@ -1,6 +1,6 @@
-"""Videos on disk -> clips: one class reads the generated videos and Kinetics alike, through decord.
+"""Trees of videos `<root>/<split>/<class>/<id>.mp4`, and clips of the generated ones, which are decoded once and kept.
 
-A tree is `<root>/<split>/<class>/<id>.mp4`. A clip is a (T, H, W, 3) uint8 array; normalisation happens on the device.
+A clip is a (T, H, W, 3) uint8 array; normalisation happens on the device.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,19 @@ from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
-import decord
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from nlrepro.data import Frames
+from nlrepro.data.decoding import Unusable, frames
 from nlrepro.errors import BadInput
 from nlrepro.files import atomic, remove_temporaries
 from nlrepro.profile import Clips, Data
 from nlrepro.sweep.lock import exclusive
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
-Frames = npt.NDArray[np.uint8]  # (T, H, W, 3) RGB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,47 +64,16 @@ class Tree:
         return sha256(listing.encode()).hexdigest()[:12]
 
 
-def open_video(path: Path, size: int) -> decord.VideoReader:
-    """A decord reader that scales frames to size x size.
+def decode(path: Path, size: int, number: int | None = None) -> Frames:
+    """The first frames of a video, or all, (number, size, size, 3).
 
     Raises:
-        BadInput: the file is missing, empty, truncated, or has no video stream.
+        BadInput: the file is missing, empty, damaged or too short.
     """
     try:
-        return decord.VideoReader(str(path), width=size, height=size, num_threads=1)
-    except (decord.DECORDError, RuntimeError) as error:
-        reason = "the file is empty" if path.is_file() and path.stat().st_size == 0 else last_line(error)
+        return frames(path, None if number is None else range(number), size, size)
+    except Unusable as reason:
         raise BadInput(f"cannot read the video {path}: {reason}; replace or remove it") from None
-
-
-def read(reader: decord.VideoReader, path: Path, wanted: range) -> Frames:
-    """The wanted frames of an open video, (T, size, size, 3).
-
-    Raises:
-        BadInput: the video is too short, or its data are damaged.
-    """
-    if wanted.stop > len(reader):
-        raise BadInput(f"the video {path} has {len(reader)} frames, a clip needs {wanted.stop}; replace or remove it")
-    try:
-        frames: Frames = reader.get_batch(wanted).asnumpy()
-    except (decord.DECORDError, RuntimeError) as error:
-        raise BadInput(f"cannot decode the video {path}: {last_line(error)}; replace or remove it") from None
-    return frames
-
-
-def last_line(error: Exception) -> str:
-    """What decord says went wrong, without the native stack that it puts before."""
-    return str(error).strip().splitlines()[-1][:120]
-
-
-def decode(path: Path, size: int, frames: int) -> Frames:
-    """The first `frames` frames of a video at size x size, (frames, size, size, 3); errors as of `open_video` and `read`."""
-    return read(open_video(path, size), path, range(frames))
-
-
-def video_frames(tree: Tree, size: int) -> int:
-    """Number of frames of the first video: those of a generated split are all of the same length."""
-    return len(open_video(tree.folder / tree.videos[0], size))
 
 
 def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
@@ -125,10 +93,13 @@ def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
 
 
 def fill(path: Path, tree: Tree, size: int, jobs: int) -> None:
-    """Decode a tree into a new .npy file: written, not mapped, for a full disk kills who writes to a map."""
-    shape = (len(tree.videos), video_frames(tree, size), size, size, 3)
+    """Decode a tree, whose videos are all as long as the first, into a new .npy file.
+
+    It is written, not mapped, for a full disk kills who writes to a map.
+    """
     paths = [tree.folder / video for video in tree.videos]
-    work = partial(decode, size=size, frames=shape[1])
+    shape = (len(paths), *decode(paths[0], size).shape)
+    work = partial(decode, size=size, number=shape[1])
     with get_context("spawn").Pool(jobs) if jobs > 1 else nullcontext() as pool, atomic(path) as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         done = pool.imap(work, paths, chunksize=64) if pool else map(work, paths)
@@ -153,7 +124,7 @@ class ClipDataset(Dataset[tuple[torch.Tensor, int]]):
         return len(self.tree.videos)
 
     def clip(self, video: int, where: float) -> Frames:
-        """(T, H, W, 3) uint8."""
+        """The clip of a video, (T, H, W, 3)."""
         first = round(where * (self.frames.shape[1] - self.clips.span))
         return self.frames[video, first : first + self.clips.span : self.clips.stride]
 

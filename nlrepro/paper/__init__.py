@@ -10,7 +10,7 @@ Place = tuple[str, int, str]
 
 @cache
 def _columns(*names: str) -> dict[Place, tuple[float, ...]]:
-    with resources.files(__name__).joinpath("table2.csv").open(newline="") as file:
+    with resources.files(__name__).joinpath("table2.csv").open() as file:
         return {
             (line["table"], int(line["backbone"][1:]), line["row"]): tuple(float(line[name] or nan) for name in names)
             for line in csv.DictReader(file)

@@ -1,4 +1,4 @@
-"""Released weights as a file that a run or a test can start from, with a note of where they came from."""
+"""Weights as a file with a note of where they came from: released ones, or a finished run's net to pass on."""
 
 import json
 from dataclasses import asdict, replace
@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from nlrepro.errors import BadInput
-from nlrepro.evaluation import Weights
+from nlrepro.evaluation import OWN, Weights
 from nlrepro.files import write_atomic
 from nlrepro.nets.imagenet import CLASSES, imagenet_file
 from nlrepro.nets.reading import tensors
@@ -18,6 +18,7 @@ from nlrepro.released.adopt import adopt
 from nlrepro.released.names import Source
 from nlrepro.released.nets import ReleasedResNet
 from nlrepro.released.variants import IMAGENET_PIXELS, named, variant
+from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.checkpoint import state_bytes
 
@@ -73,6 +74,11 @@ def import_weights(file: Path, source: Source, spec: RunSpec, profile: Profile, 
         used=tuple(adopted.used),
         left=tuple(adopted.left),
     )
+    return write_noted(out, state, note)
+
+
+def write_noted(out: Path, state: bytes, note: Weights) -> Weights:
+    """The state at `out`, the note beside it."""
     write_atomic(out, state)
     write_atomic(note_path(out), json.dumps(asdict(note), indent=1) + "\n")
     return note
@@ -93,3 +99,30 @@ def imagenet(file: Path, spec: RunSpec) -> Path:
     if file.is_file() or cached.is_file():
         return file if file.is_file() else cached
     raise BadInput(f"no file {file} nor {cached}; download {url} and give its path, or put it there")
+
+
+def keep(run: Run, out: Path) -> Weights:
+    """Write a finished run's net in float16 at `out` and the note beside it, as `out`.json.
+
+    The note's `file` ends in the fingerprint of the record.
+
+    Raises:
+        BadInput: the run is not finished, float16 cannot hold its net, or `out` cannot be written.
+    """
+    file, results = run.weights, run.folders.results
+    if not run.finished():
+        raise BadInput(f"no finished run {run.name} below {results}; `run` or `sweep` makes it")
+    half = {name: x.half() if x.is_floating_point() else x for name, x in tensors(file).items()}
+    lost = [name for name, x in half.items() if not torch.isfinite(x).all()]
+    if lost:
+        raise BadInput(f"float16 cannot hold {lost[0]} of {file}; keep the file itself")
+    state = state_bytes(half)
+    note = Weights(
+        source=OWN,
+        variant=f"seed{run.seed}",
+        key=run.key,
+        file=str(file.relative_to(results / "runs")),
+        sha256=sha256(file.read_bytes()).hexdigest(),
+        state=sha256(state).hexdigest(),
+    )
+    return write_noted(out, state, note)

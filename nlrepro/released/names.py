@@ -88,5 +88,5 @@ def theirs(source: Source, name: str) -> str:
 
 
 def ignored(source: Source, name: str) -> bool:
-    """Whether this is the optimizer's, a counter or the like: of no use to the net."""
+    """Whether a tensor is the optimizer's, a counter or the like: of no use to the net."""
     return re.fullmatch(IGNORED[source], name) is not None

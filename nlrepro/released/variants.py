@@ -73,7 +73,8 @@ NAMES = tuple(sorted({variant.name for variants in VARIANTS.values() for variant
 
 
 def variant(source: Source, name: str) -> Variant:
-    """
+    """The variant of a source by its name.
+
     Raises:
         BadInput: the source has released no such nets.
     """
@@ -103,7 +104,8 @@ def sites(source: Source, net: NetSpec) -> tuple[Site, ...]:
 
 
 def check(source: Source, found: Variant, spec: RunSpec) -> None:
-    """
+    """Refuse a net of which the source has released no weights of this variant.
+
     Raises:
         BadInput: the source has released no such net.
     """

@@ -25,8 +25,8 @@ def side_by_side(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | 
     for name, frame in by_source(mine, published).items():
         top1 = frame[["top1", "top1_low", "top1_high"]].to_numpy(float)
         delta = frame[["delta", "delta_low", "delta_high"]].to_numpy(float)
-        columns[f"{name} top-1"] = [with_interval(*ends) for ends in top1]
-        columns[f"{name} delta"] = _deltas(baselines, [with_interval(*ends, sign=True) for ends in delta])
+        columns[f"{name} top-1"] = [with_interval(mean, low, high) for mean, low, high in top1]
+        columns[f"{name} delta"] = _deltas(baselines, [with_interval(mean, low, high, sign=True) for mean, low, high in delta])
     if spec.shows_cost:
         for name, sources in RATIOS.items():
             columns |= {f"{who} {name}": ratios(mine[source]) for who, source in zip(("paper", "here"), sources, strict=True)}

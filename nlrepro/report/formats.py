@@ -30,10 +30,14 @@ def to_text(shown: pd.DataFrame, style: str = "pipe", left: tuple[int, ...] = (0
     return str(shown.to_markdown(index=False, tablefmt=style, disable_numparse=True, colalign=align))
 
 
+def _unjoined(text: str) -> str:
+    return "-{}-" if text == MISSING else text
+
+
 def to_latex(caption: str, label: str, shown: pd.DataFrame) -> str:
     """A booktabs table; `-{}-` keeps the dashes of a missing cell from joining into one."""
-    cells = shown.style.hide(axis="index").format_index(escape="latex", axis="columns")
-    texts: Any = cells.format(lambda text: "-{}-" if text == MISSING else text, escape="latex").to_latex(
+    cells: Any = shown.style.hide(axis="index").format_index(escape="latex", axis="columns")
+    texts = cells.format(_unjoined, escape="latex").to_latex(
         caption=caption.translate(LATEX),
         label=f"tab:{label}",
         column_format="l" + "r" * (shown.shape[1] - 1),

@@ -4,10 +4,10 @@ import os
 
 import pytorch_lightning as pl
 
-from nlrepro.data.clips import FileClips
 from nlrepro.data.crops import Crop, view_crops
-from nlrepro.data.index import read_index, usable
-from nlrepro.data.kinetics import listing
+from nlrepro.data.kinetics.clips import FileClips
+from nlrepro.data.kinetics.index import read_index, usable
+from nlrepro.data.kinetics.listing import listing
 from nlrepro.data.synthetic import kind_of
 from nlrepro.data.videos import ClipDataset, Tree, decoded
 from nlrepro.profile import Recipe

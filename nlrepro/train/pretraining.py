@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nlrepro.data.synthetic import still, tags
+from nlrepro.data.synthetic import pretraining_image, tags
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.nets.resnet import VideoResNet
@@ -30,7 +30,7 @@ TEST_BATCH = 250
 
 def stills(task: Generator, split: str, numbers: range) -> tuple[Tensor, Tensor]:
     """The stills (B, H, W, 3) uint8 of these numbers, and their tags (B, tags)."""
-    drawn = [still(task, split, number) for number in numbers]
+    drawn = [pretraining_image(task, split, number) for number in numbers]
     return torch.from_numpy(np.stack([frame for frame, _ in drawn])), torch.from_numpy(np.stack([shown for _, shown in drawn]))
 
 

@@ -1,8 +1,8 @@
-"""Look at every file of a tree of real videos once, and keep what was found (nlrepro/data/index.py).
+"""Look at every file of a tree of videos once (`data check`), and of real videos keep what was found in the index.
 
-A tree such as Kinetics has unusable files: they are counted and left out, no error. Each result goes to a journal beside the
-index at once, so that a check that was cut off goes on where it was; a finished one looks again only at files that are new,
-have changed, or could not be used (a timeout may have been the disk's).
+A tree such as Kinetics has unusable files: they are counted and left out, no error; of generated ones all must be usable. Each
+result of real videos goes to a journal beside the index at once, so that a check that was cut off goes on where it was. A
+finished one looks again only at files that are new, have changed, or could not be used (a timeout may have been the disk's).
 """
 
 from collections import Counter
@@ -13,24 +13,43 @@ from pathlib import Path
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from nlrepro.data.index import LINE, Index, index_path, line, parse, serves, write_index
-from nlrepro.data.kinetics import listing
-from nlrepro.data.probe import Facts, examine, state
+from nlrepro.data.kinetics.facts import Facts, examine, state
+from nlrepro.data.kinetics.index import LINE, Index, index_path, line, parse, write_index
+from nlrepro.data.kinetics.listing import listing
+from nlrepro.data.kinetics.watched import Failure, watched
 from nlrepro.data.videos import Tree
-from nlrepro.data.watched import Failure, watched
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.profile import Profile
 from nlrepro.record import Count
 
 LIMIT = 60.0  # seconds a file; Kinetics' take about 0.2, a hang takes for ever
-Look = Callable[[Path, str], Facts]  # of nlrepro.data.probe.examine
+Look = Callable[[Path, str], Facts]  # `examine`, or a test's
 
 
 def splits(profile: Profile) -> dict[str, int]:
     """The splits of videos -> number of classes."""
-    moving = profile.clips.values()
-    return {split: clips.classes for clips in moving for split in (clips.train, clips.val, clips.test)}
+    return {split: clips.classes for clips in profile.clips.values() for split in (clips.train, clips.val, clips.test)}
+
+
+def check_generated(profile: Profile, root: Path, jobs: int) -> None:
+    """Look at all videos of the profile's splits: each must be long enough for all clips that are taken of it.
+
+    Raises:
+        BadInput: a split is missing or empty, or some of its videos cannot be used: each is named with the reason.
+    """
+    bad: list[str] = []
+    for split, classes in sorted(splits(profile).items()):
+        tree = Tree.index(root / split, classes)
+        span = max(clips.span for clips in profile.clips.values() if split in (clips.train, clips.val, clips.test))
+        found = examined(tree.folder, tree.videos, jobs, examine, LIMIT)
+        looked = tqdm(found, total=len(tree.videos), desc=split, unit=" videos", mininterval=1)
+        reasons = {facts.video: facts.reason or f"{facts.frames} frames of {span}" for facts in looked if not facts.serves(span)}
+        print(f"{split}: {len(tree.videos) - len(reasons):,} of {len(tree.videos):,} videos can be used")
+        bad += [f"{tree.folder / video}: {reasons[video]}" for video in sorted(reasons)]
+    print("\n".join(bad))
+    if bad:
+        raise BadInput(f"{len(bad)} videos below {root} cannot be used, the first: {bad[0]}; replace or remove it")
 
 
 def survey(profile: Profile, root: Path, cache: Path, jobs: int) -> None:
@@ -57,7 +76,7 @@ def survey_split(
     listed = listing(root, split)
     path = index_path(root, split, cache)
     index = completed(listed.tree, path, jobs, look, limit)
-    good = [facts for facts in index.values() if serves(facts, 2)]
+    good = [facts for facts in index.values() if facts.serves(2)]
     print(f"{split}: {Count(usable=len(good), listed=listed.listed)} can be used; the index is {path}")
     found = len(listed.tree.classes)
     other = [f"{found} classes where the profile says {classes}"] if classes not in (None, found) else []

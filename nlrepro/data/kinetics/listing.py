@@ -1,22 +1,29 @@
 """Which videos a tree of real videos has: Kinetics-400 as it is usually kept, or any folder of class folders.
 
-`<root>/{train,val}/<class>/<id>*.{mp4,mkv,webm,avi}`. With Kinetics' CSVs (nlrepro/data/annotations.py) these say which classes
-there are and which videos belong; files are told by the YouTube id that their names start with (`<id>.mp4`,
-`<id>_000010_000020.mp4`). Without, every file of every class folder belongs, which serves UCF-101 or a subset as well. Class
-numbers are places among the sorted class names of all splits, so that a class that one split lacks shifts nothing.
+`<root>/{train,val}/<class>/<id>*.{mp4,mkv,webm,avi}`. With Kinetics' CSVs, these say which classes there are and which videos
+belong; files are told by the YouTube id that their names start with (`<id>.mp4`, `<id>_000010_000020.mp4`). Without CSVs every
+file of every class folder belongs, which serves UCF-101 or a subset as well. Class numbers are places among the sorted class
+names of all splits, so that a class that one split lacks shifts nothing.
+
+The CSVs have the columns label, youtube_id, time_start, time_end, split; only the first two are needed. The releases call the
+validation split `val`, `validate` or `validation`, and put the files beside the videos or into a folder `annotations`.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlrepro.data.annotations import annotation_file, class_name, read_annotations
+import pandas as pd
+
 from nlrepro.data.videos import SUFFIXES, Tree
 from nlrepro.errors import BadInput
 
 SPLITS = ("train", "val")
+SPELLINGS = {"val": ("val", "validate", "validation")}
+NEEDED = ("label", "youtube_id")
 ID_LENGTH = 11  # of YouTube's ids; they may hold the _ that the times are set off with
-PAPER_FPS = 30
+YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +80,7 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def video_files(folder: Path) -> Iterator[str]:
-    """ "<class folder>/<file>" of each video, sorted."""
+    """The paths "<class folder>/<file>" of the videos, sorted."""
     for place in class_folders(folder):
         for path in sorted(place.iterdir()):
             if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
@@ -124,10 +131,61 @@ def lacking(split: str, names: tuple[str, ...], videos: list[str]) -> tuple[str,
     return (f"{len(missing):,} of {len(names):,} classes have no video in {split}, such as {missing[:1]}",) if missing else ()
 
 
-def frame_step(fps: float) -> int:
-    """How many of a source's frames make one of the paper's.
+def class_name(text: str) -> str:
+    """With spaces, as the CSVs and the authors' list of classes have it: "petting_cat" and "petting cat" are one class."""
+    return " ".join(text.replace("_", " ").split())
 
-    The paper takes its 64 consecutive frames from videos of about 30 frames a second. At 60 every second frame gives the same
-    time; 24 and 25 stay as they are, as in the authors' code: their clips last a quarter longer, which no whole step mends.
+
+def annotation_file(root: Path, split: str) -> Path | None:
+    """The CSV of a split, if the tree has one."""
+    names = [f"{name}.csv" for name in SPELLINGS.get(split, (split,))]
+    places = [folder / name for folder in (root, root / "annotations") for name in names]
+    return next((path for path in places if path.is_file()), None)
+
+
+def read_annotations(path: Path, split: str) -> dict[str, str]:
+    """YouTube id -> class name, for the rows of the split, in the file's order.
+
+    Raises:
+        BadInput: no table, a column is missing, no row is of this split, an id is not one of YouTube's, or an id has two labels.
     """
-    return max(1, round(fps / PAPER_FPS))
+    rows = of_split(read_table(path), path, split)
+    labels: dict[str, str] = {}
+    for identity, label in zip(rows["youtube_id"], map(class_name, rows["label"]), strict=True):
+        if not YOUTUBE_ID.fullmatch(identity):
+            raise BadInput(f"{path}: youtube_id has 11 letters, digits, - or _, got {identity!r}; did a spreadsheet change it?")
+        if labels.setdefault(identity, label) != label:
+            raise BadInput(f"{path} calls {identity} both {labels[identity]!r} and {label!r}; keep one of the two rows")
+    return labels
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """All rows of a CSV, as text.
+
+    Raises:
+        BadInput: no table, or a column is missing.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, OSError) as error:  # pandas' own are ValueErrors
+        raise BadInput(f"cannot read {path}: {str(error).strip()}; expected a CSV file as Kinetics' own") from None
+    missing = [name for name in NEEDED if name not in rows]
+    if missing:
+        raise BadInput(
+            f"{path} lacks the column {', '.join(missing)}; expected {', '.join(NEEDED)}, got {', '.join(map(str, rows))}"
+        )
+    return rows
+
+
+def of_split(rows: pd.DataFrame, path: Path, split: str) -> pd.DataFrame:
+    """The rows of one split: all of them, if there is no such column.
+
+    Raises:
+        BadInput: no row is of this split.
+    """
+    if "split" in rows:
+        found = ", ".join(sorted(set(rows["split"]))[:5]) or "no rows"
+        rows = rows[rows["split"].isin(SPELLINGS.get(split, (split,)))]
+        if rows.empty:
+            raise BadInput(f"{path} has no row of the split {split!r}, but {found}; is it the file of another split?")
+    return rows

@@ -1,6 +1,6 @@
 """What `data check` found out about each video of a split, kept as JSON lines, and what training and testing take from it.
 
-    listed = listing(root, "val", classes)            nlrepro/data/kinetics.py
+    listed = listing(root, "val", classes)            nlrepro/data/kinetics/listing.py
     index = read_index(root, "val", cache)            an error says "run `data check` first"
     tree = usable(listed.tree, index, frames=span)    a Tree of the videos that can be used
     str(Count(usable=len(tree.videos), listed=listed.listed))    "19,402 of 19,761 videos (98.2 %)"
@@ -19,8 +19,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from nlrepro.data.kinetics import frame_step
-from nlrepro.data.probe import Facts
+from nlrepro.data.kinetics.facts import Facts
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
@@ -43,7 +42,8 @@ def index_path(root: Path, split: str, cache: Path) -> Path:
 
 
 def read_index(root: Path, split: str, cache: Path) -> Index:
-    """
+    """The index of a split.
+
     Raises:
         BadInput: the split was never checked, or the index is damaged.
     """
@@ -81,13 +81,8 @@ def usable(tree: Tree, index: Index, frames: int = 2) -> Tree:
         raise BadInput(
             f"{len(unknown):,} videos in {tree.folder} have not been checked, such as {unknown[0]}; run `data check` again"
         )
-    kept = [i for i, video in enumerate(tree.videos) if serves(index[video], frames)]
+    kept = [i for i, video in enumerate(tree.videos) if index[video].serves(frames)]
     if not kept:
         raise BadInput(f"none of the {len(tree.videos):,} videos in {tree.folder} can be used for clips of {frames} frames")
     videos, labels = tuple(tree.videos[i] for i in kept), tuple(tree.labels[i] for i in kept)
     return replace(tree, videos=videos, labels=labels)
-
-
-def serves(facts: Facts, frames: int) -> bool:
-    """Whether a video is whole and long enough."""
-    return not facts.reason and facts.frames > (frames - 1) * frame_step(facts.fps)

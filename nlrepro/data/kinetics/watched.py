@@ -1,7 +1,8 @@
 """Work in processes that are killed and replaced when an item takes too long: for libraries that may hang or crash.
 
 `concurrent.futures` and `multiprocessing.Pool` cannot stop a task that runs; here each process has a pipe and one item at a
-time, so that the hanging one and its item are known. Processes are spawned: decord must not be open before a fork.
+time, so that the hanging one and its item are known. pebble's processes share a pipe: of 360 crashes it blamed 2 on the item
+before (5.2.3). Processes are spawned: decord must not be open before a fork.
 """
 
 import signal
