@@ -27,7 +27,8 @@ STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: 
 
 # "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4
 # (five), "to every residual block" of them (ten). For ResNet-101 the paper says "the corresponding residual blocks";
-# the spread over its 23 res4 blocks is our reading.
+# the spread over its 23 res4 blocks is our reading. Records know a place by its name: other sites want another name, or
+# records of the old ones pass for fresh.
 SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
     50: {
         "none": (),

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
 from nlrepro.data.crops import ClipSample, Crop, cropped, scaled, training_crops, view_crops
+from nlrepro.data.decoding import frames, reader
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import Facts, examine
 from nlrepro.data.videos import ClipDataset, Tree, decoded
@@ -29,6 +31,22 @@ def test_a_clip_lies_where_it_is_asked() -> None:
     assert found.wanted(facts(20), 0.0) == [0, 2, 4, 6]
     assert found.wanted(facts(20), 1.0) == [13, 15, 17, 19]
     assert found.wanted(facts(20), 0.5) == [6, 8, 10, 12]
+
+
+def test_a_repeated_last_frame_over_a_key_frame_is_read_right(tmp_path: Path) -> None:
+    """The frame before a key frame is read too: the list that is read is then as long as the one that is wanted, and another."""
+    path = tmp_path / "keys.mp4"
+    with av.open(str(path), "w") as container:
+        keys = {"g": "6", "keyint_min": "6", "sc_threshold": "0"}
+        stream = container.add_stream("libx264", rate=30, options=keys)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(9):
+            picture = np.full((48, 64, 3), 20 + 20 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    assert 6 in reader(path, 64, 48).get_key_indices()
+    found = frames(path, [4, 6, 8, 8], 64, 48).mean((1, 2, 3))
+    assert found == pytest.approx([frames(path, [i], 64, 48).mean() for i in (4, 6, 8, 8)], abs=1)
 
 
 def test_a_source_of_60_frames_a_second_gives_the_times_of_one_of_30() -> None:

@@ -49,7 +49,7 @@ def reader(path: Path, width: int, height: int, fault_tol: int = -1) -> decord.V
 
 
 def frames(path: Path, wanted: Sequence[int] | None, width: int, height: int) -> Frames:
-    """Frames of rising indices, (T, height, width, 3); None: all.
+    """Frames of rising indices, which may repeat, (T, height, width, 3); None: all.
 
     decord seeks whenever it is to skip onto or over a key frame, and a seek throws away what its decoder has read ahead: 2 ms, as
     much as 8 frames at 340 x 256. So the frame before each key frame within the clip is read too, whether wanted or not; what is
@@ -66,7 +66,7 @@ def frames(path: Path, wanted: Sequence[int] | None, width: int, height: int) ->
         before_keys = {key - 1 for key in video.get_key_indices() if wanted[0] < key <= wanted[-1]}
         read = sorted(before_keys.union(wanted))
         found: Frames = video.get_batch(read).asnumpy()  # (T', H, W, 3)
-    return found if len(read) == len(wanted) else found[np.searchsorted(read, wanted)]  # (T, H, W, 3)
+    return found if read == list(wanted) else found[np.searchsorted(read, wanted)]  # (T, H, W, 3)
 
 
 def frame_times(path: Path) -> npt.NDArray[np.float64]:
