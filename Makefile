@@ -70,7 +70,7 @@ notebooks: .venv/ready  ## run the notebooks and write them with their outputs
 	$(BIN)/python notebooks/execute.py
 
 test: lint  ## lint, types, unit tests and every run key end to end in `smoke`
-	$(BIN)/pytest -m 'not rare'
+	$(BIN)/pytest -m 'not rare' -n $(JOBS) --dist loadfile
 
 test-all: .venv/ready  ## the tests that take long: kills, SLURM, a browser, the notebooks, a form of one's own
 	$(BIN)/pytest -m rare
