@@ -136,8 +136,8 @@ class Recipe:
 class Real:
     """What real videos need besides: they have all sizes and frame rates, and too many clips for one device.
 
-    The rest of what the paper's text and its released code do differently follows from `net.architecture`: release tests three
-    crops where the text tests whole frames, trains with Nesterov's momentum, does not decay the parameters of normalisation
+    The rest of what the paper's text and its released code do differently follows from `geometry.architecture`: release tests
+    three crops where the text tests whole frames, trains with Nesterov's momentum, does not decay the parameters of normalisation
     and measures its statistics again before the test ("precise BN").
     """
 
@@ -152,7 +152,7 @@ class Profile:
     name: str
     data: Data
     clips: dict[Clip, Clips]
-    net: Geometry
+    geometry: Geometry
     recipes: dict[Clip, Recipe]
     pretrained: str  # what short clips start from: "imagenet", a shipped set of nets, or the folder of one's own
     generator: Generator | None = None  # of the videos that the project makes itself
@@ -163,7 +163,7 @@ class Profile:
 
     @property
     def release(self) -> bool:
-        return self.net.architecture == "release"
+        return self.geometry.architecture == "release"
 
     def recipe(self, spec: RunSpec, devices: int) -> Recipe:
         """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule."""

@@ -145,7 +145,7 @@ def seen_in_test(spec: RunSpec, profile: Profile) -> dict[str, Any]:
         {
             "spec": asdict(spec),
             "form": form_source(spec.net.form),
-            "net": asdict(profile.net),
+            "net": asdict(profile.geometry),
             "clips": asdict(profile.clips[spec.clip]),
             "data": asdict(profile.data),
             "generator": asdict(profile.generator) if profile.generator else None,

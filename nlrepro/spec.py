@@ -15,7 +15,7 @@ STRICT = ConfigDict(extra="forbid")
 
 Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
-Form = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's
+PaperForm = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's
 Domain = Literal["space", "time", "spacetime"]
 Kind = Literal["nonlocal", "residual"]  # of the blocks at the sites; plain residual ones are the text's control (section 5.1)
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
@@ -65,7 +65,7 @@ def form_source(name: str) -> str:
     Raises:
         UnknownForm: there is no such form.
     """
-    if name in get_args(Form):
+    if name in get_args(PaperForm):
         return ""
     from nlrepro.nets.forms import forms  # imports torch, which specs of the paper's forms do without
 

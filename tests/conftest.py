@@ -173,7 +173,7 @@ def real(smoke: Profile) -> Profile:
         pretraining=None,
         data=replace(smoke.data, root=".", cached=False, views=2),
         clips={kind: replace(smoke.clips[kind], stride=2, test="val") for kind in ("short", "long")},
-        net=replace(smoke.net, architecture="release"),
+        geometry=replace(smoke.geometry, architecture="release"),
         generator=None,
         real=Real(train_sides=(40, 56), test_side=44, devices=2, precise_batches=2),
     )

@@ -13,7 +13,7 @@ from nlrepro.spec import Conv, NetSpec
 
 def i3d(conv: Conv = "3x1x1") -> VideoResNet:
     torch.manual_seed(0)
-    return VideoResNet(NetSpec(conv=conv, blocks="res4"), load("smoke").net, 4).double().eval()
+    return VideoResNet(NetSpec(conv=conv, blocks="res4"), load("smoke").geometry, 4).double().eval()
 
 
 def gradients(net: nn.Module, clips: Tensor) -> dict[str, Tensor]:

@@ -29,10 +29,10 @@ from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.released.nets import ReleasedResNet
 from nlrepro.released.variants import variant
-from nlrepro.spec import Form, NetSpec, RunSpec
+from nlrepro.spec import NetSpec, PaperForm, RunSpec
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
-FORMS = get_args(Form)
+FORMS = get_args(PaperForm)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -13,13 +13,13 @@ from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
 from nlrepro.bench.measure import peak_bytes, rounds, seconds
 from nlrepro.bench.report import draw, sentences, write
 from nlrepro.nets.block import NonLocalBlock
-from nlrepro.spec import Form
+from nlrepro.spec import PaperForm
 
-ORDERS = [*((DirectBlock, form) for form in get_args(Form)), (LinearBlock, "dot"), (LinearBlock, "concatenation")]
+ORDERS = [*((DirectBlock, form) for form in get_args(PaperForm)), (LinearBlock, "dot"), (LinearBlock, "concatenation")]
 
 
 @pytest.mark.parametrize(("order", "form"), ORDERS)
-def test_our_block_and_each_order_are_the_same_function(order: type[NonLocalBlock], form: Form) -> None:
+def test_our_block_and_each_order_are_the_same_function(order: type[NonLocalBlock], form: PaperForm) -> None:
     torch.manual_seed(0)
     ours, other = NonLocalBlock(4, form).double(), order(4, form).double()
     torch.nn.init.ones_(ours.bn.weight)
@@ -28,8 +28,8 @@ def test_our_block_and_each_order_are_the_same_function(order: type[NonLocalBloc
     torch.testing.assert_close(ours(x), other(x))
 
 
-@pytest.mark.parametrize("form", get_args(Form))
-def test_the_operation_alone_is_timed_in_each_order(form: Form) -> None:
+@pytest.mark.parametrize("form", get_args(PaperForm))
+def test_the_operation_alone_is_timed_in_each_order(form: PaperForm) -> None:
     rows = operations(form, "res5", 32, (1, 8, 2, 4, 4), "cpu")
     assert [row["block"] for row in rows] == ["ours", "direct", *(["linear"] if form in ("dot", "concatenation") else [])]
     assert all(row["part"] == "operation" and min(row["train_ms"], row["forward_ms"]) > 0 for row in rows)
@@ -56,8 +56,8 @@ def test_what_is_slow_is_timed_less_often() -> None:
     assert [rounds(seconds) for seconds in (0.1, 4, 20, 31)] == [5, 3, 1, 0]
 
 
-@pytest.mark.parametrize("form", get_args(Form))
-def test_only_the_direct_form_holds_the_scores(form: Form) -> None:
+@pytest.mark.parametrize("form", get_args(PaperForm))
+def test_only_the_direct_form_holds_the_scores(form: PaperForm) -> None:
     shape = (1, 8, 8, 32, 32)  # 8,192 x 2,048 scores: 64 MiB in float32
     assert peak_bytes(partial(DirectBlock, 8, form), shape, "cpu") > 64 * 2**20
     assert peak_bytes(partial(NonLocalBlock, 8, form), shape, "cpu") < 48 * 2**20

@@ -21,11 +21,11 @@ from nlrepro.spec import NetSpec, RunSpec
 def paper(smoke: Profile, paper_net: Geometry) -> Profile:
     """The paper's net on its 32 x 224 x 224 clips."""
     clips = {"short": Clips(frames=32, stride=2, classes=400, anywhere=True)}
-    return replace(smoke, net=paper_net, clips=clips, data=replace(smoke.data, size=224))
+    return replace(smoke, geometry=paper_net, clips=clips, data=replace(smoke.data, size=224))
 
 
 def of(profile: Profile, architecture: Architecture, spec: NetSpec) -> Cost:
-    return cost(RunSpec(net=spec), replace(profile, net=replace(profile.net, architecture=architecture)))
+    return cost(RunSpec(net=spec), replace(profile, geometry=replace(profile.geometry, architecture=architecture)))
 
 
 @pytest.mark.parametrize(("architecture", "macs"), [("text", 35_286_188_032), ("release", 35_082_502_144)])
@@ -38,7 +38,7 @@ def test_the_r101_baseline_costs_about_what_the_paper_says(paper: Profile, archi
     found = of(paper, architecture, NetSpec(depth=101))
     assert found == Cost(params=43_319_760, macs=macs)
     with torch.device("meta"):
-        net = VideoResNet(NetSpec(depth=101), paper.net, 400)
+        net = VideoResNet(NetSpec(depth=101), paper.geometry, 400)
     bn = sum(p.numel() for m in net.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters())
     assert f"{(found.params - bn) / 1e6:.1f}" == "43.2"
     assert found.macs == pytest.approx(34.2e9, rel=0.035)

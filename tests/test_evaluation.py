@@ -142,7 +142,7 @@ def test_weights_that_are_not_the_keys_are_refused(real: Profile, swept: Path, s
     assert "holds weights of r50-c2d (caffe2 8x8, net_8x8.pth), not of r50-i3d" in refusal(NL, weights)
     assert "cannot read the weights" in refusal(C2D, tmp_path / "nowhere.pt")
     assert "no long clips" in refusal(replace(C2D, clip="long"), weights, replace(real, clips={"short": real.clips["short"]}))
-    wider = replace(real, net=replace(real.net, width=16))
+    wider = replace(real, geometry=replace(real.geometry, width=16))
     assert "has the shape" in refusal(C2D, weights, wider)
     own = smoke_net(swept)
     assert "is not net-" in (line := refusal(RunSpec(net=NetSpec(blocks="res4")), own, smoke))

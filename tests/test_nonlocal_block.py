@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.profile import Architecture
-from nlrepro.spec import Domain, Form
+from nlrepro.spec import Domain, PaperForm
 
-FORMS: tuple[Form, ...] = ("gaussian", "embedded", "dot", "concatenation")
+FORMS: tuple[PaperForm, ...] = ("gaussian", "embedded", "dot", "concatenation")
 DOMAINS: tuple[Domain, ...] = ("space", "time", "spacetime")
 every_block = pytest.mark.parametrize(
     ("form", "domain", "subsample"),
@@ -18,7 +18,9 @@ every_block = pytest.mark.parametrize(
 )
 
 
-def trained(channels: int, form: Form, domain: Domain, subsample: bool, architecture: Architecture = "text") -> NonLocalBlock:
+def trained(
+    channels: int, form: PaperForm, domain: Domain, subsample: bool, architecture: Architecture = "text"
+) -> NonLocalBlock:
     """A block in float64 with no special values: biases, BN scale and BN statistics are random; BN in eval mode."""
     random = torch.Generator().manual_seed(0)
     block = NonLocalBlock(channels, form, domain, subsample=subsample, architecture=architecture).double().eval()
@@ -86,7 +88,7 @@ def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Te
 @every_block
 @pytest.mark.parametrize("architecture", ["text", "release"])
 def test_block_is_the_double_loop_and_so_are_its_gradients(
-    form: Form, domain: Domain, subsample: bool, architecture: Architecture
+    form: PaperForm, domain: Domain, subsample: bool, architecture: Architecture
 ) -> None:
     block = trained(4, form, domain, subsample, architecture)
     x = clip(2, 4, 2, 3, 4).requires_grad_()
@@ -101,7 +103,7 @@ def test_block_is_the_double_loop_and_so_are_its_gradients(
 
 
 @every_block
-def test_gradients_are_the_finite_differences(form: Form, domain: Domain, subsample: bool) -> None:
+def test_gradients_are_the_finite_differences(form: PaperForm, domain: Domain, subsample: bool) -> None:
     block = trained(2, form, domain, subsample)
     parameters = dict(block.named_parameters())
 
@@ -115,7 +117,7 @@ def test_gradients_are_the_finite_differences(form: Form, domain: Domain, subsam
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("training", [True, False])
-def test_a_new_block_is_the_identity(form: Form, training: bool) -> None:
+def test_a_new_block_is_the_identity(form: PaperForm, training: bool) -> None:
     block = NonLocalBlock(8, form).train(training)
     x = clip(2, 8, 2, 4, 4).float()
     torch.testing.assert_close(block(x), x, rtol=0, atol=0)
@@ -124,7 +126,7 @@ def test_a_new_block_is_the_identity(form: Form, training: bool) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("domain", ["space", "time"])
-def test_space_and_time_are_spacetime_of_one_frame_and_of_one_place(form: Form, domain: Domain) -> None:
+def test_space_and_time_are_spacetime_of_one_frame_and_of_one_place(form: PaperForm, domain: Domain) -> None:
     limited, free = (trained(4, form, d, False) for d in (domain, "spacetime"))
     free.load_state_dict(limited.state_dict())
     x = clip(2, 4, 3, 4, 5)
@@ -138,7 +140,7 @@ def test_space_and_time_are_spacetime_of_one_frame_and_of_one_place(form: Form, 
 
 @every_block
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (1, 1, 4), (5, 1, 1)])
-def test_odd_and_tiny_clips_work(form: Form, domain: Domain, subsample: bool, shape: tuple[int, int, int]) -> None:
+def test_odd_and_tiny_clips_work(form: PaperForm, domain: Domain, subsample: bool, shape: tuple[int, int, int]) -> None:
     block = trained(2, form, domain, subsample)
     x = clip(1, 2, *shape)
     if shape == (3, 5, 7):  # 11,025 pairs are many for the loop: its first frame alone
@@ -148,13 +150,13 @@ def test_odd_and_tiny_clips_work(form: Form, domain: Domain, subsample: bool, sh
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_time_only_is_not_subsampled(form: Form) -> None:
+def test_time_only_is_not_subsampled(form: PaperForm) -> None:
     block, x = trained(4, form, "time", True), clip(1, 4, 3, 4, 4)
     torch.testing.assert_close(block(x), loop(block, x, "time", False))
 
 
 @pytest.mark.parametrize("form", ["gaussian", "embedded"])
-def test_half_precision_block_is_finite_where_scores_pass_65504(form: Form) -> None:
+def test_half_precision_block_is_finite_where_scores_pass_65504(form: PaperForm) -> None:
     block = trained(32, form, "spacetime", True).float()
     x = 100 * clip(1, 32, 2, 4, 4).float()
     assert (x.flatten(2).mT @ x.flatten(2)).max() > 65504

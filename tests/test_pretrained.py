@@ -49,7 +49,7 @@ def test_the_note_says_what_the_net_does() -> None:
     profile = profiles.load("mini")
     assert profile.pretraining
     assert profile.generator
-    net = VideoResNet(NetSpec(), profile.net, len(tags(profile.generator)))
+    net = VideoResNet(NetSpec(), profile.geometry, len(tags(profile.generator)))
     net.load_state_dict(pretrained(50, profile)[0])
     some = replace(profile, pretraining=replace(profile.pretraining, stills=500))
     assert accuracy(net, some)["stills"] == pytest.approx(read_note(net_path("mini", 50))["percent"]["stills"], abs=3)
@@ -64,7 +64,7 @@ def test_another_net_gives_another_fingerprint(own: Profile) -> None:
 
 
 def test_a_net_of_other_settings_is_refused(own: Profile) -> None:
-    wide = replace(own, net=replace(own.net, width=16))
+    wide = replace(own, geometry=replace(own.geometry, width=16))
     with pytest.raises(BadInput, match=r"net\.width is 8, the profile has 16; `pretrain` makes one that fits"):
         pretrained(50, wide)
 

@@ -46,7 +46,7 @@ def test_a_clip_spans_its_first_to_its_last_frame(smoke: Profile) -> None:
 
 def test_a_profile_stands_on_another() -> None:
     smoke, mini = profiles.load("smoke"), profiles.load("mini")
-    assert (smoke.net.width, smoke.net.dropout, mini.net.dropout) == (mini.net.width, 0.5, 0.0)
+    assert (smoke.geometry.width, smoke.geometry.dropout, mini.geometry.dropout) == (mini.geometry.width, 0.5, 0.0)
     assert (smoke.recipes["short"].batch, smoke.recipes["short"].lr) == (4, mini.recipes["short"].lr)
 
 
@@ -72,11 +72,11 @@ def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("width = 8", "widht = 8", ["net.width", "required", "net.widht", "8"]),
-        ("width = 8", "width = 'wide'", ["net.width", "integer", "'wide'"]),
-        ("width = 8", "width = 4.5", ["net.width", "integer", "4.5"]),
+        ("width = 8", "widht = 8", ["geometry.width", "required", "geometry.widht", "8"]),
+        ("width = 8", "width = 'wide'", ["geometry.width", "integer", "'wide'"]),
+        ("width = 8", "width = 4.5", ["geometry.width", "integer", "4.5"]),
         ('optimizer = "adamw"', 'optimizer = "adam"', ["optimizer", "'adamw'", "'sgd'", "'adam'"]),
-        ("stem_stride = [1, 2, 2]", "stem_stride = [1, 2]", ["net.stem_stride"]),
+        ("stem_stride = [1, 2, 2]", "stem_stride = [1, 2]", ["geometry.stem_stride"]),
         ("[clips.long]", "[clips.longer]", ["clips", "'short'", "'long'", "'longer'"]),
         ('name = "mini"', "name = mini", ["line 2"]),
     ],

@@ -44,7 +44,7 @@ def test_the_released_recipe_is_nesterovs_and_does_not_decay_normalisation(real:
     layers = [layer for layer in module.net.modules() if isinstance(layer, _BatchNorm)]
     assert len(norms["params"]) == 2 * len(layers)
     assert len(others["params"]) + len(norms["params"]) == len(list(module.net.parameters()))
-    text = VideoClassifier(NL, replace(sgd, net=replace(sgd.net, architecture="text")))
+    text = VideoClassifier(NL, replace(sgd, geometry=replace(sgd.geometry, architecture="text")))
     assert [group["nesterov"] for group in text.optimizer(text.groups()).param_groups] == [False]
 
 
@@ -71,7 +71,7 @@ def test_imagenet_weights_that_are_not_there_are_named(
 
 def still(profile: Profile, depth: Depth) -> dict[str, torch.Tensor]:
     """A narrow ResNet under torchvision's names."""
-    return VideoResNet(NetSpec(depth=depth), profile.net, 1000).state_dict()
+    return VideoResNet(NetSpec(depth=depth), profile.geometry, 1000).state_dict()
 
 
 def test_a_run_starts_from_the_imagenet_file_of_its_depth(real: Profile, tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_imagenet_files_of_other_nets_are_refused(real: Profile, tmp_path: Path,
     assert "has stray" in refusal(good | {"stray": torch.zeros(1)})
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(BadInput, match=r"given.pth is refused by torch.load"):
-        imagenet(50, real.net, (path,))
+        imagenet(50, real.geometry, (path,))
     with pytest.raises(BadInput, match=r"cannot read .*nowhere"):
-        imagenet(50, real.net, (tmp_path / "nowhere.pth",))
+        imagenet(50, real.geometry, (tmp_path / "nowhere.pth",))
 
 
 def test_videos_that_were_not_checked_are_named(real: Profile, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_records_settings_are_what_its_fingerprint_is_of(record: Record, smoke
     assert digest(found.settings) == found.fingerprint
     assert found.settings["recipe"]["lr"] == smoke.recipes["short"].lr
     assert found.settings["clips"]["frames"] == smoke.clips["short"].frames
-    assert found.settings["net"]["stage_strides"] == [*smoke.net.stage_strides]
+    assert found.settings["net"]["stage_strides"] == [*smoke.geometry.stage_strides]
     assert found.settings["spec"]["net"]["form"] == "dot"
     assert settings(LONG, smoke)["parent"] == found.settings
 
@@ -131,7 +131,7 @@ def test_a_fingerprint_changes_with_its_own_and_its_parents_recipe_and_clips(smo
         assert fingerprint(LONG, profile) != fingerprint(LONG, smoke), field.name
 
 
-@pytest.mark.parametrize("part", ["net", "data", "generator"])
+@pytest.mark.parametrize("part", ["geometry", "data", "generator"])
 def test_a_fingerprint_changes_with_net_data_and_generator(smoke: Profile, part: str) -> None:
     whole = getattr(smoke, part)
     for field in fields(whole):

@@ -37,7 +37,9 @@ def test_a_parent_differs_in_its_clips_alone(run: Run) -> None:
 
 
 def test_files_of_other_settings_have_other_names_and_the_record_has_not(run: Run) -> None:
-    other = replace(run, profile=replace(run.profile, net=replace(run.profile.net, width=run.profile.net.width + 1)))
+    other = replace(
+        run, profile=replace(run.profile, geometry=replace(run.profile.geometry, width=run.profile.geometry.width + 1))
+    )
     assert (other.folder, other.record_path) == (run.folder, run.record_path)
     assert not {other.weights, other.checkpoint} & {run.weights, run.checkpoint}
 

@@ -37,7 +37,7 @@ def outcome(record: Record) -> tuple[object, ...]:
 def longer(profile: Profile, *, dropout: float = 0.0) -> Profile:
     """The smoke profile with 8 steps of short clips and a checkpoint at 2, 4 and 6."""
     recipe = replace(profile.recipes["short"], steps=8, validate_every=2)
-    return replace(profile, recipes={**profile.recipes, "short": recipe}, net=replace(profile.net, dropout=dropout))
+    return replace(profile, recipes={**profile.recipes, "short": recipe}, geometry=replace(profile.geometry, dropout=dropout))
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])

@@ -13,7 +13,7 @@ import torch
 from nlrepro.bench.blocks import Operation, build, subjects
 from nlrepro.bench.measure import device_name, peak_bytes, seconds, source, step
 from nlrepro.bench.report import ORDERS, write
-from nlrepro.spec import Form
+from nlrepro.spec import PaperForm
 
 # Table 1: what a block sees in each stage, (C, T, H, W), for 32-frame clips; 128-frame clips have 4 times as many frames
 STAGES = {"res2": (256, 8, 56, 56), "res3": (512, 4, 28, 28), "res4": (1024, 4, 14, 14), "res5": (2048, 4, 7, 7)}
@@ -26,7 +26,7 @@ def cases() -> Iterator[tuple[str, int, tuple[int, ...]]]:
             yield stage, frames, (1, c, t * frames // 32, h, w)
 
 
-def largest(name: str, form: Form, shape: tuple[int, ...]) -> int:
+def largest(name: str, form: PaperForm, shape: tuple[int, ...]) -> int:
     """Bytes in float32 of the N x M scores, of which a training step holds about four, or of all concatenated pairs."""
     _, c, t, h, w = shape
     pairs = t * h * w * t * (h // 2) * (w // 2)
@@ -35,7 +35,7 @@ def largest(name: str, form: Form, shape: tuple[int, ...]) -> int:
     return 4 * pairs * (c if form == "concatenation" and name != "direct" else 4)
 
 
-def works(name: str, form: Form, block: torch.nn.Module) -> bool:
+def works(name: str, form: PaperForm, block: torch.nn.Module) -> bool:
     """Whether a block can be trained at all; mmcv's concatenation form cannot, for it divides in place what ReLU keeps."""
     device = next(block.parameters()).device
     x = torch.randn(1, next(p for p in block.parameters() if p.ndim == 5).shape[1], 1, 4, 4, device=device)
@@ -62,7 +62,9 @@ def lines(where: dict[str, Any], forward: dict[str, float], both: dict[str, floa
     ]
 
 
-def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def measured(
+    form: PaperForm, stage: str, frames: int, shape: tuple[int, ...], arguments: argparse.Namespace
+) -> list[dict[str, Any]]:
     builds = {n: b for n, b in subjects(arguments.rivals, form) if largest(n, form, shape) < LIMIT}
     x = torch.randn(shape, device=arguments.device)
     blocks = {name: build(shape[1]).to(arguments.device) for name, build in builds.items()}
@@ -73,12 +75,12 @@ def measured(form: Form, stage: str, frames: int, shape: tuple[int, ...], argume
     return [row | {"peak_mib": peaks[row["block"]]} for row in rows]
 
 
-def peak(rivals: Path | None, form: Form, name: str, shape: tuple[int, ...], device: str) -> float:
+def peak(rivals: Path | None, form: PaperForm, name: str, shape: tuple[int, ...], device: str) -> float:
     """MiB of a training step."""
     return peak_bytes(partial(build, rivals, form, name, shape[1]), shape, device) / 2**20
 
 
-def operations(form: Form, stage: str, frames: int, shape: tuple[int, ...], device: str) -> list[dict[str, Any]]:
+def operations(form: PaperForm, stage: str, frames: int, shape: tuple[int, ...], device: str) -> list[dict[str, Any]]:
     """The same for Eq. 1 alone, in our order, directly and linearly."""
     _, c, t, h, w = shape
     n, m, k = t * h * w, t * (h // 2) * (w // 2), c if form == "gaussian" else c // 2
@@ -89,7 +91,7 @@ def operations(form: Form, stage: str, frames: int, shape: tuple[int, ...], devi
     return lines(where, seconds(blocks, inputs, backward=False), seconds(blocks, inputs, backward=True))
 
 
-def growth(form: Form, device: str) -> list[dict[str, Any]]:
+def growth(form: PaperForm, device: str) -> list[dict[str, Any]]:
     """Peak memory of a training step at 1, 2, 4 and 8 times the frames of a 32-frame clip's res3."""
     c, t, h, w = STAGES["res3"]
     rows = []
@@ -106,14 +108,14 @@ def bench(arguments: argparse.Namespace, folder: Path) -> str:
     """Measure, write <device>-<dtype>-torch<version>.md, two .csv and .svg, and return the sentences for the README."""
     rows: list[dict[str, Any]] = []
     for stage, frames, shape in cases():
-        for form in get_args(Form):
+        for form in get_args(PaperForm):
             whole = measured(form, stage, frames, shape, arguments)
             alone = operations(form, stage, frames, shape, arguments.device)
             rows += whole + alone
             for part, found in {"block": whole, "operation alone": alone}.items():
                 ratios = ", ".join(f"{row['block']} {row['train_ratio']:.2f}" for row in found)
                 print(f"{stage}, {frames} frames, {form}, {part}: training step, multiples of ours: {ratios}", flush=True)
-    memory = pd.DataFrame([row for form in get_args(Form) for row in growth(form, arguments.device)])
+    memory = pd.DataFrame([row for form in get_args(PaperForm) for row in growth(form, arguments.device)])
     name = f"{device_name(arguments.device)}-float32-torch{torch.__version__}".replace(" ", "-")
     told = source(arguments.rivals, arguments.device, f"torch {torch.__version__}, float32")
     return write(pd.DataFrame(rows), memory, told, folder / name)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.rectified import by_sorting
-from nlrepro.spec import Form
+from nlrepro.spec import PaperForm
 
 Build = Callable[[int], nn.Module]  # channels -> block
 
@@ -61,7 +61,7 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def slowfast(rivals: Path, form: Form) -> Build | None:
+def slowfast(rivals: Path, form: PaperForm) -> Build | None:
     """PySlowFast: embedded Gaussian (scaled) and dot product; it pools x before phi and g."""
     names = {"embedded": "softmax", "dot": "dot_product"}
     path = rivals / "SlowFast" / "slowfast" / "models" / "nonlocal_helper.py"
@@ -71,7 +71,7 @@ def slowfast(rivals: Path, form: Form) -> Build | None:
     return lambda channels: block(channels, channels // 2, [1, 2, 2], names[form])
 
 
-def mmcv(rivals: Path, form: Form) -> Build | None:
+def mmcv(rivals: Path, form: PaperForm) -> Build | None:
     """mmcv, which needs mmengine installed: all four forms, here with unscaled scores; its 3D block pools phi and g."""
     names = {"embedded": "embedded_gaussian", "dot": "dot_product", "gaussian": "gaussian", "concatenation": "concatenation"}
     if not (rivals / "mmcv" / "mmcv" / "cnn" / "bricks" / "non_local.py").is_file():
@@ -88,7 +88,7 @@ def mmcv(rivals: Path, form: Form) -> Build | None:
     )
 
 
-def standalone(rivals: Path, form: Form) -> Build | None:
+def standalone(rivals: Path, form: PaperForm) -> Build | None:
     """AlexHex7/Non-local_pytorch, the stand-alone one most often copied: all four forms, pools phi and g."""
     names = {"embedded": "embedded_gaussian", "dot": "dot_product", "gaussian": "gaussian", "concatenation": "concatenation"}
     path = rivals / "Non-local_pytorch" / "lib" / f"non_local_{names[form]}.py"
@@ -97,12 +97,12 @@ def standalone(rivals: Path, form: Form) -> Build | None:
     return partial(load(path).NONLocalBlock3D)
 
 
-def build(rivals: Path | None, form: Form, name: str, channels: int) -> nn.Module:
+def build(rivals: Path | None, form: PaperForm, name: str, channels: int) -> nn.Module:
     """One of the subjects, for a process that can be told its name only."""
     return dict(subjects(rivals, form))[name](channels)
 
 
-def subjects(rivals: Path | None, form: Form) -> Iterator[tuple[str, Build]]:
+def subjects(rivals: Path | None, form: PaperForm) -> Iterator[tuple[str, Build]]:
     """Names and builders of what can be compared for a form; ours first, as in the text and as in the authors' code.
 
     PySlowFast is to be compared with the latter: both subsample before phi and g, which is another function and cheaper.

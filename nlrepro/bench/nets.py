@@ -43,7 +43,7 @@ def train(net: nn.Module, optimizer: torch.optim.Optimizer, clips: Tensor, half:
 def pair(name: str, rivals: Path | None, device: str) -> dict[str, nn.Module]:
     """Ours as the paper profile has it, in the authors' released architecture, which is PySlowFast's; and theirs if at hand."""
     spec, config = NETS[name]
-    ours = VideoResNet(spec, load("paper").net, 400)
+    ours = VideoResNet(spec, load("paper").geometry, 400)
     if device == "cpu":
         accelerate(ours)
     theirs = pyslowfast.net(rivals, config)

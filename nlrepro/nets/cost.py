@@ -13,7 +13,7 @@ def cost(spec: RunSpec, profile: Profile) -> Cost:
     """Of one clip of the profile's size."""
     clips = profile.clips[spec.clip]
     with torch.device("meta"):
-        return cost_of(VideoResNet(spec.net, profile.net, clips.classes), clips.frames, profile.data.size)
+        return cost_of(VideoResNet(spec.net, profile.geometry, clips.classes), clips.frames, profile.data.size)
 
 
 def cost_of(net: VideoResNet, frames: int, size: int) -> Cost:

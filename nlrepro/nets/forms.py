@@ -59,8 +59,8 @@ class Form:
 def form(equation: str, cheaper: Mean | None = None, *, embeds: bool = True, softmax: bool = False) -> Callable[[Weights], Form]:
     """Make a function from theta and phi to f / C a form of the function's name, which becomes part of the keys of its runs.
 
-    Its source becomes part of the runs' settings, so that records from before an edit are stale. What the function uses besides
-    (constants, other functions) is not looked at: remove the records after an edit there.
+    The source of a form of your own becomes part of its runs' settings, so that records from before an edit are stale. What the
+    function uses besides (constants, other functions) is not looked at: remove the records after an edit there.
 
     Raises:
         ValueError: there is such a form, its name has other characters than a-z and 0-9, or its source cannot be read.

@@ -21,7 +21,7 @@ def pretrained(depth: Depth, profile: Profile, files: Sequence[Path] = ()) -> tu
         BadInput: they are not there, damaged, of another net or made with other settings.
     """
     if profile.pretrained == IMAGENET:
-        return imagenet(depth, profile.net, files)
+        return imagenet(depth, profile.geometry, files)
     net = net_path(profile.pretrained, depth)
     note = read_note(net)
     if net.is_file() and sha256(net.read_bytes()).hexdigest() != note["sha256"]:

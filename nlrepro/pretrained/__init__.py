@@ -59,6 +59,6 @@ def settings(profile: Profile) -> dict[str, Any]:
     if not profile.pretraining or not profile.generator:
         raise BadInput(f"the profile {profile.name} has no [pretraining] and [generator], which {profile.pretrained!r} needs")
     drawing = {name: value for name, value in asdict(profile.generator).items() if name not in OF_VIDEOS}
-    net = {name: value for name, value in asdict(profile.net).items() if name != "dropout"}
+    net = {name: value for name, value in asdict(profile.geometry).items() if name != "dropout"}
     found: dict[str, Any] = json.loads(json.dumps({"pretraining": asdict(profile.pretraining), "drawing": drawing, "net": net}))
     return found

@@ -68,7 +68,7 @@ def of_run(file: Path, digest: str, spec: RunSpec, profile: Profile) -> Weights:
 def of_weights(weights: Weights, spec: RunSpec, profile: Profile) -> tuple[Profile, VideoResNet]:
     """The profile with the clips and pixels that these weights want, and the net that they belong to."""
     if weights.source == OWN:
-        return profile, VideoResNet(spec.net, profile.net, profile.clips[spec.clip].classes)
+        return profile, VideoResNet(spec.net, profile.geometry, profile.clips[spec.clip].classes)
     source, name = cast(Source, weights.source), weights.variant or ""
     return suited(profile, spec, source, name), net(source, spec, profile, name)
 

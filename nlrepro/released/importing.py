@@ -32,13 +32,13 @@ def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> Vi
     if source != "torchvision":
         if spec.clip not in profile.clips:
             raise BadInput(f"the profile {profile.name} has no {spec.clip} clips, of which {spec.key} is; choose another key")
-        return ReleasedResNet(spec, profile.net, profile.clips[spec.clip].classes, source, variant(source, name or ""))
+        return ReleasedResNet(spec, profile.geometry, profile.clips[spec.clip].classes, source, variant(source, name or ""))
     if spec != RunSpec(net=NetSpec(depth=spec.net.depth)):
         raise BadInput(
             f"torchvision's weights are of still images, got the key {spec.key}; use --key r{spec.net.depth}-c2d, the same net, "
             "from which all runs start, inflating it for I3D"
         )
-    return VideoResNet(spec.net, profile.net, CLASSES)
+    return VideoResNet(spec.net, profile.geometry, CLASSES)
 
 
 def suited(profile: Profile, spec: RunSpec, source: Source, name: str) -> Profile:

@@ -51,7 +51,7 @@ class VideoClassifier(pl.LightningModule):
         self.run_spec, self.profile = spec, profile
         self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
         self.views = profile.data.views * (len(view_crops(profile.real, profile.release)) if profile.real else 1)
-        self.net = VideoResNet(spec.net, profile.net, self.clips.classes)
+        self.net = VideoResNet(spec.net, profile.geometry, self.clips.classes)
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
         if self.recipe.frozen_norm:
             for norm in self.norms:

@@ -55,7 +55,7 @@ def pretrain(depth: Depth, profile: Profile, out: Path, report: Callable[[int], 
     begun = time.monotonic()
     torch.set_num_threads(1)  # another number may add in another order
     torch.manual_seed(recipe.seed)
-    net = VideoResNet(NetSpec(depth=depth), profile.net, len(tags(task)))
+    net = VideoResNet(NetSpec(depth=depth), profile.geometry, len(tags(task)))
     train(net, profile, report)
     half = {name: x.half() if x.is_floating_point() else x for name, x in net.state_dict().items()}
     net.load_state_dict(half)
