@@ -16,6 +16,8 @@ from nlrepro.spec import Clip, RunSpec
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nets/)
 
 STRICT = ConfigDict(extra="forbid")
+AtLeastOne = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Pixel = float | tuple[float, float, float]  # of 0 to 255: one value, or those of red, green and blue
 Kind = Literal["near", "far", "later", "far-later", "outside"]  # of generated videos (nlrepro/data/synthetic.py)
 
@@ -103,8 +105,8 @@ class Geometry:
 class Recipe:
     """How one kind of clip is trained."""
 
-    steps: int
-    batch: int  # clips a step, over all devices
+    steps: AtLeastOne
+    batch: AtLeastOne  # clips a step, over all devices
     optimizer: Literal["adamw", "sgd"]
     schedule: Literal["one-cycle", "steps"]
     lr: float
@@ -115,8 +117,8 @@ class Recipe:
     clip_norm: float | None = None
     frozen_norm: bool = False  # batch normalisation stays as the parent left it: statistics, scales and shifts
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    validate_every: int  # steps between two points of the curve
-    validate_videos: int  # videos of the validation split that a point looks at, evenly spaced
+    validate_every: AtLeastOne  # steps between two points of the curve
+    validate_videos: AtLeastOne  # videos of the validation split that a point looks at, evenly spaced
 
     def scaled(self, part: Fraction) -> "Recipe":
         """A part of the batch, at that part of the learning rate, for as many clips (linear scaling, Goyal et al. 2017)."""
@@ -149,7 +151,7 @@ class Real:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Profile:
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # also of its folders
     data: Data
     clips: dict[Clip, Clips]
     geometry: Geometry
@@ -158,7 +160,7 @@ class Profile:
     generator: Generator | None = None  # of the videos that the project makes itself
     pretraining: Pretraining | None = None  # of the nets that start on them
     real: Real | None = None  # for videos that it does not
-    seeds: tuple[int, ...] = (0,)  # declared before the runs; verdicts from another number of seeds are preliminary
+    seeds: tuple[Seed, ...] = (0,)  # declared before the runs; verdicts from another number of seeds are preliminary
     dry_run: bool = False
 
     @property

@@ -1,5 +1,8 @@
 """The command line, a file a group of verbs; `--help` lists them, and each has --help with an example."""
 
+import argparse
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +13,7 @@ from nlrepro.errors import BadInput
 
 if TYPE_CHECKING:
     from nlrepro.experiments.catalogue import Catalogue
+    from nlrepro.profile import Profile
 
 
 def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) -> int:
@@ -17,7 +21,7 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
     verbs = Verbs()
     for group in (training, reports, data, weights, attention, tracking):
         group.add_verbs(verbs)
-    arguments = verbs.parser.parse_args(words)
+    arguments = verbs.parser.parse_args(joined(sys.argv[1:] if words is None else words))
     arguments.catalogue = tables
 
     from nlrepro import profiles
@@ -25,6 +29,7 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
 
     try:
         profile = profiles.load(arguments.profile)
+        check(arguments, profile)
         steps = getattr(arguments, "steps", None)
         arguments.do(arguments, dry(profile, steps) if steps else profile)
     except BadInput as error:
@@ -34,3 +39,35 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def joined(words: Sequence[str]) -> list[str]:
+    """`--at -1,0,0` as `--at=-1,0,0`: argparse takes what begins with a minus for an option and tells nothing of its value."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1].startswith("--") and "=" not in found[-1] and re.match(r"-\d", word):
+            found[-1] += f"={word}"
+        else:
+            found.append(word)
+    return found
+
+
+def check(arguments: argparse.Namespace, profile: "Profile") -> None:
+    """What no verb could work with is told before anything begins.
+
+    Raises:
+        BadInput: the results are a file, real videos are not where they should be, or there are fewer devices than asked for.
+    """
+    videos = arguments.data / profile.data.root
+    if profile.real and arguments.verb in ("data", "run", "sweep", "evaluate") and not videos.is_dir():
+        raise BadInput(f"no folder {videos}; give the one that holds the videos as --data (DATA= of make)")
+    if arguments.results.is_file():
+        raise BadInput(f"--results {arguments.results} is a file; give a folder")
+    asked = getattr(arguments, "devices", 1)
+    if asked > 1:
+        import torch
+
+        gpus = torch.cuda.device_count()
+        have, what = (gpus, "GPUs") if gpus else (os.cpu_count() or 1, "processors")
+        if asked > have:
+            raise BadInput(f"--devices {asked}: this machine has {have} {what}; give at most {have}")

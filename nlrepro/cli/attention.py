@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlrepro.cli.verbs import Verbs, folders, positive
+from nlrepro.cli.verbs import Verbs, folders, positive, seed
 from nlrepro.errors import BadInput
 
 if TYPE_CHECKING:
@@ -106,5 +106,5 @@ def add_verbs(verbs: Verbs) -> None:
         "r50-c2d-nl-5-block-embedded-spacetime --seed 0 --out net.pt",
     )
     kept.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
-    kept.add_argument("--seed", type=int, default=0)
+    kept.add_argument("--seed", type=seed, default=0)
     kept.add_argument("--out", type=Path, required=True, help="the file to write; OUT.json is the note")

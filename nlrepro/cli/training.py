@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlrepro.cli import slurm
-from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, folders, positive
+from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, folders, positive, seed
 
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
@@ -55,7 +55,7 @@ def add_verbs(verbs: Verbs) -> None:
 
     one = verbs.add("run", do_run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
     one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=seed, default=0)
     one.add_argument("--devices", type=positive, default=1, help="GPUs, or processes without one, on each node (default: 1)")
     one.add_argument("--nodes", type=positive, default=1, help="machines (default: 1)")
 

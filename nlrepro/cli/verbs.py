@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nlrepro.run import Folders
 
+SEEDS = 2**32  # that NumPy's generator takes
 PROFILES = sorted(path.stem for path in (Path(__file__).parents[1] / "profiles").glob("*.toml"))
 Do = Callable[[argparse.Namespace, Any], None]  # the parsed words, with `catalogue()` that gives the tables; the `Profile`
 
@@ -56,11 +57,16 @@ def add_jobs(verb: argparse.ArgumentParser) -> None:
 def seeds(text: str) -> tuple[int, ...]:
     """ "0,1,2" -> (0, 1, 2)."""
     try:
-        return tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"seeds are whole numbers with commas between them, such as 0,1,2; got {text!r}"
-        ) from None
+        return tuple(sorted({seed(part) for part in text.split(",")}))
+    except argparse.ArgumentTypeError:
+        allowed = f"from 0 to {SEEDS - 1} with commas between them, such as 0,1,2"
+        raise argparse.ArgumentTypeError(f"seeds are whole numbers {allowed}; got {text!r}") from None
+
+
+def seed(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) < SEEDS):
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to {SEEDS - 1}, got {text!r}")
+    return int(text)
 
 
 def whole(text: str) -> int:

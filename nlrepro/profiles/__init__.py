@@ -33,9 +33,11 @@ def read_toml(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     if not path.is_file():
         raise BadInput(f"unknown profile {name!r}; use one of {', '.join(names())}, or the path of a .toml file")
     try:
-        own = tomllib.loads(path.read_text())
+        own = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"{path}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: it is not UTF-8, as TOML is (byte {error.start}); save it as UTF-8") from None
     base = own.pop("base", None)
     return own if base is None else merged(read_toml(str(base), (*above, name)), own)
 
