@@ -135,7 +135,7 @@ def support(net: VideoResNet, stage: int, axis: int, i: int, size: tuple[int, in
 
 def paper_like(tiny: Profile, architecture: Any, source: Any, stage: int, conv: Any) -> VideoResNet:
     geometry = replace(
-        tiny.net,
+        tiny.geometry,
         architecture=architecture,
         stem_kernel=(3, 3, 3),
         stem_stride=(2, 2, 2),
