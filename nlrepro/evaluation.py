@@ -40,6 +40,11 @@ class Weights:
     def name(self) -> str:
         return f"{self.source} {self.variant}" if self.variant else self.source
 
+    @property
+    def sampling(self) -> str:
+        """How the clips of a test lie: as the source's own test has them (data/kinetics/sampling.py)."""
+        return "paper" if self.source == OWN else self.source
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Evaluation:
@@ -52,6 +57,7 @@ class Evaluation:
     weights: Weights
     frames: int  # of a clip, every `stride`-th of the video
     stride: int
+    sampling: str = "paper"  # of these clips, what it was in evaluations from before that was kept
     mean: Pixel
     std: Pixel
     metrics: Metrics
@@ -82,6 +88,7 @@ def settings(spec: RunSpec, profile: Profile, weights: Weights) -> dict[str, Any
     return seen_in_test(spec, profile) | {
         "weights": [weights.source, weights.variant, weights.state],
         "side": profile.real.test_side if profile.real else None,
+        "sampling": weights.sampling,
     }
 
 

@@ -14,6 +14,8 @@ from pydantic.dataclasses import dataclass
 from nlrepro.spec import Clip, RunSpec
 
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nets/)
+Sampling = Literal["paper", "caffe2", "pyslowfast", "mmaction2"]  # of the clips of a test (data/kinetics/sampling.py)
+Averaged = Literal["probabilities", "scores"]  # of the classes: after the softmax, or before it
 
 STRICT = ConfigDict(extra="forbid")
 AtLeastOne = Annotated[int, Field(ge=1)]
@@ -147,6 +149,8 @@ class Real:
     test_side: int  # shorter side of a test video, pixels
     devices: int  # over which the recipes spread their batches; fewer make smaller steps, and more of them
     precise_batches: int  # of precise BN
+    sampling: Sampling = "paper"  # of test clips; released weights are tested as their source does
+    averaged: Averaged = "probabilities"  # over the views of a test video
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -17,12 +17,15 @@ from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.data.kinetics.clips import FileClips
+from nlrepro.data.kinetics.facts import Facts
+from nlrepro.data.kinetics.sampling import begins, frame_numbers
 from nlrepro.errors import BadInput
 from nlrepro.experiments.findings import table_spec
-from nlrepro.profile import Profile
+from nlrepro.profile import Clips, Profile
 from nlrepro.record import Cost, Metrics, Record
 from nlrepro.released.evaluate import evaluate
-from nlrepro.released.importing import import_weights, net
+from nlrepro.released.importing import import_weights, net, suited
 from nlrepro.released.names import Source, theirs
 from nlrepro.report.columns import side_by_side
 from nlrepro.report.finding import note
@@ -69,6 +72,57 @@ def test_released_weights_are_tested_on_their_clips_with_their_pixels(real: Prof
     assert evaluations.read_all(tmp_path / "results", "real") == [found]
     assert records.digest(found.settings) == found.fingerprint
     assert records.read_all(tmp_path / "results", "real") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "first", "second"),
+    [
+        ("caffe2", "8x8", 0, 20),  # half of 40 frames
+        ("pyslowfast", "8x8", 0, 0),  # a clip takes longer than the video
+        ("mmaction2", "16x4", 0, 0),
+    ],
+)
+def test_clips_lie_where_the_source_tests_them(
+    real: Profile,
+    videos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: Source,
+    name: str,
+    first: int,
+    second: int,
+) -> None:
+    for extra in "cdef":
+        (videos / "train" / extra).mkdir()
+    asked: list[list[int]] = []
+    wanted = FileClips.wanted
+
+    def noted(self: FileClips, facts: Facts, where: float) -> list[int]:
+        asked.append(wanted(self, facts, where))
+        return asked[-1]
+
+    monkeypatch.setattr(FileClips, "wanted", noted)
+    monkeypatch.setattr("nlrepro.train.datamodule.WORKERS", 0)
+    weights = imported(tmp_path / "released", real, source=source, name=name)
+    found = evaluate(C2D, weights, real, folders=Folders(data=videos, results=tmp_path / "results"))
+    assert found.sampling == source
+    assert evaluations.read_all(tmp_path / "results", "real") == [found]
+    assert [asked[0][0], asked[3][0]] == [first, second]  # two clips in three crops of each video
+    length, stride = map(int, name.split("x"))
+    kind = Clips(frames=length, stride=stride, classes=1, anywhere=True)
+    assert asked[3] == frame_numbers(source, 40, 30.0, kind, begins(source, 2)[1])
+
+
+def test_scores_of_a_net_of_images_are_averaged_before_the_softmax(real: Profile) -> None:
+    assert real.real
+    scores = torch.randn(2 * 6, 5, generator=torch.Generator().manual_seed(0)).double()
+    before = VideoClassifier(C2D, replace(real, real=replace(real.real, averaged="scores"))).averaged(scores.unflatten(0, (2, 6)))
+    torch.testing.assert_close(before, scores.unflatten(0, (2, 6)).mean(1).softmax(1))
+    after = VideoClassifier(C2D, real).averaged(scores.unflatten(0, (2, 6)))
+    torch.testing.assert_close(after, scores.softmax(1).unflatten(0, (2, 6)).mean(1))
+    fitting = suited(real, C2D, "mmaction2", "8x8-nopool").real
+    assert fitting
+    assert (fitting.averaged, fitting.sampling, fitting.test_side) == ("scores", "mmaction2", real.data.size)
 
 
 def test_pixels_are_normalised_by_channel(real: Profile) -> None:

@@ -120,6 +120,7 @@ def evaluate(
         weights=weights,
         frames=clips.frames,
         stride=clips.stride,
+        sampling=weights.sampling,
         mean=data.mean,
         std=data.std,
         metrics=metrics,

@@ -42,11 +42,16 @@ def net(source: Source, spec: RunSpec, profile: Profile, name: str | None) -> Vi
 
 
 def suited(profile: Profile, spec: RunSpec, source: Source, name: str) -> Profile:
-    """The profile with the clips and the normalisation of pixels that these weights were trained with."""
+    """The profile with the clips, the pixels and the test that these weights are of."""
     found = variant(source, name)
     clips = {**profile.clips, spec.clip: replace(profile.clips[spec.clip], frames=found.frames, stride=found.stride)}
     mean, std = IMAGENET_PIXELS if source == "mmaction2" else (profile.data.mean, profile.data.std)
-    return replace(profile, clips=clips, data=replace(profile.data, mean=mean, std=std))
+    real = profile.real
+    if real:
+        assert source != "torchvision"  # which has no variants
+        side = profile.data.size if found.small else real.test_side
+        real = replace(real, sampling=source, averaged=found.averaged, test_side=side)
+    return replace(profile, clips=clips, data=replace(profile.data, mean=mean, std=std), real=real)
 
 
 def import_weights(file: Path, source: Source, spec: RunSpec, profile: Profile, out: Path, name: str | None = None) -> Weights:

@@ -14,6 +14,9 @@ scripts; configs/Kinetics of PySlowFast; configs/recognition/{c2d,i3d} of mmacti
 | mmaction2 8x8, 16x4   | 1, 1                         | 1x3x3, no padding        | 2x1x1      | none: C2D alone            |
 | mmaction2 8x8-nopool  | 1, 1                         | 1x3x3, padded in space   | none       | none: C2D alone            |
 
+All are tested on ten clips (nlrepro/data/kinetics/sampling.py) in three crops of 256 pixels, and their probabilities averaged;
+mmaction2's C2D in crops of 224, its 8x8-nopool, a net of images to it, with the scores of all frames averaged before the softmax.
+
 "Affine" files were trained with batch normalisation frozen: scale and bias alone, and non-local blocks without any. "Groups": the
 sum of a res3 block runs over 4 frames, which saved memory. Strides and pools have no parameters, so that the variant cannot be
 seen in a file's tensors; the names of released files tell it.
@@ -23,6 +26,7 @@ import re
 from dataclasses import dataclass, replace
 
 from nlrepro.errors import BadInput
+from nlrepro.profile import Averaged
 from nlrepro.released.names import Source
 from nlrepro.spec import SITES, Clip, Conv, NetSpec, RunSpec, Site
 
@@ -44,6 +48,8 @@ class Variant:
     affine: bool = False
     convs: tuple[Conv, ...] = ("2d", "3x1x1")
     nonlocal_blocks: bool = True
+    small: bool = False  # tested in crops of the training size, 224 pixels, not of 256
+    averaged: Averaged = "probabilities"
 
     @property
     def clip(self) -> Clip:
@@ -64,9 +70,19 @@ VARIANTS: dict[Source, tuple[Variant, ...]] = {
     ),
     "mmaction2": (
         Variant(name="32x2", frames=32, stride=2, time_stride=2, padded=True, convs=("3x1x1",)),
-        Variant(name="8x8", frames=8, stride=8, convs=("2d",), nonlocal_blocks=False),
-        Variant(name="16x4", frames=16, stride=4, convs=("2d",), nonlocal_blocks=False),
-        Variant(name="8x8-nopool", frames=8, stride=8, padded=True, pool2=False, convs=("2d",), nonlocal_blocks=False),
+        Variant(name="8x8", frames=8, stride=8, convs=("2d",), nonlocal_blocks=False, small=True),
+        Variant(name="16x4", frames=16, stride=4, convs=("2d",), nonlocal_blocks=False, small=True),
+        Variant(
+            name="8x8-nopool",
+            frames=8,
+            stride=8,
+            padded=True,
+            pool2=False,
+            convs=("2d",),
+            nonlocal_blocks=False,
+            small=True,
+            averaged="scores",
+        ),
     ),
 }
 NAMES = tuple(sorted({variant.name for variants in VARIANTS.values() for variant in variants}))

@@ -11,6 +11,7 @@ from nlrepro.report.formats import with_interval
 from nlrepro.report.statistics import correct
 
 MARK = "released"  # first word of the CSV's columns
+PLACED = {"paper": "the paper", "caffe2": "the authors' code", "pyslowfast": "PySlowFast", "mmaction2": "mmaction2"}
 PARTS = ("top1", "top1_low", "top1_high", "top5", "clip_top1")
 
 
@@ -59,8 +60,10 @@ def released_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 def released_notes(frame: pd.DataFrame, evaluations: Sequence[Evaluation]) -> list[str]:
     """One paragraph a file, to stand under the table."""
+    """One paragraph a file, to stand under the table."""
     return [
         f"Released weights, {e.weights.name}, {e.key}: {e.weights.file} (sha256 {e.weights.sha256[:12]}); clips of "
-        f"{e.frames}x{e.stride} frames; {e.line}; {e.made.date[:10]}; {e.made.device}. Brackets: over test videos only."
+        f"{e.frames}x{e.stride} frames, placed as in {PLACED[e.sampling]}; {e.line}; {e.made.date[:10]}; {e.made.device}. "
+        "Brackets: over test videos only."
         for e in latest(frame, evaluations).values()
     ]

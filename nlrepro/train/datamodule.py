@@ -4,13 +4,14 @@ import os
 
 import pytorch_lightning as pl
 
-from nlrepro.data.crops import Crop, view_crops
+from nlrepro.data.crops import MIDDLE, Crop, view_crops
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.index import read_index, usable
 from nlrepro.data.kinetics.listing import listing
+from nlrepro.data.kinetics.sampling import begins
 from nlrepro.data.synthetic import kind_of
 from nlrepro.data.videos import ClipDataset, Tree, decoded
-from nlrepro.profile import Recipe
+from nlrepro.profile import Recipe, Sampling
 from nlrepro.record import Count
 from nlrepro.run import Run
 from nlrepro.train.sampler import Loader, TestBatches, TrainBatches
@@ -35,7 +36,7 @@ class Splits(pl.LightningDataModule):
         assert self.trainer
         return self.trainer.global_rank, self.trainer.world_size
 
-    def dataset(self, split: str) -> ClipDataset | FileClips:
+    def dataset(self, split: str, sampling: Sampling = "paper") -> ClipDataset | FileClips:
         """All videos of a generated split; those of a real one that `data check` found usable."""
         data, folder = self.profile.data, self.run.folders.data
         root, cache = folder / data.root, folder / "cache"
@@ -46,7 +47,7 @@ class Splits(pl.LightningDataModule):
         listed, index = listing(root, split, None if self.profile.dry_run else self.clips.classes), read_index(root, split, cache)
         tree = usable(listed.tree, index)
         self.tested = Count(usable=len(tree.videos), listed=listed.listed)
-        return FileClips(tree, [index[video] for video in tree.videos], self.clips)
+        return FileClips(tree, [index[video] for video in tree.videos], self.clips, sampling)
 
     @property
     def crops(self) -> list[Crop] | list[None]:
@@ -67,10 +68,11 @@ class Splits(pl.LightningDataModule):
         videos = self.dataset(self.clips.val)
         some, middle = self.recipe.validate_videos, self.crops[len(self.crops) // 2]
         batch = 1 if self.profile.real else TEST_BATCH
-        return self.loader(videos, TestBatches(len(videos), 1, batch, some, [middle], *self.rank_and_world_size))
+        return self.loader(videos, TestBatches(len(videos), [MIDDLE], batch, some, [middle], *self.rank_and_world_size))
 
     def test_dataloader(self) -> Loader:
-        videos = self.dataset(self.clips.test)
+        sampling: Sampling = self.profile.real.sampling if self.profile.real else "paper"
+        videos = self.dataset(self.clips.test, sampling)
         batch = 1 if self.profile.real else TEST_BATCH
-        views, some = self.profile.data.views, self.at_most
-        return self.loader(videos, TestBatches(len(videos), views, batch, some, self.crops, *self.rank_and_world_size))
+        places, some = begins(sampling, self.profile.data.views), self.at_most
+        return self.loader(videos, TestBatches(len(videos), places, batch, some, self.crops, *self.rank_and_world_size))

@@ -101,17 +101,23 @@ class VideoClassifier(pl.LightningModule):
         self.val_accuracy.reset()
 
     def test_step(self, batch: Batch, index: int) -> None:
-        """Average the softmax scores over the views of each video, and compare."""
+        """Average over the views of each video, and compare."""
         clips, labels = batch
-        of_views = self(clips).softmax(1)  # (videos views, classes)
-        self.clip_top1.update(of_views, labels)
-        scores = of_views.unflatten(0, (-1, self.views)).mean(1)  # (videos, classes)
+        of_views = self(clips)  # (videos views, classes)
+        self.clip_top1.update(of_views.softmax(1), labels)
+        scores = self.averaged(of_views.unflatten(0, (-1, self.views)))  # (videos, classes)
         truth = labels[:: self.views]  # (videos,)
         self.top1.update(scores, truth)
         self.top5.update(scores, truth)
         self.test_loss.update(F.nll_loss(scores.log(), truth), len(truth))
         true_scores = scores.gather(1, truth[:, None])  # (videos, 1)
         self.ranks += (scores > true_scores).sum(1).tolist()
+
+    def averaged(self, scores: Tensor) -> Tensor:
+        """The probabilities of a video's classes: (videos, views, classes) -> (videos, classes)."""
+        if self.profile.real and self.profile.real.averaged == "scores":
+            return scores.mean(1).softmax(1)
+        return scores.softmax(2).mean(1)
 
     def all_ranks(self) -> list[int]:
         """The ranks of the true classes from all processes, in the order of the test videos (nlrepro/train/sampler.py)."""

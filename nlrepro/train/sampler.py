@@ -63,23 +63,22 @@ class TrainBatches(Batches):
 
 
 class TestBatches(Batches):
-    """Every video, or `at_most` evenly spaced ones, in `views` clips from begin to end (one: the middle), in all crops."""
+    """Every video, or `at_most` evenly spaced ones, in clips at `places`, in all crops."""
 
     def __init__(
         self,
         videos: int,
-        views: int,
+        places: Sequence[float],
         batch: int,
         at_most: int | None = None,
         crops: Sequence[Crop | None] = (None,),
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        places = [MIDDLE] if views == 1 else np.linspace(0, 1, views).tolist()
         chosen = range(0, videos, -(-videos // at_most)) if at_most else range(videos)
         mine = chosen[rank::world_size]
         self.samples = [ClipSample(video, where, crop) for video in mine for where in places for crop in crops]
-        views *= len(crops)
+        views = len(places) * len(crops)
         self.batch = max(batch // views, 1) * views  # a video's views stay together
 
     def __len__(self) -> int:

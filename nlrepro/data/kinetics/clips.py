@@ -9,10 +9,11 @@ from torch.utils.data import Dataset
 from nlrepro.data import Frames
 from nlrepro.data.crops import ClipSample, Crop, cropped, scaled
 from nlrepro.data.decoding import Unusable, frames
-from nlrepro.data.kinetics.facts import Facts, frame_step
+from nlrepro.data.kinetics.facts import Facts
+from nlrepro.data.kinetics.sampling import frame_numbers
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
-from nlrepro.profile import Clips
+from nlrepro.profile import Clips, Sampling
 
 
 class FileClips(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -22,19 +23,16 @@ class FileClips(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     before a worker began.
     """
 
-    def __init__(self, tree: Tree, facts: Sequence[Facts], clips: Clips) -> None:
-        self.tree, self.facts, self.clips = tree, facts, clips
+    def __init__(self, tree: Tree, facts: Sequence[Facts], clips: Clips, sampling: Sampling = "paper") -> None:
+        self.tree, self.facts, self.clips, self.sampling = tree, facts, clips, sampling
         self.labels = torch.tensor(tree.labels)
 
     def __len__(self) -> int:
         return len(self.tree.videos)
 
     def wanted(self, facts: Facts, where: float) -> list[int]:
-        """Indices of the clip's frames; a video that is too short repeats its last one."""
-        step = frame_step(facts.fps)
-        span = (self.clips.span - 1) * step + 1
-        first = round(where * max(facts.frames - span, 0))
-        return np.minimum(np.arange(first, first + span, self.clips.stride * step), facts.frames - 1).tolist()
+        """Indices of the clip's frames."""
+        return frame_numbers(self.sampling, facts.frames, facts.fps, self.clips, where)
 
     def clip(self, sample: ClipSample) -> Frames:
         """(T, H, W, 3) uint8.
@@ -46,7 +44,8 @@ class FileClips(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         crop = sample.crop or Crop(min(facts.width, facts.height))
         size = scaled(facts.width, facts.height, crop.side)
         try:
-            return cropped(frames(path, self.wanted(facts, sample.where), *size), crop)
+            numbers, places = np.unique(self.wanted(facts, sample.where), return_inverse=True)  # one may begin again at 0
+            return cropped(frames(path, numbers.tolist(), *size)[places], crop)
         except Unusable as reason:
             raise BadInput(f"cannot read {path}: {reason}; run `data check` again, which finds what has changed") from None
 
