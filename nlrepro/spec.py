@@ -4,8 +4,9 @@ Section 3.3 and 4 of Wang et al., "Non-local Neural Networks", CVPR 2018. Two ro
 net and the same clips give equal specs, hence the same `key`, hence one record on disk: nothing is trained twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
+from itertools import product
 from typing import Literal, get_args
 
 from pydantic import ConfigDict
@@ -125,3 +126,11 @@ class RunSpec:
         Long clips start from the short-clip model of the same net; short clips from pretrained weights, which are no run.
         """
         return replace(self, clip="short") if self.clip == "long" else None
+
+
+def every_run(forms: Iterable[str]) -> Iterator[RunSpec]:
+    """All runs that there can be with these forms; some come twice, where a field means nothing."""
+    nets = product(DEPTHS, *map(get_args, (Conv, Blocks, Kind)), forms, *map(get_args, (Domain, Clip)))
+    for depth, conv, blocks, kind, form, domain, clip in nets:
+        net = NetSpec(depth=depth, conv=conv, blocks=blocks, kind=kind, form=form, domain=domain)
+        yield RunSpec(net=net, clip=clip)

@@ -11,6 +11,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from nlrepro.profile import Profile
+from nlrepro.released.adopt import fixed
+from nlrepro.released.importing import net
+from nlrepro.released.names import Source, theirs
+from nlrepro.released.nets import ReleasedResNet
+from nlrepro.spec import RunSpec
+
 GOLDEN = Path(__file__).parent / "golden" / "released"
 TORCH = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 CAFFE2 = ("s", "b", "rm", "riv")
@@ -75,3 +82,15 @@ def blobs(found: Shapes) -> dict[str, Tensor]:
 def clip(frames: int) -> Tensor:
     """(1, 3, T, 64, 64)."""
     return torch.randn(1, 3, frames, 64, 64, generator=torch.Generator().manual_seed(5))
+
+
+def narrow(source: Source, spec: RunSpec, profile: Profile, variant: str) -> dict[str, Tensor]:
+    """A net of the profile's width as a file of the source has it."""
+    torch.manual_seed(0)
+    found = net(source, spec, profile, variant)
+    assert isinstance(found, ReleasedResNet)
+    return {
+        theirs(source, name): tensor.clone()
+        for name, tensor in found.state_dict().items()
+        if fixed(name, source, found.variant.affine) is None
+    }

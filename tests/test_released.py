@@ -21,7 +21,7 @@ from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
 from nlrepro.released.adopt import adopt
 from nlrepro.released.names import Source
 from nlrepro.released.nets import ReleasedResNet
-from nlrepro.released.variants import named, variant
+from nlrepro.released.variants import variant
 from nlrepro.spec import NetSpec, RunSpec
 
 I3D, C2D = NetSpec(conv="3x1x1"), NetSpec()
@@ -180,29 +180,6 @@ def test_a_net_that_a_source_has_not_released_is_refused(source: Source, spec: N
         net(source, spec, name)
 
 
-@pytest.mark.parametrize(
-    ("source", "file", "name"),
-    [
-        ("caffe2", "i3d_nonlocal_32x2_IN_pretrain_400k.pkl", "32x2"),
-        ("caffe2", "i3d_nonlocal_128x1_I3D_pretrain_400k.pkl", "128x1"),
-        ("caffe2", "i3d_baseline_8x8_IN_pretrain_600k_4gpu.pkl", "8x8"),
-        ("pyslowfast", "C2D_NOPOOL_8x8_R50.pkl", "8x8-nopool"),
-        ("pyslowfast", "I3D_NLN_8x8_R50.pkl", "8x8"),
-        ("mmaction2", "i3d_imagenet-pretrained-r50-nl-gaussian_8xb8-32x2x1-100e_kinetics400-rgb_20220812-0c5cbf5a.pth", "32x2"),
-        ("mmaction2", "c2d_r50-in1k-pre-nopool_8xb32-8x8x1-100e_kinetics400-rgb_20221027-e0227b22.pth", "8x8-nopool"),
-        ("mmaction2", "c2d_r50-in1k-pre_8xb32-16x4x1-100e_kinetics400-rgb_20221027-5f382a43.pth", "16x4"),
-    ],
-)
-def test_a_released_files_name_tells_its_variant(source: Source, file: str, name: str) -> None:
-    assert named(source, file) == name
-
-
-@pytest.mark.parametrize("file", ["net.pkl", "c2_model_iter400000.pkl", "i3d_64x2.pkl", "slowfast_8xb8.pkl"])
-def test_a_name_that_tells_no_variant_asks_for_one(file: str) -> None:
-    with pytest.raises(BadInput, match="say --variant, one of 32x2, 128x1, 8x8, 32x4"):
-        named("caffe2", file)
-
-
 def test_files_with_and_without_running_means_are_told_apart() -> None:
     with torch.device("meta"):
         frozen, trained = net("caffe2", I3D, "32x4"), net("caffe2", I3D, "8x8")
@@ -221,7 +198,7 @@ def test_import_writes_a_state_that_loads_and_a_note(tmp_path: Path, capsys: pyt
     good = {name: tensor.numpy() for name, tensor in blobs(shapes("caffe2")).items()} | {"lr": np.float64(0.1)}
     (tmp_path / "nl.pkl").write_bytes(pickle.dumps({"blobs": good}, protocol=2))
     assert imported(tmp_path, tmp_path / "nl.pkl", "--source", "caffe2", "--key", KEY, "--variant", "32x2") == 0
-    assert "caffe2 32x2, of 327 blobs of nl.pkl; 1 left over\n  left over: lr\n" in capsys.readouterr().out
+    assert "caffe2 32x2, of 327 blobs; 1 left over\n  left over: lr\n" in capsys.readouterr().out
     state = torch.load(tmp_path / "out" / "net.pt", weights_only=True)
     net("caffe2", NL_I3D, "32x2").load_state_dict(state)
     assert torch.equal(state["inserted.res3_1.w_z.weight"], torch.from_numpy(good["nonlocal_conv3_1_out_w"]))

@@ -1,9 +1,13 @@
 """Files of strangers: tensors come out, nothing runs."""
 
+import io
 import os
 import pickle
+import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -52,6 +56,34 @@ def test_torch_files_with_anything_but_tensors_are_refused_by_name(tmp_path: Pat
     with pytest.raises(BadInput, match=rf"evil{suffix} is refused by torch.load.*names posix.mkdir"):
         tensors(path)
     assert not written.exists()
+
+
+class HistoryBuffer:
+    """Pickled as mmengine's: with arrays, and with its own methods by their names."""
+
+    def __init__(self) -> None:
+        self.state = np.ones(2), {"min": HistoryBuffer.least}, np.float64(1)
+
+    def least(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("numpy", [b"numpy._core", b"numpy.core"])
+def test_of_what_mmengine_keeps_beside_the_weights_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numpy: bytes
+) -> None:
+    monkeypatch.setattr(HistoryBuffer, "__module__", "mmengine.logging.history_buffer")
+    for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules[HistoryBuffer.__module__].HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    logs = {"meta": {"cfg": Namespace(lr=0.1)}, "message_hub": {"log_scalars": {"train/lr": HistoryBuffer()}}}
+    saved = io.BytesIO()
+    torch.save({**logs, "state_dict": {"w": torch.ones(2)}}, saved, _use_new_zipfile_serialization=False)
+    assert b"getattr" in saved.getvalue()
+    (tmp_path / "epoch_3.pth").write_bytes(saved.getvalue().replace(b"numpy._core", numpy))
+    for name in ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer"):
+        monkeypatch.delitem(sys.modules, name)
+    assert tensors(tmp_path / "epoch_3.pth")["w"].tolist() == [1, 1]
 
 
 def test_a_pickle_of_python_2_is_read(tmp_path: Path) -> None:

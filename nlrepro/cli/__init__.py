@@ -32,9 +32,13 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
         check(arguments, profile)
         steps = getattr(arguments, "steps", None)
         arguments.do(arguments, dry(profile, steps) if steps else profile)
+        sys.stdout.flush()
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes when it ends
+        return 141
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -11,20 +11,35 @@ if TYPE_CHECKING:
     from nlrepro.profile import Profile
 
 
-def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.released.importing import import_weights
+LEFT = 5  # left-over names that are printed
 
-    spec = arguments.catalogue().spec(arguments.key)
-    note = import_weights(arguments.file, arguments.source, spec, profile, arguments.out, arguments.variant)
-    found = f"{len(note.used)} blobs of {arguments.file.name}; {len(note.left)} left over"
-    print(f"{arguments.out}: {spec.key}, {note.name}, of {found}")
-    for name in note.left:
+
+def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.errors import BadInput
+    from nlrepro.released.importing import import_weights
+    from nlrepro.released.known import known
+
+    found = known(arguments.file.name)
+    source, key = arguments.source or (found and found.source), arguments.key or (found and found.key)
+    if not source or not key:
+        raise BadInput(
+            f"{arguments.file.name} is not the name of a released file; say --source, one of {', '.join(SOURCES)}, and --key"
+        )
+    spec = arguments.catalogue().spec(key)
+    note = import_weights(arguments.file, source, spec, profile, arguments.out, arguments.variant)
+    print(f"{arguments.out}: {spec.key}, {note.name}, of {len(note.used)} blobs; {len(note.left)} left over")
+    for name in note.left[:LEFT]:
         print(f"  left over: {name}")
+    if len(note.left) > LEFT:
+        print(f"  and {len(note.left) - LEFT} more, all in {arguments.out}.json")
+    if found:
+        print(f"  {found.stated}")
 
 
 def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.profile import dry
     from nlrepro.released.evaluate import evaluate
+    from nlrepro.released.known import known
     from nlrepro.train.machine import Machine
 
     tables = arguments.catalogue()
@@ -40,6 +55,9 @@ def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
         videos=arguments.videos,
     )
     print(f"{found.key}, {found.weights.name} {found.weights.file}: {found.line}")
+    stated = known(found.weights.file)
+    if stated and found.released:
+        print(f"  {stated.stated}")
 
 
 def add_verbs(verbs: Verbs) -> None:
@@ -47,15 +65,14 @@ def add_verbs(verbs: Verbs) -> None:
         "weights",
         do_weights,
         "released weights -> a state of this project's net, with a note of where it came from",
-        "import i3d_nonlocal_32x2_IN_pretrain_400k.pkl --source caffe2 --key r50-i3d-3x1x1-nl-5-block-embedded-spacetime "
-        "--out nl-i3d.pt",
+        "import i3d_nonlocal_32x2_IN_pretrain_400k.pkl --out nl-i3d.pt",
         profile="paper",
     )
     released.add_argument("action", choices=("import",))
     released.add_argument("file", type=Path, metavar="FILE", help="what the source released: .pkl, .pyth or .pth")
-    released.add_argument("--source", choices=SOURCES, required=True)
+    released.add_argument("--source", choices=SOURCES, help="default: that of the released file of this name")
     released.add_argument("--variant", help="the net's frames x stride, such as 8x8 (default: what the file's name tells)")
-    released.add_argument("--key", required=True, help="the run key of the file's net; `list` shows them")
+    released.add_argument("--key", help="the run key of the file's net (default: as --source)")
     released.add_argument("--out", type=Path, required=True, help="the state to write; OUT.json is the note")
 
     test = verbs.add(

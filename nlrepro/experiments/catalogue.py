@@ -1,15 +1,17 @@
 """The tables that there are, and the runs that they need: which row asks for which run, and who shares it."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 
 from nlrepro.errors import BadInput
 from nlrepro.experiments.ablation import Ablation
+from nlrepro.nets.forms import forms
 from nlrepro.profile import Profile
 from nlrepro.report.claims import Claim
 from nlrepro.run import Folders, Run
-from nlrepro.spec import RunSpec
+from nlrepro.spec import RunSpec, every_run
 from nlrepro.sweep.jobs import Build, Job, with_parents
 
 Axes = Iterable[type[Ablation]]
@@ -47,20 +49,24 @@ class Catalogue(dict[str, type[Ablation]]):
         return list(built_by(self.values()))
 
     def spec(self, key: str) -> RunSpec:
-        """The spec of a row, or of what it starts from, by its key.
+        """The spec of a key: of a row, or of any other net, which no table shows.
 
         Raises:
-            BadInput: no table has such a run.
+            BadInput: there is no such run.
         """
-        known = {spec.key: spec for row in self.specs() for spec in (row.parent, row) if spec}
+        known = {spec.key: spec for spec in self.specs()} | {spec.key: spec for spec in every_run(forms())}
         if key not in known:
-            raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows all, such as {', '.join(list(known)[:3])}")
+            near = ", ".join(get_close_matches(key, known, cutoff=0.0))
+            raise BadInput(
+                f"unknown run key {key!r}; `python -m ablations list` shows those of the tables; the nearest are {near}"
+            )
         return known[key]
 
     def job(self, key: str, seed: int, profile: Profile, folders: Folders) -> Job:
         """One run by its key, with the errors of `spec`."""
-        wanted = self.spec(key)
-        return next(job for job in self.complete(self.values(), [seed], profile, folders) if job.run.spec == wanted)
+        wanted = Job(Run(spec=self.spec(key), profile=profile, seed=seed, folders=folders))
+        of_tables = {job.run: job for job in self.complete(self.values(), [seed], profile, folders)}
+        return of_tables.get(wanted.run, wanted)
 
     def jobs(self, axes: Axes, seeds: Iterable[int], profile: Profile, folders: Folders, only: str = "*") -> list[Job]:
         """Every run of the axes' rows, each once, seed by seed so that a first seed is complete early.

@@ -17,6 +17,28 @@ NESTED = ("blobs", "model_state", "state_dict")  # Caffe2, PySlowFast, mmaction2
 ADMITTED = {("builtins", "set"), ("collections", "OrderedDict"), ("_codecs", "encode")}
 ARRAYS = {"ndarray", "dtype", "_reconstruct", "scalar"}
 NUMPY = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray"}
+UNREAD = (  # what mmengine and others keep beside the weights
+    "argparse.Namespace",
+    "builtins.getattr",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    *(f"{module}.{name}" for module in sorted(NUMPY) for name in sorted(ARRAYS)),
+)
+TORCH = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # how its files begin: since 1.6, and before
+NO_WEIGHTS = {  # how files begin that are none
+    b"<": "it is a web page; download the file itself",
+    b"\x1f\x8b": "it is compressed; unpack it",
+    b"BZh": "it is compressed; unpack it",
+    b"version https://git-lfs": "it is Git LFS's pointer to the file; download the file itself",
+}
+TAR = slice(257, 262)  # where a tar archive says "ustar"
+
+
+class Unread:
+    """What is left of an object in a file that is no tensor: it takes all and keeps nothing."""
+
+    def __init__(self, *parts: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
 
 
 class Arrays(pickle.Unpickler):
@@ -33,7 +55,7 @@ class Arrays(pickle.Unpickler):
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
-    """Name -> tensor of a `.pkl` of numpy arrays or of a `.pth`, `.pyth` of torch.
+    """Name -> tensor of a file of torch, or of a pickle of numpy arrays; its content tells which, not its name.
 
     Raises:
         BadInput: no such file, damaged, or with something other than tensors in plain containers.
@@ -42,7 +64,22 @@ def tensors(path: Path) -> dict[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}; give the path of a file of weights") from None
-    return by_name(arrays(content, path) if path.suffix == ".pkl" else checkpoint(content, path), path)
+    demand_weights(content, path)
+    return by_name(checkpoint(content, path) if content.startswith(TORCH) else arrays(content, path), path)
+
+
+def demand_weights(content: bytes, path: Path) -> None:
+    """
+    Raises:
+        BadInput: the file is empty, or of another kind.
+    """
+    reasons = [reason for begin, reason in NO_WEIGHTS.items() if content.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(begin)]
+    if not content:
+        reasons = ["it is empty; download it again"]
+    elif content[TAR] == b"ustar":
+        reasons = ["it is a tar archive; unpack it, and give a file out of it"]
+    if reasons:
+        raise BadInput(f"{path} is no file of weights: {reasons[0]}")
 
 
 def by_name(found: Any, path: Path) -> dict[str, Tensor]:
@@ -67,14 +104,14 @@ def arrays(content: bytes, path: Path) -> Any:
 
 
 def checkpoint(content: bytes, path: Path) -> Any:
-    """What a file of torch holds, by torch's own restricted reader."""
+    """What a file of torch holds, by torch's own restricted reader; of objects in UNREAD nothing is left."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals([(Unread, name) for name in UNREAD]):
             warnings.simplefilter("ignore")
             return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise anything
         named = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it names {named[1]}, which weights do not need" if named else "it is damaged or no such file"
+        reason = f"it names {named[1]}, which weights do not need" if named else "it is damaged, cut off, or no such file"
         raise BadInput(f"{path} is refused by torch.load(weights_only=True): {reason}; get it from its source again") from None
 
 

@@ -27,7 +27,7 @@ def adopt(blobs: dict[str, Tensor], net: VideoResNet, naming: Source, file: str)
     """The tensors of `file`, by the source's names, as a state of `net`.
 
     Raises:
-        BadInput: a name is missing or unknown, or a shape does not fit.
+        BadInput: a name is missing or unknown, a shape does not fit, or a value is none of a working net.
     """
     affine = naming == "caffe2" and "res_conv1_bn_s" in blobs and "res_conv1_bn_rm" not in blobs
     if isinstance(net, ReleasedResNet) and affine != net.variant.affine:
@@ -39,9 +39,14 @@ def adopt(blobs: dict[str, Tensor], net: VideoResNet, naming: Source, file: str)
         if constant is not None:
             state[name] = torch.full(ours.shape, constant, dtype=ours.dtype, device="cpu")
         elif peer not in blobs:
-            raise BadInput(f"{file} lacks {peer}, of shape {tuple(ours.shape)}, which {net.spec.name} needs; is it of this net?")
+            raise BadInput(
+                f"{file} lacks {peer}, of shape {tuple(ours.shape)}, which {net.spec.name} needs; "
+                "choose the key of the net that the file is of"
+            )
         else:
+            demand_classes(name, blobs[peer], ours.shape, file)
             state[name] = fitted(blobs[peer], ours.shape, f"{file}: {peer}")
+            demand_sane(name, state[name], f"{file}: {peer}")
             used.append(peer)
     left = sorted(set(blobs) - set(used))
     unknown = [name for name in left if not ignored(naming, name)]
@@ -51,6 +56,29 @@ def adopt(blobs: dict[str, Tensor], net: VideoResNet, naming: Source, file: str)
             f"({len(unknown)} such); choose the key of the net that the file is of"
         )
     return Adopted(state=state, used=used, left=left)
+
+
+def demand_classes(name: str, blob: Tensor, shape: torch.Size, file: str) -> None:
+    """
+    Raises:
+        BadInput: the file's classifier is of other classes.
+    """
+    if name == "fc.weight" and blob.ndim and len(blob) != shape[0]:
+        raise BadInput(
+            f"{file} tells {len(blob)} classes apart, the profile {shape[0]}: is it of other videos, such as Kinetics-600? "
+            f"Give as --profile a copy of the profile's TOML file with classes = {len(blob)}"
+        )
+
+
+def demand_sane(name: str, values: Tensor, label: str) -> None:
+    """
+    Raises:
+        BadInput: a value is no finite number, or a variance below 0.
+    """
+    if not values.isfinite().all():
+        raise BadInput(f"{label} has values that are no finite numbers: the file is damaged, or its training had failed")
+    if name.endswith("running_var") and bool((values < 0).any()):
+        raise BadInput(f"{label} has variances below 0: the file is damaged, or none of this source")
 
 
 def fixed(name: str, naming: Source, affine: bool) -> float | None:

@@ -15,9 +15,10 @@ from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.released.adopt import adopt
-from nlrepro.released.names import Source
+from nlrepro.released.known import variant_of
+from nlrepro.released.names import Source, bare, naming_of
 from nlrepro.released.nets import ReleasedResNet
-from nlrepro.released.variants import IMAGENET_PIXELS, named, variant
+from nlrepro.released.variants import IMAGENET_PIXELS, variant
 from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.checkpoint import state_bytes
@@ -63,11 +64,11 @@ def import_weights(file: Path, source: Source, spec: RunSpec, profile: Profile, 
     if source == "torchvision":
         file, name = imagenet(file, spec), None
     else:
-        name = name or named(source, file.name)
+        name = variant_of(file.name, source, spec, name)
     with torch.device("meta"):
         shapes = net(source, spec, profile, name)
-    naming: Source = "caffe2" if source == "pyslowfast" and file.suffix == ".pkl" else source  # their zoo holds both
-    adopted = adopt(tensors(file), shapes, naming, str(file))
+    blobs = bare(tensors(file), str(file))
+    adopted = adopt(blobs, shapes, naming_of(blobs, source, str(file)), str(file))
     state = state_bytes(adopted.state)
     note = Weights(
         source=source,

@@ -8,13 +8,25 @@ Rules run from our name to theirs, so that a tensor which a file lacks can be na
 """
 
 import re
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeVar
+
+from nlrepro.errors import BadInput
 
 Source = Literal["caffe2", "pyslowfast", "mmaction2", "torchvision"]
+T = TypeVar("T")
 
 SOURCES: tuple[Source, ...] = ("caffe2", "pyslowfast", "mmaction2", "torchvision")
 STATISTICS = {"weight": "s", "bias": "b", "running_mean": "rm", "running_var": "riv"}  # Caffe2's riv holds the variance
 PROJECTIONS = {"theta": "theta", "phi": "phi", "g": "g", "w_z": "out"}
+FIRST = {  # a name by which the files of each source are known: of conv1
+    "caffe2": "conv1_w",
+    "pyslowfast": "s1.pathway0_stem.conv.weight",
+    "mmaction2": "backbone.conv1.conv.weight",
+    "torchvision": "conv1.weight",
+}
+NAMINGS: dict[Source, tuple[Source, ...]] = {"pyslowfast": ("pyslowfast", "caffe2")}  # of the files in its zoo
+PREFIX = r"^(module\.|model\.|gpu_\d+/)+"  # put before all names by PyTorch's and Caffe2's training on several devices
 IGNORED = {  # what a training run leaves beside the net
     "caffe2": r".*_momentum|lr|model_iter",
     "pyslowfast": r".*\.num_batches_tracked",
@@ -90,3 +102,30 @@ def theirs(source: Source, name: str) -> str:
 def ignored(source: Source, name: str) -> bool:
     """Whether a tensor is the optimizer's, a counter or the like: of no use to the net."""
     return re.fullmatch(IGNORED[source], name) is not None
+
+
+def bare(blobs: dict[str, T], file: str) -> dict[str, T]:
+    """The tensors by their names without what training on several devices puts before these.
+
+    Raises:
+        BadInput: two names differ in that alone.
+    """
+    names = {name: re.sub(PREFIX, "", name) for name in blobs}
+    twice = [name for name in blobs if names[name] != name and names[name] in blobs]
+    if twice:
+        raise BadInput(f"{file} has both {twice[0]} and {names[twice[0]]}; keep one of the two nets in it")
+    return {names[name]: blob for name, blob in blobs.items()}
+
+
+def naming_of(blobs: Iterable[str], source: Source, file: str) -> Source:
+    """Whose names they are: the source's own, or those of another that its files use as well.
+
+    Raises:
+        BadInput: they are those of another source.
+    """
+    names = set(blobs)
+    found = [naming for naming in SOURCES if FIRST[naming] in names]
+    allowed = NAMINGS.get(source, (source,))
+    if found and found[0] not in allowed:
+        raise BadInput(f"the names in {file} are those of {found[0]}, not of {source}; give --source {found[0]}")
+    return found[0] if found else source

@@ -100,18 +100,11 @@ def variant(source: Source, name: str) -> Variant:
     return known[name]
 
 
-def named(source: Source, file: str) -> str:
-    """The variant that a released file's name tells: i3d_nonlocal_32x2_IN_pretrain_400k.pkl, C2D_NOPOOL_8x8_R50.pkl.
-
-    Raises:
-        BadInput: it tells none that the source has.
-    """
+def named(source: Source, file: str) -> str | None:
+    """The variant that a file's name tells, if the source has it: i3d_nonlocal_32x2_IN_pretrain.pkl, C2D_NOPOOL_8x8_R50.pkl."""
     size = re.search(r"(?<![0-9a-zA-Z])\d+x\d+(?!\d)", file)
     name = (size[0] if size else "") + "-nopool" * ("nopool" in file.lower())
-    known = [variant.name for variant in VARIANTS[source]]
-    if name not in known:
-        raise BadInput(f"the name {file} does not tell the file's frames x stride; say --variant, one of {', '.join(known)}")
-    return name
+    return name if name in [variant.name for variant in VARIANTS[source]] else None
 
 
 def sites(source: Source, net: NetSpec) -> tuple[Site, ...]:

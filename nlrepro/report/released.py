@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from nlrepro.evaluation import Evaluation
+from nlrepro.released.known import known
 from nlrepro.report.anova import analyse
 from nlrepro.report.formats import with_interval
 from nlrepro.report.statistics import correct
@@ -58,12 +59,17 @@ def released_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
     }
 
 
+def stated(evaluation: Evaluation) -> str:
+    found = known(evaluation.weights.file)
+    return f" Of the file of this name {found.stated}, on Kinetics-400's validation videos." if found else ""
+
+
 def released_notes(frame: pd.DataFrame, evaluations: Sequence[Evaluation]) -> list[str]:
     """One paragraph a file, to stand under the table."""
     """One paragraph a file, to stand under the table."""
     return [
         f"Released weights, {e.weights.name}, {e.key}: {e.weights.file} (sha256 {e.weights.sha256[:12]}); clips of "
         f"{e.frames}x{e.stride} frames, placed as in {PLACED[e.sampling]}; {e.line}; {e.made.date[:10]}; {e.made.device}. "
-        "Brackets: over test videos only."
+        f"Brackets: over test videos only.{stated(e)}"
         for e in latest(frame, evaluations).values()
     ]
