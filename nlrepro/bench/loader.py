@@ -26,11 +26,11 @@ from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
 from nlrepro.data import Frames
 from nlrepro.data.crops import ClipSample, Crop
-from nlrepro.data.decoding import reader
 from nlrepro.data.generate import h264
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import examine
 from nlrepro.data.videos import Tree
+from nlrepro.data.with_decord import reader
 from nlrepro.files import write_atomic
 from nlrepro.profile import Clips
 
