@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from touchy import process, touchy
 from ablations.__main__ import main
 from nlrepro import profiles
 from nlrepro.data.kinetics.facts import Facts, examine, frame_step
-from nlrepro.data.kinetics.index import index_path, read_index, usable
+from nlrepro.data.kinetics.index import index_path, read_index, usable, write_index
 from nlrepro.data.kinetics.listing import listing
-from nlrepro.data.kinetics.survey import splits, survey_split
+from nlrepro.data.kinetics.survey import known_before, oddities, splits, survey_split
 from nlrepro.data.kinetics.watched import watched
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
@@ -127,6 +128,37 @@ def test_each_kind_of_broken_file_has_its_reason(good: Path, tmp_path: Path) -> 
         assert "\n" not in facts.reason
     (tmp_path / "link.mp4").symlink_to(tmp_path / "nowhere")
     assert "link to nowhere" in examine(tmp_path, "link.mp4").reason
+
+
+@pytest.mark.parametrize("size", [(8, 90), (160, 2), (16, 396), (400, 16), (1160, 144), (14, 14)])
+def test_videos_whose_clips_would_grow_to_gigabytes_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    film(tmp_path / "a.mp4", "mpeg4", size=size, frames=3)
+    facts = examine(tmp_path, "a.mp4")
+    assert facts.reason.startswith(f"{size[0]} x {size[1]} pixels: the shorter side must have 16 or more")
+    assert "at most 8 times as many" in facts.reason
+    assert not facts.serves(2)
+
+
+@pytest.mark.parametrize("size", [(176, 144), (96, 224), (384, 160), (512, 144), (16, 16), (128, 16)])
+def test_videos_of_any_shape_that_is_filmed_are_kept(tmp_path: Path, size: tuple[int, int]) -> None:
+    film(tmp_path / "a.mp4", "mpeg4", size=size, frames=3)
+    assert examine(tmp_path, "a.mp4").reason == ""
+
+
+def test_reasons_that_differ_in_their_numbers_are_one_line() -> None:
+    sizes = ((4000, 16), (90, 1), (160, 2))
+    bad = {f"a/{i}.mp4": facts(f"a/{i}.mp4", reason=f"{w} x {h} pixels: too long") for i, (w, h) in enumerate(sizes)}
+    index = bad | {"b/1.mp4": facts("b/1.mp4", reason="it has one frame"), "b/2.mp4": facts("b/2.mp4")}
+    assert list(oddities(index)) == [
+        "3 cannot be used, such as a/0.mp4: 4000 x 16 pixels: too long",
+        "1 cannot be used, such as b/1.mp4: it has one frame",
+    ]
+
+
+def test_what_an_older_check_let_through_is_looked_at_again(tmp_path: Path) -> None:
+    found = {name: replace(facts(name), width=width) for name, width in (("a/1.mp4", 64), ("a/2.mp4", 4000))}
+    write_index(tmp_path / "index-val.jsonl", found)
+    assert list(known_before(tmp_path / "index-val.jsonl", tmp_path / "index-val.journal")) == ["a/1.mp4"]
 
 
 def test_a_matroska_file_that_was_cut_off_is_as_long_as_what_it_holds(good: Path, tmp_path: Path) -> None:
@@ -299,7 +331,7 @@ def test_no_file_stops_a_check_and_a_second_one_looks_at_what_may_have_changed(
     }
     printed = capsys.readouterr().out
     assert "val: 3 of 7 videos (42.9 %) can be used" in printed
-    assert "1 cannot be used: timed out after 0.5 seconds, such as a/hang.mp4" in printed
+    assert "1 cannot be used, such as a/hang.mp4: timed out after 0.5 seconds" in printed
     assert "2 classes where the profile says 3" in printed
     assert read_index(root, "val", cache) == first
     assert len(opened(root)) == 7
