@@ -14,7 +14,7 @@ from test_kinetics import UPRIGHT_FROM_QUARTER, turned
 from nlrepro.data import Frames, decoding, with_pyav
 from nlrepro.data.generate import h264
 from nlrepro.data.kinetics.facts import examine
-from nlrepro.data.unusable import Unusable, words
+from nlrepro.data.unusable import Unusable, gist
 
 with_decord = pytest.importorskip("nlrepro.data.with_decord", exc_type=ImportError)
 
@@ -128,10 +128,10 @@ def test_a_video_that_is_too_short_or_gone_is_named_by_both_readers(films: Path,
 def test_reasons_hold_nothing_that_differs_from_file_to_file() -> None:
     path = Path("/data/my videos/a.mp4")
     native = "stack\n[10:46:56] /src/video/video_reader.cc:151: Check failed: st_nb >= 0 (-1128613112 vs. 0) ERROR cannot find it"
-    assert words(RuntimeError(native), path) == "ERROR cannot find it"
-    assert words(RuntimeError(f"Error reading {path}..."), path) == "Error reading the file..."
-    assert words(RuntimeError("bad handle 0x7fde8b1f6e80"), path) == "bad handle"
-    assert words(ValueError(), path) == "ValueError"
+    assert gist(RuntimeError(native), path) == "ERROR cannot find it"
+    assert gist(RuntimeError(f"Error reading {path}..."), path) == "Error reading the file..."
+    assert gist(RuntimeError("bad handle 0x7fde8b1f6e80"), path) == "bad handle"
+    assert gist(ValueError(), path) == "ValueError"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ class NoDecoder(Unusable):
     """A reader lacks what such a file needs; another one may have it."""
 
 
-def words(error: Exception, path: Path) -> str:
+def gist(error: Exception, path: Path) -> str:
     """The last line of an error about a file, without what differs from file to file: times, places, pointers, its path."""
     last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return NOISE.sub("", last.replace(str(path), "the file")).strip()[-120:]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nlrepro.data import Frames
-from nlrepro.data.unusable import NoDecoder, Unusable, words
+from nlrepro.data.unusable import NoDecoder, Unusable, gist
 
 SIDE = 64  # pixels that frames are scaled to for a look at them: memory stays small, and quarter turns can be read
 SAMPLES = 16  # frames that a look decodes, evenly spaced from the first to the last
@@ -41,7 +41,7 @@ def reasons(path: Path) -> Iterator[None]:
         if path.is_file() and path.stat().st_size == 0:
             raise Unusable("the file is empty") from None
         kind = NoDecoder if "cannot find video stream" in str(error) else Unusable
-        raise kind(f"damaged or cut off: {words(error, path)}") from None
+        raise kind(f"damaged or cut off: {gist(error, path)}") from None
 
 
 def reader(path: Path, width: int, height: int, fault_tol: int = -1) -> decord.VideoReader:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from av.filter import Graph
 
 from nlrepro.data import Frames
-from nlrepro.data.unusable import Unusable, words
+from nlrepro.data.unusable import Unusable, gist
 
 SAMPLES = 16  # frames that a look asks for, evenly spaced from the first to the last
 SUBSTITUTES = 1  # of these that may not be there: often the last frame alone
@@ -41,7 +41,7 @@ def opened(path: Path) -> Iterator[Iterator[Packet]]:
             stream.codec_context.thread_count = 1
             yield container.demux(stream)
     except (av.error.FFmpegError, ValueError) as error:
-        raise Unusable(f"not a video, damaged or cut off: {getattr(error, 'strerror', None) or words(error, path)}") from None
+        raise Unusable(f"not a video, damaged or cut off: {getattr(error, 'strerror', None) or gist(error, path)}") from None
 
 
 def stamp(of: "Packet | av.VideoFrame") -> int:

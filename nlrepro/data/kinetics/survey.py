@@ -18,7 +18,7 @@ from nlrepro.data.kinetics.facts import Facts, examine, fits, state
 from nlrepro.data.kinetics.index import LINE, Index, index_path, line, parse, write_index
 from nlrepro.data.kinetics.listing import listing
 from nlrepro.data.kinetics.watched import Failure, watched
-from nlrepro.data.unusable import words
+from nlrepro.data.unusable import gist
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
@@ -134,7 +134,7 @@ def examined(folder: Path, videos: Iterable[str], jobs: int, look: Look, limit: 
     for video, result in watched(partial(look, folder), videos, jobs, limit):
         if isinstance(result, Failure):
             size, changed = state(folder / video)
-            result = Facts(video=video, bytes=size, mtime_ns=changed, reason=words(result, folder / video))
+            result = Facts(video=video, bytes=size, mtime_ns=changed, reason=gist(result, folder / video))
         yield result
 
 
