@@ -1,4 +1,4 @@
-"""Video files -> frames with decord, the faster reader where it has a wheel (x86-64 Linux and Windows). It imports no torch.
+"""Video files -> frames with decord, which has wheels for x86-64 Linux and Windows alone. It imports no torch.
 
 Measured with decord 0.6.0:
 - A display matrix is applied: frames come upright, but only at a requested width and height. Without these a quarter turn

@@ -1,10 +1,11 @@
-"""Video files -> frames with PyAV: where decord has no wheel (macOS, ARM), and for codecs that decord lacks. It imports no torch.
+"""Video files -> frames with PyAV: where decord has no wheel (macOS, ARM), and for files that decord cannot read. No torch.
 
-The frames are decord's, as its filters are used: turned upright, then scaled bilinearly by swscale. PyAV's own `reformat` sites
-the chroma of H.264 elsewhere, 1.3 of 255 off in the mean. A frame is known by its time stamp among those of all packets, so that
-nothing depends on how exactly a container can be searched: the packets, below 5 MB in Kinetics, are kept and decoded from the key
+The frames are decord's, as its filters are used: turned upright, then scaled bilinearly by swscale. (PyAV's own `reformat` sites
+the chroma of H.264 elsewhere: 1.3 of 255 off in the mean.) Unscaled frames of odd size or of 10 bits have other chroma, 2 of 255.
+Nothing depends on how exactly a container can be searched: its packets, below 5 MB in Kinetics, are kept and decoded from the key
 frame before the clip on.
-torchcodec (0.17) has wheels for all platforms as well, but they hold no FFmpeg: libavcodec must be installed apart.
+On one core (2026, `bench --what loader`) a clip takes 0.80 to 0.85 of decord's time, a whole generated video 0.82 (best of 7).
+torchcodec (0.17) has wheels for ARM and macOS too, but they hold no FFmpeg, which must be installed apart: 94 packages of Debian.
 """
 
 from bisect import bisect
