@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -98,6 +99,38 @@ def test_any_clip_is_the_frames_that_are_asked_for(films: Path, name: str) -> No
         wanted = [first, first + 1, first + 3, first + 7, first + 7]
         grey = decoding.frames(films / name, wanted, 64, 48).mean((1, 2, 3))
         assert grey == pytest.approx([40 + 4 * i for i in wanted], abs=1.9)
+
+
+def cut(source: Path, path: Path, begin: int) -> None:
+    """What `ffmpeg -ss -c copy` leaves: packets from the last key frame on, of which frames before `begin` are not shown."""
+    with av.open(str(source)) as whole, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as part:
+        stream = whole.streams.video[0]
+        copy = part.add_stream_from_template(stream)
+        assert stream.time_base
+        for packet in list(whole.demux(stream))[begin // 7 * 7 : -1]:
+            assert packet.pts is not None
+            assert packet.dts is not None
+            shift = round(begin / 30 / stream.time_base)
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+            part.mux(packet)
+
+
+@pytest.mark.parametrize("begin", [3, 10, 20])
+def test_a_cut_video_begins_where_it_is_shown(films: Path, tmp_path: Path, begin: int) -> None:
+    cut(films / "keys.mp4", tmp_path / "cut.mp4", begin)
+    facts = examine(tmp_path, "cut.mp4")
+    assert (facts.reason, facts.frames, facts.fps) == ("", 40 - begin, 30.0)
+    for wanted in ([0, 1, 2], [3, 5, 7, 9], [9, 16, 19]):
+        grey = decoding.frames(tmp_path / "cut.mp4", wanted, 64, 48).mean((1, 2, 3))
+        assert grey == pytest.approx([40 + 4 * (begin + i) for i in wanted], abs=1.9)
+
+
+def test_promised_frames_that_are_not_there_are_noticed(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(with_pyav, "numbered", lambda *asked, all=with_pyav.numbered: islice(all(*asked), 30))
+    with pytest.raises(Unusable, match="promises frames that are not there"):
+        with_pyav.frame_times(films / "h264.mp4")
+    last = with_pyav.frames(films / "h264.mp4", [29, 31, 39], 64, 48)
+    assert apart(last[1:], last[:1].repeat(2, 0)) == 0
 
 
 @pytest.mark.parametrize("name", ["av1.mp4", "b-frames.avi"])

@@ -12,6 +12,7 @@ from touchy import process, touchy
 
 from ablations.__main__ import main
 from nlrepro import profiles
+from nlrepro.data.decoding import frames
 from nlrepro.data.kinetics.facts import Facts, examine, frame_step
 from nlrepro.data.kinetics.index import index_path, read_index, usable, write_index
 from nlrepro.data.kinetics.listing import listing
@@ -33,8 +34,8 @@ def turned(mp4: bytes, matrix: tuple[int, int, int, int]) -> bytes:
     return mp4[:at] + b"".join(n.to_bytes(4, "big", signed=True) for n in numbers) + mp4[at + 36 :]
 
 
-def over_reporting(mp4: bytes) -> bytes:
-    """The file with an edit list that keeps its first half: the sample table goes on promising all frames."""
+def halved(mp4: bytes) -> bytes:
+    """The file with an edit list that shows its first half: the sample table goes on promising all frames."""
     at = mp4.index(b"elst") + 12
     half = int.from_bytes(mp4[at : at + 4], "big") // 2
     return mp4[:at] + half.to_bytes(4, "big") + mp4[at + 4 :]
@@ -116,7 +117,6 @@ def broken(good: Path) -> dict[str, tuple[bytes, str]]:
         "truncated.mp4": (whole[: len(whole) // 2], "cut off"),
         "front.mp4": (first[: -len(first) // 4], "cut off"),
         "truncated.avi": ((good / "mpeg4.avi").read_bytes()[:3000], "cut off"),
-        "promising.mp4": (over_reporting(whole), "promises frames that are not there"),
     }
 
 
@@ -159,6 +159,14 @@ def test_what_an_older_check_let_through_is_looked_at_again(tmp_path: Path) -> N
     found = {name: replace(facts(name), width=width) for name, width in (("a/1.mp4", 64), ("a/2.mp4", 4000))}
     write_index(tmp_path / "index-val.jsonl", found)
     assert list(known_before(tmp_path / "index-val.jsonl", tmp_path / "index-val.journal")) == ["a/1.mp4"]
+
+
+def test_frames_that_a_file_has_and_does_not_show_do_not_count(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.mp4").write_bytes(halved((good / "h264.mp4").read_bytes()))
+    facts = examine(tmp_path, "half.mp4")
+    assert (facts.reason, facts.frames, facts.fps) == ("", 21, 30.0)  # 667 ms
+    clip = [14, 16, 18, 19]
+    assert np.array_equal(frames(tmp_path / "half.mp4", clip, 64, 48), frames(good / "h264.mp4", clip, 64, 48))
 
 
 def test_a_matroska_file_that_was_cut_off_is_as_long_as_what_it_holds(good: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ Measured with decord 0.6.0:
 - For some files decord never returns (its issues 269, 373, 375) while it holds Python's lock: only killing the process helps.
 - mkv and webm that were cut off hold what they hold, as a shorter video; mp4 and avi cannot be opened.
 - Its FFmpeg has no decoder of AV1: "cannot find video stream".
-- Of AVI with B-frames it finds no time stamps, and after a seek gives other frames than are asked for.
+- Of AVI with B-frames it finds no time stamps (-3e17 s), and after a seek gives other frames than are asked for.
+- Frames that an mp4 keeps and does not show (times before 0, as `ffmpeg -ss -c copy` leaves them) are counted, until a seek.
 - MPEG-4 part 2 with B-frames in mp4 is read up to two frames too late after a seek; H.264 and HEVC are not.
 """
 
@@ -27,7 +28,6 @@ from nlrepro.data.unusable import NoDecoder, Unusable, gist
 SIDE = 64  # pixels that frames are scaled to for a look at them: memory stays small, and quarter turns can be read
 SAMPLES = 16  # frames that a look decodes, evenly spaced from the first to the last
 SUBSTITUTES = 1  # of these that decord may have filled in: often the last frame alone
-NO_TIME = -1e9  # seconds; a missing time stamp is the least 64-bit number
 
 decord.logging.set_level(decord.logging.QUIET)
 
@@ -48,11 +48,11 @@ def reader(path: Path, width: int, height: int, fault_tol: int = -1) -> decord.V
     """A decord reader of upright frames, scaled to width x height. decord's own errors.
 
     Raises:
-        NoDecoder: it finds no time stamps (AVI with frames out of order), and would give other frames than are asked for.
+        NoDecoder: time stamps before 0, and decord would give other frames than are asked for.
     """
     video = decord.VideoReader(str(path), width=width, height=height, num_threads=1, fault_tol=fault_tol)
-    if video.get_frame_timestamp(0)[0] < NO_TIME:
-        raise NoDecoder("its frames have no times")
+    if video.get_frame_timestamp(0)[0] < 0:
+        raise NoDecoder("some of its frames have no times, or are not shown")
     return video
 
 
@@ -82,8 +82,8 @@ def frame_times(path: Path) -> npt.NDArray[np.float64]:
     """As `nlrepro.data.decoding.frame_times`.
 
     Raises:
-        NoDecoder: decord cannot read such a file.
-        Unusable: the file is damaged, or frames that it promises are not there.
+        NoDecoder: decord cannot read such a file, or finds fewer frames than the file promises: some may be there, but not shown.
+        Unusable: the file is damaged.
     """
     with reasons(path):
         video = reader(path, SIDE, SIDE, SUBSTITUTES)
@@ -92,6 +92,6 @@ def frame_times(path: Path) -> npt.NDArray[np.float64]:
             # one batch of far frames, as a test reads them: this is what decord hangs on, where frame by frame it does not
             video.get_batch(np.linspace(0, number - 1, min(SAMPLES, number)).round().astype(int).tolist())
         except decord.DECORDLimitReachedError:
-            raise Unusable("its container promises frames that are not there") from None
+            raise NoDecoder("its container promises frames that are not there") from None
         times: npt.NDArray[np.float64] = video.get_frame_timestamp(range(number)).astype(float)
     return times

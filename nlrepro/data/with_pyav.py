@@ -50,6 +50,12 @@ def stamp(of: "Packet | av.VideoFrame") -> int:
     return (of.dts or 0) if of.pts is None else of.pts
 
 
+def shown(packets: Sequence[Packet]) -> list[tuple[int, int]]:
+    """Begin and end of each frame that is shown, in its order; the others are what a cut had to keep for their sake."""
+    kept = (packet for packet in packets if packet.size and not packet.is_discard)
+    return sorted((stamp(packet), stamp(packet) + (packet.duration or 0)) for packet in kept)
+
+
 def numbered(packets: Sequence[Packet], stamps: Sequence[int], first: int) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frames with their numbers in the order in which they are shown, from the last key frame until `first` on.
 
@@ -85,7 +91,7 @@ def frames(path: Path, wanted: Sequence[int] | None, width: int, height: int) ->
     """
     with opened(path) as demuxed:
         packets = list(demuxed)  # the last one is empty, and asks the decoder for what it still holds
-        stamps = sorted(stamp(packet) for packet in packets if packet.size)
+        stamps = [begin for begin, _ in shown(packets)]
         wanted = range(len(stamps)) if wanted is None else wanted
         if wanted[-1] >= len(stamps):
             raise Unusable(f"it has {len(stamps)} frames, a clip needs {wanted[-1] + 1}")
@@ -112,13 +118,13 @@ def frame_times(path: Path) -> npt.NDArray[np.float64]:
     """
     with opened(path) as demuxed:
         packets = list(demuxed)
-        shown = sorted((stamp(packet), stamp(packet) + (packet.duration or 0)) for packet in packets if packet.size)
-        there = sum(1 for _ in numbered(packets, [begin for begin, _ in shown], 0))
+        times = shown(packets)
+        there = sum(1 for _ in numbered(packets, [begin for begin, _ in times], 0)) if times else 0
         unit = float(packets[0].time_base)
-    looked_at = np.linspace(0, len(shown) - 1, min(SAMPLES, len(shown))).round()
+    looked_at = np.linspace(0, len(times) - 1, min(SAMPLES, len(times))).round()
     if (looked_at >= there).sum() > SUBSTITUTES:
         raise Unusable("its container promises frames that are not there")
-    return np.array(shown) * unit  # (frames, 2)
+    return np.array(times) * unit  # (frames, 2)
 
 
 def picture_size(path: Path) -> tuple[int, int, int]:
