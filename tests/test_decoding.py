@@ -150,6 +150,15 @@ def test_an_unknown_codec_and_strange_words_in_a_file_are_no_crash(films: Path, 
     assert examine(tmp_path, "latin.mp4").frames == 40
 
 
+def test_a_file_without_frames_is_named(films: Path, tmp_path: Path) -> None:
+    whole = (films / "mpeg4.mkv").read_bytes()
+    (tmp_path / "head.mkv").write_bytes(whole[: whole.index(b"\x1f\x43\xb6\x75")])  # up to its first cluster
+    for reader in (with_pyav, decoding):
+        for read in (reader.frame_times, lambda path, reader=reader: reader.frames(path, None, 64, 48)):
+            with pytest.raises(Unusable):
+                read(tmp_path / "head.mkv")
+
+
 def test_a_video_that_is_too_short_or_gone_is_named_by_both_readers(films: Path, tmp_path: Path) -> None:
     for reader in (with_pyav, with_decord):
         with pytest.raises(Unusable, match="it has 40 frames, a clip needs 51"):

@@ -1,6 +1,7 @@
 """Video files -> frames: decord where it is installed, for all that it can read, and PyAV for the rest. It imports no torch.
 
-Both give the same frames (tests/test_decoding.py): equal in every pixel but for rounding in turned videos.
+Both give the same frames (tests/test_decoding.py), equal in every pixel but for what `with_pyav` says. A file is always read by
+the same one: by decord, unless that raises `NoDecoder`.
 """
 
 from collections.abc import Sequence

@@ -51,8 +51,14 @@ def stamp(of: "Packet | av.VideoFrame") -> int:
 
 
 def shown(packets: Sequence[Packet]) -> list[tuple[int, int]]:
-    """Begin and end of each frame that is shown, in its order; the others are what a cut had to keep for their sake."""
-    kept = (packet for packet in packets if packet.size and not packet.is_discard)
+    """Begin and end of each frame that is shown, in its order; the others are what a cut had to keep for their sake.
+
+    Raises:
+        Unusable: there is none.
+    """
+    kept = [packet for packet in packets if packet.size and not packet.is_discard]
+    if not kept:
+        raise Unusable("it has no frames")
     return sorted((stamp(packet), stamp(packet) + (packet.duration or 0)) for packet in kept)
 
 
@@ -119,7 +125,7 @@ def frame_times(path: Path) -> npt.NDArray[np.float64]:
     with opened(path) as demuxed:
         packets = list(demuxed)
         times = shown(packets)
-        there = sum(1 for _ in numbered(packets, [begin for begin, _ in times], 0)) if times else 0
+        there = sum(1 for _ in numbered(packets, [begin for begin, _ in times], 0))
         unit = float(packets[0].time_base)
     looked_at = np.linspace(0, len(times) - 1, min(SAMPLES, len(times))).round()
     if (looked_at >= there).sum() > SUBSTITUTES:
