@@ -9,6 +9,7 @@ DATA    ?= data
 IMAGENET ?=
 LAUNCHER ?= local
 SLURM   ?=
+CPU     ?=
 
 BIN := .venv/bin
 CLI := $(BIN)/python -m ablations
@@ -22,11 +23,11 @@ help:  ## list the commands
 	@grep -hE '^[a-z0-9 ]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) TABLES=$(TABLES) ONLY='$(ONLY)' JOBS=$(JOBS) DATA=$(DATA) STEPS=$(STEPS) LAUNCHER=$(LAUNCHER)"
 
-setup: .venv/ready  ## make the virtual environment (again only when its inputs change)
+setup: .venv/ready  ## make the virtual environment (again only when its inputs change); CPU=1: PyTorch without CUDA, 4.6 GB less
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/pip install --quiet $(if $(CPU),--extra-index-url https://download.pytorch.org/whl/cpu) --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 data: .venv/ready  ## make the generated videos of the profile

@@ -33,13 +33,19 @@ def test_the_limit_reads_the_frames_of_our_clips(films: Path) -> None:
     np.testing.assert_array_equal(ours.numpy(), limit[:, top : top + 224, left : left + 224])
 
 
+def test_pyav_reads_the_clips_of_the_bench_as_decord_does(films: Path) -> None:
+    clips = loader.clips_of(films, ["gop12.mp4"])
+    sample = ClipSample(0, 0.4, Crop(280, 224))
+    np.testing.assert_array_equal(clips.__getitems__([sample])[0][0].numpy(), loader.by_pyav(clips, sample))
+
+
 def test_a_film_is_as_long_as_those_of_kinetics(films: Path) -> None:
     assert loader.clips_of(films, ["gop12.mp4"]).facts[0].frames == FRAMES
 
 
 def test_the_loader_is_timed_without_a_rival_too(films: Path, capfd: pytest.CaptureFixture[str]) -> None:
     known = loader.passes(loader.clips_of(films, ["gop12.mp4"]), None)
-    assert list(known) == ["ours", "limit", "ours, shorter side 320"]
+    assert list(known) == ["ours", "limit", "ours, by PyAV", "ours, shorter side 320"]
     assert "PySlowFast is skipped" in capfd.readouterr().err
     memory = loader.growth(films, 10)
     assert memory["clips"] == 10

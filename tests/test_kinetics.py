@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ from touchy import process, touchy
 
 from ablations.__main__ import main
 from nlrepro import profiles
+from nlrepro.data.decoding import frames
 from nlrepro.data.kinetics.facts import Facts, examine, frame_step
-from nlrepro.data.kinetics.index import index_path, read_index, usable
+from nlrepro.data.kinetics.index import index_path, read_index, usable, write_index
 from nlrepro.data.kinetics.listing import listing
-from nlrepro.data.kinetics.survey import splits, survey_split
+from nlrepro.data.kinetics.survey import known_before, oddities, splits, survey_split
 from nlrepro.data.kinetics.watched import watched
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
@@ -32,8 +34,8 @@ def turned(mp4: bytes, matrix: tuple[int, int, int, int]) -> bytes:
     return mp4[:at] + b"".join(n.to_bytes(4, "big", signed=True) for n in numbers) + mp4[at + 36 :]
 
 
-def over_reporting(mp4: bytes) -> bytes:
-    """The file with an edit list that keeps its first half: the sample table goes on promising all frames."""
+def halved(mp4: bytes) -> bytes:
+    """The file with an edit list that shows its first half: the sample table goes on promising all frames."""
     at = mp4.index(b"elst") + 12
     half = int.from_bytes(mp4[at : at + 4], "big") // 2
     return mp4[:at] + half.to_bytes(4, "big") + mp4[at + 4 :]
@@ -93,8 +95,7 @@ def test_a_rotated_video_has_the_size_that_it_is_shown_at(good: Path) -> None:
 
 
 def test_decord_turns_a_rotated_video_when_a_size_is_asked_for(good: Path) -> None:
-    import decord
-
+    decord = pytest.importorskip("decord")
     frame = decord.VideoReader(str(good / "turned.mp4"), width=50, height=64)[0].asnumpy().astype(int)
     assert frame.shape == (64, 50, 3)
     red = frame[..., 0] - frame[..., 1] > 100
@@ -116,7 +117,6 @@ def broken(good: Path) -> dict[str, tuple[bytes, str]]:
         "truncated.mp4": (whole[: len(whole) // 2], "cut off"),
         "front.mp4": (first[: -len(first) // 4], "cut off"),
         "truncated.avi": ((good / "mpeg4.avi").read_bytes()[:3000], "cut off"),
-        "promising.mp4": (over_reporting(whole), "promises 40 frames"),
     }
 
 
@@ -128,6 +128,45 @@ def test_each_kind_of_broken_file_has_its_reason(good: Path, tmp_path: Path) -> 
         assert "\n" not in facts.reason
     (tmp_path / "link.mp4").symlink_to(tmp_path / "nowhere")
     assert "link to nowhere" in examine(tmp_path, "link.mp4").reason
+
+
+@pytest.mark.parametrize("size", [(8, 90), (160, 2), (16, 396), (400, 16), (1160, 144), (14, 14)])
+def test_videos_whose_clips_would_grow_to_gigabytes_are_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    film(tmp_path / "a.mp4", "mpeg4", size=size, frames=3)
+    facts = examine(tmp_path, "a.mp4")
+    assert facts.reason.startswith(f"{size[0]} x {size[1]} pixels: the shorter side must have 16 or more")
+    assert "at most 8 times as many" in facts.reason
+    assert not facts.serves(2)
+
+
+@pytest.mark.parametrize("size", [(176, 144), (96, 224), (384, 160), (512, 144), (16, 16), (128, 16)])
+def test_videos_of_any_shape_that_is_filmed_are_kept(tmp_path: Path, size: tuple[int, int]) -> None:
+    film(tmp_path / "a.mp4", "mpeg4", size=size, frames=3)
+    assert examine(tmp_path, "a.mp4").reason == ""
+
+
+def test_reasons_that_differ_in_their_numbers_are_one_line() -> None:
+    sizes = ((4000, 16), (90, 1), (160, 2))
+    bad = {f"a/{i}.mp4": facts(f"a/{i}.mp4", reason=f"{w} x {h} pixels: too long") for i, (w, h) in enumerate(sizes)}
+    index = bad | {"b/1.mp4": facts("b/1.mp4", reason="it has one frame"), "b/2.mp4": facts("b/2.mp4")}
+    assert list(oddities(index)) == [
+        "3 cannot be used, such as a/0.mp4: 4000 x 16 pixels: too long",
+        "1 cannot be used, such as b/1.mp4: it has one frame",
+    ]
+
+
+def test_what_an_older_check_let_through_is_looked_at_again(tmp_path: Path) -> None:
+    found = {name: replace(facts(name), width=width) for name, width in (("a/1.mp4", 64), ("a/2.mp4", 4000))}
+    write_index(tmp_path / "index-val.jsonl", found)
+    assert list(known_before(tmp_path / "index-val.jsonl", tmp_path / "index-val.journal")) == ["a/1.mp4"]
+
+
+def test_frames_that_a_file_has_and_does_not_show_do_not_count(good: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.mp4").write_bytes(halved((good / "h264.mp4").read_bytes()))
+    facts = examine(tmp_path, "half.mp4")
+    assert (facts.reason, facts.frames, facts.fps) == ("", 21, 30.0)  # 667 ms
+    clip = [14, 16, 18, 19]
+    assert np.array_equal(frames(tmp_path / "half.mp4", clip, 64, 48), frames(good / "h264.mp4", clip, 64, 48))
 
 
 def test_a_matroska_file_that_was_cut_off_is_as_long_as_what_it_holds(good: Path, tmp_path: Path) -> None:
@@ -300,7 +339,7 @@ def test_no_file_stops_a_check_and_a_second_one_looks_at_what_may_have_changed(
     }
     printed = capsys.readouterr().out
     assert "val: 3 of 7 videos (42.9 %) can be used" in printed
-    assert "1 cannot be used: timed out after 0.5 seconds, such as a/hang.mp4" in printed
+    assert "1 cannot be used, such as a/hang.mp4: timed out after 0.5 seconds" in printed
     assert "2 classes where the profile says 3" in printed
     assert read_index(root, "val", cache) == first
     assert len(opened(root)) == 7

@@ -1,4 +1,4 @@
-"""Clips a second and core of the path for real videos, beside what decord can do at most and PySlowFast's PyAV path.
+"""Clips a second and core of the path for real videos, beside what decord can do at most, PyAV and PySlowFast's PyAV path.
 
 The limit decodes what no reader can avoid: every frame from the last key frame before the clip to the clip's end, one after the
 other, and keeps the clip's frames, without crop or batch.
@@ -24,9 +24,9 @@ from PIL import Image
 from nlrepro.bench import pyslowfast
 from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
-from nlrepro.data import Frames
-from nlrepro.data.crops import ClipSample, Crop
-from nlrepro.data.decoding import reader
+from nlrepro.data import Frames, with_pyav
+from nlrepro.data.crops import ClipSample, Crop, cropped, scaled
+from nlrepro.data.decoding import READER
 from nlrepro.data.generate import h264
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import examine
@@ -37,7 +37,7 @@ from nlrepro.profile import Clips
 GOPS = (12, 250)  # frames between key frames: dense ones, as some copies of Kinetics are kept, and x264's default
 VIDEOS = 2  # of each kind
 STARTS = 10  # clips of a video in a pass, from its begin on
-VERSION = version("decord")
+VERSION = version(READER)
 CROP, SIDES = 224, (256, 320)
 # as Kinetics is usually kept, H.264 in mp4
 WIDTH, HEIGHT, FRAMES = 340, 256, 300
@@ -81,6 +81,8 @@ def clips_of(folder: Path, videos: Sequence[str]) -> FileClips:
 
 def plain(clips: FileClips, sample: ClipSample) -> Frames:
     """The limit, for one clip at the videos' own size."""
+    from nlrepro.data.with_decord import reader
+
     facts = clips.facts[sample.video]
     wanted = clips.wanted(facts, sample.where)
     path = clips.tree.folder / facts.video
@@ -97,6 +99,13 @@ def plain(clips: FileClips, sample: ClipSample) -> Frames:
     return np.stack(kept)  # (T, H, W, 3)
 
 
+def by_pyav(clips: FileClips, sample: ClipSample) -> Frames:
+    """The clip as it is read where decord is not installed."""
+    facts, crop = clips.facts[sample.video], sample.crop or Crop(HEIGHT)
+    size = scaled(facts.width, facts.height, crop.side)
+    return cropped(with_pyav.frames(clips.tree.folder / facts.video, clips.wanted(facts, sample.where), *size), crop)
+
+
 def unpacked(load: Callable[..., object], asked: Sequence[Any]) -> object:
     return load(*asked)
 
@@ -105,20 +114,22 @@ def passes(clips: FileClips, rivals: Path | None) -> dict[str, Callable[[], obje
     """A name, and all clips of a pass, one after the other."""
     places = [(video, place) for video in range(len(clips)) for place in range(STARTS)]
 
-    def cropped(side: int) -> list[ClipSample]:
+    def samples(side: int) -> list[ClipSample]:
         return [ClipSample(video, place / STARTS, Crop(side, CROP)) for video, place in places]
 
-    def through(load: Callable[[Any], object], samples: Sequence[Any]) -> None:
-        for sample in samples:
+    def through(load: Callable[[Any], object], asked: Sequence[Any]) -> None:
+        for sample in asked:
             load(sample)
 
     def ours(sample: ClipSample) -> object:
         return clips.__getitems__([sample])
 
+    limit = {"limit": partial(through, partial(plain, clips), samples(SIDES[0]))} if READER == "decord" else {}
     known: dict[str, Callable[[], object]] = {
-        "ours": partial(through, ours, cropped(SIDES[0])),
-        "limit": partial(through, partial(plain, clips), cropped(SIDES[0])),
-        "ours, shorter side 320": partial(through, ours, cropped(SIDES[1])),
+        "ours": partial(through, ours, samples(SIDES[0])),
+        **limit,
+        "ours, by PyAV": partial(through, partial(by_pyav, clips), samples(SIDES[0])),
+        "ours, shorter side 320": partial(through, ours, samples(SIDES[1])),
     }
     for name, load in pyslowfast.loaders(rivals, SIDES, CROP).items():
         asked = [(clips.tree.folder / clips.tree.videos[video], place, STARTS) for video, place in places]
@@ -171,12 +182,13 @@ def sentences(frame: pd.DataFrame, memory: dict[str, float]) -> str:
 
     rates = listed([f"{rate:.0f}" for rate in speed["ours"]])
     gops = listed([str(gop) for gop in speed.index])
-    rivals = [name for name in map(str, speed) if name.startswith("PySlowFast")]
-    against = "".join(f", {ratios(name)} times that of {name}" for name in rivals)
+    names = {"limit": "plain sequential decord decoding", "ours, by PyAV": "ours by PyAV"}
+    rivals = [name for name in map(str, speed) if name in names or name.startswith("PySlowFast")]
+    against = (f"{ratios(name)} times {'that' if i else 'the rate'} of {names.get(name, name)}" for i, name in enumerate(rivals))
     grown = memory["all_mib"] - memory["tenth_mib"]
     return (
         f"- One core loads {rates} clips a second (32 of 300 frames of 340 x 256, key frames every {gops} frames):"
-        f" {ratios('limit')} times the rate of plain sequential decord decoding{against}.\n"
+        f" {', '.join(against)}.\n"
         f"- Over {memory['clips']:,.0f} clips the memory of a loading process peaks at {memory['all_mib']:.0f} MiB,"
         f" {grown:.0f} MiB above its peak after the first tenth."
     )
@@ -196,7 +208,7 @@ def write(frame: pd.DataFrame, memory: dict[str, float], told: str, path: Path) 
 
 
 def bench(arguments: argparse.Namespace, folder: Path) -> str:
-    """Measure on one core, write loader-<machine>-decord<version>.md and .csv, and return the sentences for the README."""
+    """Measure on one core, write loader-<machine>-<reader><version>.md and .csv, and return the sentences for the README."""
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     if cores:
         os.sched_setaffinity(0, {max(cores)})  # decord's readers have threads of their own
@@ -209,5 +221,5 @@ def bench(arguments: argparse.Namespace, folder: Path) -> str:
     finally:
         if cores:
             os.sched_setaffinity(0, cores)
-    told = source(arguments.rivals, "cpu", f"decord {VERSION}")
-    return write(pd.DataFrame(rows), memory, told, folder / f"loader-{device_name('cpu')}-decord{VERSION}")
+    told = source(arguments.rivals, "cpu", f"{READER} {VERSION}")
+    return write(pd.DataFrame(rows), memory, told, folder / f"loader-{device_name('cpu')}-{READER}{VERSION}")

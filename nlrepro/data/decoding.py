@@ -1,72 +1,40 @@
-"""Video files -> frames: the one file that reads with decord and PyAV. It imports no torch.
+"""Video files -> frames: decord where it is installed, for all that it can read, and PyAV for the rest. It imports no torch.
 
-Measured with decord 0.6.0:
-- A display matrix is applied: frames come upright, but only at a requested width and height. Without these a quarter turn
-  cannot be read at all ("The size must exactly match").
-- Frames of a variable rate are counted in their order: a clip of every other frame is then uneven in time.
-- The average rate of Matroska is its nominal one (30 for 24.9 true frames a second), so rates are taken from time stamps.
-- Frames that a container promises and does not have are silently filled with copies of others, unless `fault_tol` counts these.
-- For some files decord never returns (its issues 269, 373, 375) while it holds Python's lock: only killing the process helps.
-- mkv and webm that were cut off hold what they hold, as a shorter video; mp4 and avi cannot be opened.
+Both give the same frames (tests/test_decoding.py), equal in every pixel but for what `with_pyav` says. A file is always read by
+the same one: by decord, unless that raises `NoDecoder`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-import av
-import decord
 import numpy as np
 import numpy.typing as npt
 
-from nlrepro.data import Frames
+from nlrepro.data import Frames, with_pyav
+from nlrepro.data.unusable import NoDecoder, Unusable
 
-SIDE = 64  # pixels that frames are scaled to for a look at them: memory stays small, and quarter turns can be read
-SAMPLES = 16  # frames that a look decodes, evenly spaced from the first to the last
-SUBSTITUTES = 1  # of these that decord may have filled in: often the last frame alone
+__all__ = ["READER", "Unusable", "frame_times", "frames", "picture_size"]
 
-decord.logging.set_level(decord.logging.QUIET)
+READER = "decord" if find_spec("decord") else "av"  # the package
 
-
-class Unusable(Exception):
-    """Why a file cannot be used, in one line."""
-
-
-@contextmanager
-def reasons(path: Path) -> Iterator[None]:
-    """decord's errors as `Unusable`, without the native stack that it puts before its last line."""
-    try:
-        yield
-    except (decord.DECORDError, RuntimeError, AssertionError, IndexError) as error:
-        empty = path.is_file() and path.stat().st_size == 0
-        reason = "the file is empty" if empty else f"damaged or cut off: {str(error).strip().splitlines()[-1][-120:]}"
-        raise Unusable(reason) from None
-
-
-def reader(path: Path, width: int, height: int, fault_tol: int = -1) -> decord.VideoReader:
-    """A decord reader of upright frames, scaled to width x height. decord's own errors."""
-    return decord.VideoReader(str(path), width=width, height=height, num_threads=1, fault_tol=fault_tol)
+if READER == "decord":
+    from nlrepro.data import with_decord as first
+    from nlrepro.data.with_decord import reader as reader  # for tests/test_clips.py
+else:
+    first = with_pyav  # type: ignore[misc]  # another module of the same functions
 
 
 def frames(path: Path, wanted: Sequence[int] | None, width: int, height: int) -> Frames:
-    """Frames of rising indices, which may repeat, (T, height, width, 3); None: all.
-
-    decord seeks whenever it is to skip onto or over a key frame, and a seek throws away what its decoder has read ahead: 2 ms, as
-    much as 8 frames at 340 x 256. So the frame before each key frame within the clip is read too, whether wanted or not; what is
-    left to seek is the clip's begin.
+    """Frames of rising indices, which may repeat, upright and scaled, (T, height, width, 3); None: all.
 
     Raises:
         Unusable: the file is missing, damaged or too short.
     """
-    with reasons(path):
-        video = reader(path, width, height)
-        wanted = range(len(video)) if wanted is None else wanted
-        if wanted[-1] >= len(video):
-            raise Unusable(f"it has {len(video)} frames, a clip needs {wanted[-1] + 1}")
-        before_keys = {key - 1 for key in video.get_key_indices() if wanted[0] < key <= wanted[-1]}
-        read = sorted(before_keys.union(wanted))
-        found: Frames = video.get_batch(read).asnumpy()  # (T', H, W, 3)
-    return found if read == list(wanted) else found[np.searchsorted(read, wanted)]  # (T, H, W, 3)
+    try:
+        return first.frames(path, wanted, width, height)
+    except NoDecoder:
+        return with_pyav.frames(path, wanted, width, height)
 
 
 def frame_times(path: Path) -> npt.NDArray[np.float64]:
@@ -75,16 +43,10 @@ def frame_times(path: Path) -> npt.NDArray[np.float64]:
     Raises:
         Unusable: the file is damaged, or frames that it promises are not there.
     """
-    with reasons(path):
-        video = reader(path, SIDE, SIDE, SUBSTITUTES)
-        number = len(video)
-        try:
-            # one batch of far frames, as a test reads them: this is what decord hangs on, where frame by frame it does not
-            video.get_batch(np.linspace(0, number - 1, min(SAMPLES, number)).round().astype(int).tolist())
-        except decord.DECORDLimitReachedError:
-            raise Unusable(f"its container promises {number} frames, not all of which are there") from None
-        times: npt.NDArray[np.float64] = video.get_frame_timestamp(range(number)).astype(float)
-    return times
+    try:
+        return first.frame_times(path)
+    except NoDecoder:
+        return with_pyav.frame_times(path)
 
 
 def picture_size(path: Path) -> tuple[int, int, int]:
@@ -93,16 +55,4 @@ def picture_size(path: Path) -> tuple[int, int, int]:
     Raises:
         Unusable: the file has no video that can be decoded.
     """
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise Unusable("it has no video stream, only sound")
-            container.streams.video[0].codec_context.thread_count = 1
-            frame = next(container.decode(video=0), None)
-    except (av.error.FFmpegError, ValueError) as error:
-        raise Unusable(f"not a video, damaged or cut off: {getattr(error, 'strerror', error)}") from None
-    if frame is None:
-        raise Unusable("none of its frames can be decoded")
-    sideways = frame.rotation % 180 == 90
-    width, height = (frame.height, frame.width) if sideways else (frame.width, frame.height)
-    return width, height, frame.rotation % 360
+    return with_pyav.picture_size(path)

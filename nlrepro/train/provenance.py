@@ -11,10 +11,11 @@ from types import MappingProxyType
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from nlrepro.data.decoding import READER
 from nlrepro.record import Provenance
 from nlrepro.run import Run
 
-VERSIONS = ("torch", "torchvision", "pytorch-lightning", "decord", "numpy")
+VERSIONS = ("torch", "torchvision", "pytorch-lightning", READER, "numpy")
 
 
 @rank_zero_only

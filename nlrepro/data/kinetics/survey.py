@@ -5,6 +5,7 @@ result of real videos goes to a journal beside the index at once, so that a chec
 finished one looks again only at files that are new, have changed, or could not be used (a timeout may have been the disk's).
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -13,10 +14,11 @@ from pathlib import Path
 from pydantic import ValidationError
 from tqdm import tqdm
 
-from nlrepro.data.kinetics.facts import Facts, examine, state
+from nlrepro.data.kinetics.facts import Facts, examine, fits, state
 from nlrepro.data.kinetics.index import LINE, Index, index_path, line, parse, write_index
 from nlrepro.data.kinetics.listing import listing
 from nlrepro.data.kinetics.watched import Failure, watched
+from nlrepro.data.unusable import gist
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
@@ -88,11 +90,14 @@ def survey_split(
 
 
 def oddities(index: Index) -> Iterator[str]:
-    """One line a kind of trouble, the commonest first, then what decord makes upright or spaces unevenly."""
-    reasons = Counter(facts.reason for facts in index.values() if facts.reason)
-    example = {facts.reason: facts.video for facts in reversed(index.values()) if facts.reason}
-    for reason, number in reasons.most_common():
-        yield f"{number:,} cannot be used: {reason}, such as {example[reason]}"
+    """One line a kind of trouble, the commonest first, then what is made upright or spaced unevenly.
+
+    Reasons that differ in their numbers alone are of one kind.
+    """
+    bad = {video: re.sub(r"\d+", "0", facts.reason) for video, facts in index.items() if facts.reason}
+    example = {kind: video for video, kind in reversed(bad.items())}
+    for kind, number in Counter(bad.values()).most_common():
+        yield f"{number:,} cannot be used, such as {example[kind]}: {index[example[kind]].reason}"
     good = [facts for facts in index.values() if not facts.reason]
     for words, number in {
         "have a variable frame rate; their clips are uneven in time": sum(facts.variable for facts in good),
@@ -129,14 +134,14 @@ def examined(folder: Path, videos: Iterable[str], jobs: int, look: Look, limit: 
     for video, result in watched(partial(look, folder), videos, jobs, limit):
         if isinstance(result, Failure):
             size, changed = state(folder / video)
-            result = Facts(video=video, bytes=size, mtime_ns=changed, reason=str(result))
+            result = Facts(video=video, bytes=size, mtime_ns=changed, reason=gist(result, folder / video))
         yield result
 
 
 def known_before(path: Path, journal: Path) -> Index:
     """Usable videos of the last finished check, and all of one that was cut off, whose last line may be half."""
     finished = parse(path, path.read_bytes().splitlines()) if path.is_file() else {}
-    known = {video: facts for video, facts in finished.items() if not facts.reason}
+    known = {video: facts for video, facts in finished.items() if not facts.reason and fits(facts.width, facts.height)}
     for text in journal.read_bytes().splitlines() if journal.is_file() else ():
         try:
             facts = LINE.validate_json(text)
