@@ -74,6 +74,14 @@ def test_released_weights_are_tested_on_their_clips_with_their_pixels(real: Prof
     assert records.read_all(tmp_path / "results", "real") == []
 
 
+def test_validation_videos_alone_are_enough(real: Profile, videos: Path, tmp_path: Path) -> None:
+    shutil.rmtree(videos / "train")
+    two = replace(real, clips={kind: replace(clips, classes=2) for kind, clips in real.clips.items()})
+    weights = imported(tmp_path / "released", two)
+    found = evaluate(C2D, weights, two, folders=Folders(data=videos, results=tmp_path / "results"))
+    assert (found.metrics.videos, found.metrics.listed) == (2, 3)
+
+
 @pytest.mark.parametrize(
     ("source", "name", "first", "second"),
     [

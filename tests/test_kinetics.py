@@ -16,10 +16,11 @@ from nlrepro.data.decoding import frames
 from nlrepro.data.kinetics.facts import Facts, examine, frame_step
 from nlrepro.data.kinetics.index import index_path, read_index, usable, write_index
 from nlrepro.data.kinetics.listing import listing
-from nlrepro.data.kinetics.survey import known_before, oddities, splits, survey_split
+from nlrepro.data.kinetics.survey import known_before, oddities, splits, survey, survey_split
 from nlrepro.data.kinetics.watched import watched
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
+from nlrepro.profile import Profile
 from nlrepro.record import Count
 
 IDS = [f"abcdefghi-{i}" for i in range(10)]
@@ -402,15 +403,20 @@ def test_training_takes_the_usable_videos_and_keeps_class_numbers(tmp_path: Path
     with pytest.raises(BadInput, match=r"none of the 5 videos .* 301 frames"):
         usable(tree, index, frames=301)
     del index["b/3.mp4"]
-    with pytest.raises(BadInput, match=r"1 videos .* not been checked, such as b/3.mp4; run `data check`"):
+    with pytest.raises(
+        BadInput,
+        match=r"1 videos .* not been checked, such as b/3.mp4; run `python -m ablations data check --profile paper --data ",
+    ):
         usable(tree, index)
 
 
 def test_without_an_index_the_error_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"run `data check` first"):
+    with pytest.raises(BadInput, match=rf"run `python -m ablations data check --profile paper --data {tmp_path}` .* first"):
         read_index(tmp_path, "val", tmp_path / "cache")
     (tmp_path / "index-val.jsonl").write_text('{"video": 3}\n')
-    with pytest.raises(BadInput, match=r"index-val.jsonl is damaged: .*remove it and run `data check` again"):
+    with pytest.raises(
+        BadInput, match=r"index-val.jsonl is damaged: .*remove it and run `python -m ablations data check .* again"
+    ):
         read_index(tmp_path, "val", tmp_path / "cache")
 
 
@@ -427,6 +433,20 @@ def test_data_check_of_the_paper_profile_counts_what_can_be_used(
     assert "val: 2 of 3 videos (66.7 %) can be used" in printed
     entry = json.loads((root / "index-train.jsonl").read_text().splitlines()[0])
     assert (entry["video"], entry["frames"], entry["fps"]) == (f"yoga/{IDS[0]}.mp4", 40, 30.0)
+
+
+def test_validation_videos_alone_are_checked(
+    tmp_path: Path, real: Profile, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (videos / "train").rename(tmp_path / "elsewhere")
+    (videos / "index-val.jsonl").unlink()
+    survey(real, videos, tmp_path / "cache", 1)
+    shown = capsys.readouterr().out
+    assert "val: 2 of 3 videos (66.7 %) can be used" in shown
+    assert f"train: there is no folder {videos / 'train'}; what needs it, such as training, cannot be done" in shown
+    (videos / "val").rename(tmp_path / "val")
+    with pytest.raises(BadInput, match=r"no folder .*train; expected"):
+        survey(real, videos, tmp_path / "cache", 1)
 
 
 def test_a_tree_without_any_usable_video_fails_the_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -116,5 +116,5 @@ def test_imagenet_files_of_other_nets_are_refused(real: Profile, tmp_path: Path,
 def test_videos_that_were_not_checked_are_named(real: Profile, tmp_path: Path) -> None:
     for split in ("train", "val"):
         film(tmp_path / split / "a" / "a.mp4")
-    with pytest.raises(BadInput, match=r"have not been checked; run `data check` first"):
+    with pytest.raises(BadInput, match=r"have not been checked; run `python -m ablations data check --profile paper --data "):
         execute(job(dry(real, 1), tmp_path, tmp_path / "results"))

@@ -20,7 +20,6 @@ READER = "decord" if find_spec("decord") else "av"  # the package
 
 if READER == "decord":
     from nlrepro.data import with_decord as first
-    from nlrepro.data.with_decord import reader as reader  # for tests/test_clips.py
 else:
     first = with_pyav  # type: ignore[misc]  # another module of the same functions
 

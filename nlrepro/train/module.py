@@ -62,7 +62,7 @@ class VideoClassifier(pl.LightningModule):
         self.register_buffer("std", torch.tensor(profile.data.std), persistent=False)  # () or (3,)
         self.val_accuracy = MulticlassAccuracy(self.clips.classes, average="micro")
         self.top1 = MulticlassAccuracy(self.clips.classes, average="micro")
-        self.top5 = MulticlassAccuracy(self.clips.classes, top_k=5, average="micro")
+        self.top5 = MulticlassAccuracy(self.clips.classes, top_k=min(5, self.clips.classes), average="micro")
         self.clip_top1 = MulticlassAccuracy(self.clips.classes, average="micro")  # of single views
         self.train_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
         self.curve: list[Point] = []

@@ -10,6 +10,7 @@ from nlrepro.data import Frames
 from nlrepro.data.crops import ClipSample, Crop, cropped, scaled
 from nlrepro.data.decoding import Unusable, frames
 from nlrepro.data.kinetics.facts import Facts
+from nlrepro.data.kinetics.index import check
 from nlrepro.data.kinetics.sampling import frame_numbers
 from nlrepro.data.videos import Tree
 from nlrepro.errors import BadInput
@@ -47,7 +48,9 @@ class FileClips(Dataset[tuple[torch.Tensor, torch.Tensor]]):
             numbers, places = np.unique(self.wanted(facts, sample.where), return_inverse=True)  # one may begin again at 0
             return cropped(frames(path, numbers.tolist(), *size)[places], crop)
         except Unusable as reason:
-            raise BadInput(f"cannot read {path}: {reason}; run `data check` again, which finds what has changed") from None
+            raise BadInput(
+                f"cannot read {path}: {reason}; run {check(self.tree.folder.parent)} again, which finds what changed"
+            ) from None
 
     def __getitems__(self, asked: Sequence[ClipSample]) -> tuple[torch.Tensor, torch.Tensor]:
         """A batch at once: clips (B, T, H, W, 3) uint8 and labels (B,)."""

@@ -29,6 +29,11 @@ Index = dict[str, Facts]  # by "<class folder>/<file>"
 LINE = TypeAdapter(Facts)
 
 
+def check(root: Path) -> str:
+    """The command that makes the index of a tree."""
+    return f"`python -m ablations data check --profile paper --data {root}` (with the profile that you use)"
+
+
 def places(root: Path, split: str, cache: Path) -> tuple[Path, Path]:
     """Where the index of a split may stand: beside it, and in the cache."""
     tree = sha256(str(root.resolve()).encode()).hexdigest()[:8]
@@ -49,15 +54,15 @@ def read_index(root: Path, split: str, cache: Path) -> Index:
     """
     path = next((path for path in places(root, split, cache) if path.is_file()), None)
     if path is None:
-        raise BadInput(f"the videos in {root / split} have not been checked; run `data check` first")
-    return parse(path, path.read_bytes().splitlines())
+        raise BadInput(f"the videos in {root / split} have not been checked; run {check(root)} first")
+    return parse(path, path.read_bytes().splitlines(), check(root))
 
 
-def parse(path: Path, lines: Iterable[bytes]) -> Index:
+def parse(path: Path, lines: Iterable[bytes], again: str = "`data check`") -> Index:
     try:
         return {facts.video: facts for facts in map(LINE.validate_json, lines)}
     except ValidationError as error:
-        raise BadInput(f"the index {path} is damaged: {explain(error)}; remove it and run `data check` again") from None
+        raise BadInput(f"the index {path} is damaged: {explain(error)}; remove it and run {again} again") from None
 
 
 def write_index(path: Path, index: Index) -> None:
@@ -79,7 +84,8 @@ def usable(tree: Tree, index: Index, frames: int = 2) -> Tree:
     unknown = [video for video in tree.videos if video not in index]
     if unknown:
         raise BadInput(
-            f"{len(unknown):,} videos in {tree.folder} have not been checked, such as {unknown[0]}; run `data check` again"
+            f"{len(unknown):,} videos in {tree.folder} have not been checked, such as {unknown[0]}; "
+            f"run {check(tree.folder.parent)} again"
         )
     kept = [i for i, video in enumerate(tree.videos) if index[video].serves(frames)]
     if not kept:

@@ -55,13 +55,17 @@ def check_generated(profile: Profile, root: Path, jobs: int) -> None:
 
 
 def survey(profile: Profile, root: Path, cache: Path, jobs: int) -> None:
-    """Check all splits of the profile and print what was found.
+    """Check the splits of the profile that are there, and print what was found: a test of given weights needs no `train`.
 
     Raises:
-        BadInput: a split is missing, contradicts its CSV, or has no video that can be used.
+        BadInput: no split is there, or one contradicts its CSV or has no video that can be used.
     """
-    for split, classes in sorted(splits(profile).items()):
-        survey_split(root, split, cache, jobs, classes=classes)
+    wanted = splits(profile)
+    there = [split for split in sorted(wanted) if (root / split).is_dir()]
+    for split in there or wanted:
+        survey_split(root, split, cache, jobs, classes=wanted[split])
+    for split in sorted({*wanted} - {*there}):
+        print(f"{split}: there is no folder {root / split}; what needs it, such as training, cannot be done")
 
 
 def survey_split(
