@@ -79,9 +79,9 @@ def blobs(found: Shapes) -> dict[str, Tensor]:
     return {name: blob(name, shape) for name, shape in found.items()}
 
 
-def clip(frames: int) -> Tensor:
-    """(1, 3, T, 64, 64)."""
-    return torch.randn(1, 3, frames, 64, 64, generator=torch.Generator().manual_seed(5))
+def clip(frames: int, side: int = 64) -> Tensor:
+    """(1, 3, T, side, side)."""
+    return torch.randn(1, 3, frames, side, side, generator=torch.Generator().manual_seed(5))
 
 
 def narrow(source: Source, spec: RunSpec, profile: Profile, variant: str) -> dict[str, Tensor]:

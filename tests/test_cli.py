@@ -65,6 +65,27 @@ print(sorted({"torch", "pandas", "pydantic", "scipy", "matplotlib", "pytorch_lig
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    """As `| head` is: its end of the pipe closes while there is more to say."""
+    words = [sys.executable, "-u", "-m", "ablations", "list", "2a", "--results", tmp_path]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
+def test_a_net_that_no_table_shows_is_run_by_its_key(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    key, words = "r50-c2d-nl-res4-dot-time", [*SMOKE, "--data", str(data), "--results", str(tmp_path)]
+    assert main(["run", key, *words]) == 0
+    (record,) = records.read_all(tmp_path, "smoke")
+    assert (record.key, record.tables) == (key, ())
+    assert main(["list", "2a", *words]) == 0
+    assert main(["report", "2a", *SMOKE, "--results", str(tmp_path)]) == 0
+    assert key not in (tmp_path / "tables" / "smoke" / "table2a.md").read_text()
+
+
 def test_a_sweep_leaves_a_fresh_record_of_every_run_and_seed(swept: Path) -> None:
     found = records.read_all(swept, "smoke")
     assert sorted((r.key, r.seed) for r in found) == sorted((key, seed) for key in KEYS for seed in (0, 1))

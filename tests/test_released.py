@@ -163,6 +163,29 @@ def test_large_maps_are_tested_in_windows_of_the_trained_size() -> None:
     torch.testing.assert_close(theirs.head(x), theirs.fc(x.mean((1, 3, 4))))
 
 
+def test_a_crop_of_256_pixels_gives_the_peers_outputs() -> None:
+    """Its map of 8 x 8 is larger than the trained one. PySlowFast's own code gave the probabilities of these classes."""
+    ours = net("pyslowfast", NL_I3D, "8x8")
+    ours.load_state_dict(adopt(blobs(shapes("pyslowfast")), ours, "pyslowfast", "file").state)
+    with torch.no_grad():
+        found = ours(clip(8, 256))[0].softmax(0)
+    likely, unlikely = [140, 70, 274, 20, 353, 253], [0, 1, 2, 3, 4, 5]
+    expected = torch.tensor([0.5445243, 0.1975596, 0.1265229, 0.06755034, 0.0346653, 0.01418116])
+    torch.testing.assert_close(found[likely], expected, rtol=1e-4, atol=0)
+    tiny = torch.tensor([2.53066e-08, 7.81009e-10, 3.64604e-11, 2.64239e-12, 1.86089e-13, 1.84295e-14])
+    torch.testing.assert_close(found[unlikely], tiny, rtol=1e-3, atol=0)
+
+
+def test_mmaction2s_head_takes_the_mean_of_a_map_of_any_size() -> None:
+    """Crops of 256 pixels; the first six scores that its own code gave."""
+    ours = net("mmaction2", nl("dot"), "32x2")
+    ours.load_state_dict(adopt(blobs(shapes("mmaction2")), ours, "mmaction2", "file").state)
+    with torch.no_grad():
+        scores = ours(clip(32, 256))[0]
+    expected = torch.tensor([188.3479, -672.1375, -648.2045, -1368.189, 17.95062, 96.69035])
+    assert (scores[:6] - expected).abs().max() < 1e-5 * scores.abs().max()
+
+
 UNSUPPORTED: list[tuple[Source, NetSpec, str, str]] = [
     ("caffe2", NetSpec(conv="3x3x3"), "32x2", "it has C2D and I3D 3x1x1, spacetime non-local blocks in them"),
     ("caffe2", nl("concatenation"), "32x2", "has no weights of .*concatenation"),
