@@ -212,6 +212,9 @@ def test_weights_that_are_not_the_keys_are_refused(real: Profile, swept: Path, s
     renamed = tmp_path / f"net-{records.fingerprint(C2D, smoke)}.pt"
     shutil.copy(smoke_net(swept, NL.key), renamed)
     assert "has inserted.res3_1.bn.bias, which r50-c2d lacks" in refusal(C2D, renamed, smoke)
+    state = torch.load(own, weights_only=True)
+    torch.save({name: tensor * torch.nan for name, tensor in state.items()}, renamed)
+    assert "no finite numbers" in refusal(C2D, renamed, smoke)
     renamed.write_bytes(renamed.read_bytes()[:1000])
     assert "damaged" in refusal(C2D, renamed, smoke)
     torch.save({"fc.weight": Harmful(tmp_path / "written")}, renamed)

@@ -18,6 +18,7 @@ from nlrepro.nets.cost import cost_of
 from nlrepro.nets.reading import by_name, checkpoint
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
+from nlrepro.released.adopt import demand_sane
 from nlrepro.released.importing import net, note_path, suited
 from nlrepro.released.names import Source
 from nlrepro.run import Folders, Run
@@ -136,7 +137,7 @@ def load(model: VideoResNet, state: dict[str, Tensor], file: Path) -> None:
     """Load a state that must fit the net exactly.
 
     Raises:
-        BadInput: a tensor is missing, unknown or of another shape.
+        BadInput: a tensor is missing, unknown, of another shape, or holds what no working net has.
     """
     wanted = model.state_dict()
     for name in sorted(wanted.keys() ^ state.keys()):
@@ -147,4 +148,5 @@ def load(model: VideoResNet, state: dict[str, Tensor], file: Path) -> None:
     for name, tensor in wanted.items():
         if state[name].shape != tensor.shape:
             raise BadInput(f"{file}: {name} has the shape {tuple(state[name].shape)}, this profile's has {tuple(tensor.shape)}")
+        demand_sane(name, state[name], f"{file}: {name}")
     model.load_state_dict(state)
