@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import MappingProxyType
@@ -22,6 +22,13 @@ def announce(run: Run, first: int, steps: int) -> None:
     """Print one line when a try begins at step `first`; it stands in the log of a sweep."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     print(f"{now} {platform.node()} process {os.getpid()}: {run.name} from step {first} of {steps}", flush=True)
+
+
+@rank_zero_only
+def tell(lines: Iterable[str]) -> None:
+    """Print what is made anew because it is damaged, and why."""
+    for line in lines:
+        print(line, flush=True)
 
 
 def provenance(seconds: float, device: torch.device | None = None, start: Mapping[str, str] = MappingProxyType({})) -> Provenance:
