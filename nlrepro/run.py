@@ -105,13 +105,20 @@ class Run:
     def finished(self) -> Record | None:
         """The fresh record, if it and the weights that other runs may start from are there and whole."""
         record = self.recorded() if self.weights.is_file() else None
-        return record if record and self.is_fresh(record) else None
+        return record if record and self.is_fresh(record) and not self.damaged_net() else None
 
-    def damaged(self) -> list[str]:
-        """What is wrong with the record, in one line; [] if nothing is or there is none."""
+    def damaged_record(self) -> str | None:
+        """What is wrong with the record, and what to do; None if nothing is, or there is none."""
         try:
             if self.record_path.exists():
                 records.read(self.record_path)
         except BadInput as error:
-            return [str(error)]
-        return []
+            return str(error)
+        return None
+
+    def damaged_net(self) -> str | None:
+        """The same of the trained net."""
+        from nlrepro.train.intact import flaw_of_net  # imports torch
+
+        wrong = flaw_of_net(self.weights, self.spec, self.profile) if self.weights.exists() else None
+        return f"the net {self.weights} is damaged: {wrong}; `sweep` makes it anew" if wrong else None

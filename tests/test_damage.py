@@ -1,21 +1,32 @@
 """Damaged and stray files: each is told in one line that says what is wrong and what to do, and stops nothing else."""
 
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+from attempts import cut_off_at
 from conftest import evaluation
 
 from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
+from nlrepro.data.generate import make
+from nlrepro.data.videos import Tree, decoded
+from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
+from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.launch import sweep
 from nlrepro.sweep.slurm import queue
 from nlrepro.sweep.status import FAILED, QUEUED, failure, queued, state
+from nlrepro.train.runner import execute
 
 SMOKE = ("--profile", "smoke")
 C2D = "r50-c2d"
@@ -167,3 +178,136 @@ def test_garbage_in_notes_of_a_try_is_survived(
     assert status == 0
     assert [line for line in lines if line.startswith(f"failed: {C2D} seed 7: ")]
     assert failure(run)
+
+
+def half_zeroed(path: Path) -> None:
+    """What a bad disk gives: as long as it was, and readable."""
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2))
+
+
+def short_and_long(results: Path, data: Path, smoke: Profile) -> tuple[Job, Job]:
+    """A run, and one that starts from it."""
+    folders = Folders(data=data, results=results)
+    return TABLES.job(C2D, 0, smoke, folders), TABLES.job(f"{C2D}-long", 0, smoke, folders)
+
+
+@pytest.mark.parametrize("how", ["cut off", "empty", "garbage", "half zeroed", "of another net"])
+def test_a_damaged_net_of_a_parent_is_told_and_made_anew(
+    results: Path, data: Path, smoke: Profile, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    short, long = short_and_long(results, data, smoke)
+    net, good = short.run.weights, short.run.weights.read_bytes()
+    long.run.record_path.unlink()
+    if how == "half zeroed":
+        half_zeroed(net)
+    elif how == "of another net":
+        shutil.copy(TABLES.job("r101-c2d", 0, smoke, Folders(results=results)).run.weights, net)
+    else:
+        net.write_bytes({"cut off": good[:5000], "empty": b"", "garbage": b"PK\x03\x04" * 500}[how])
+    assert short.run.finished() is None
+    with pytest.raises(BadInput, match=rf"^{C2D}-long starts from {C2D}: the net {net} is damaged: .*; `sweep` makes it anew$"):
+        execute(long)
+    if how != "half zeroed":  # a run takes long: once is enough
+        return
+    capfd.readouterr()
+    sweep([short, long], 1)
+    out = capfd.readouterr().out
+    assert out.count(f"the net {net} is damaged") == 1
+    assert "2 runs: 0 recorded, 2 to do" in out
+    assert net.read_bytes() == good
+    assert long.run.finished()
+
+
+@pytest.mark.parametrize(
+    "lacks", ["curve", "random", "state_dict", "callbacks", "loops", "all but itself", "its half", "its net"]
+)
+def test_a_damaged_checkpoint_is_told_and_the_run_begins_anew(
+    swept: Path, data: Path, smoke: Profile, tmp_path: Path, lacks: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    short, _ = short_and_long(tmp_path, data, smoke)
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        execute(replace(short, build=partial(cut_off_at(3), short.run.spec)))
+    path = short.run.checkpoint
+    state = torch.load(path, weights_only=True)
+    if lacks == "its half":
+        half_zeroed(path)
+    elif lacks == "all but itself":
+        torch.save([1, 2], path)
+    else:
+        other = {"state_dict": {"net.fc.bias": torch.zeros(2)}} if lacks == "its net" else {}
+        torch.save({name: value for name, value in state.items() if name != lacks} | other, path)
+    capfd.readouterr()
+    found = execute(short)
+    out = capfd.readouterr().out
+    assert f"the checkpoint {path} is damaged" in out
+    assert " from step 0 of 4" in out
+    expected = records.read(records.record_path(swept, "smoke", C2D, 0))
+    assert (found.metrics, found.curve) == (expected.metrics, expected.curve)
+
+
+@pytest.mark.parametrize("how", ["cut off", "empty", "garbage", "half zeroed", "another's"])
+def test_a_damaged_cache_is_told_and_decoded_again(
+    data: Path, smoke: Profile, tmp_path: Path, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tree = Tree.index(data / "smoke" / "val", 6)
+    first = decoded(tree, smoke.data, tmp_path).copy()
+    (path,) = tmp_path.glob("*.npy")
+    good = path.read_bytes()
+    if how == "half zeroed":
+        half_zeroed(path)
+    elif how == "another's":
+        decoded(Tree.index(data / "smoke" / "test", 6), smoke.data, tmp_path)
+        shutil.copy(next(tmp_path.glob("smoke-test-*.npy")), path)
+    else:
+        path.write_bytes({"cut off": good[:5000], "empty": b"", "garbage": b"\x93NUMPY\x01\x00garbage" * 9}[how])
+    capfd.readouterr()
+    assert np.array_equal(decoded(tree, smoke.data, tmp_path), first)
+    assert f"{path} is damaged or of an earlier version; its videos are decoded again" in capfd.readouterr().out
+    assert path.read_bytes() == good
+
+
+def test_a_tree_that_lacks_a_generated_video_or_has_another_trains_nothing(
+    data: Path, smoke: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(data / "smoke", tmp_path / "data" / "smoke")
+    folder = tmp_path / "data" / "smoke" / "train"
+    victim = sorted(folder.glob("*/*.mp4"))[5]
+    where = (*SMOKE, "--data", tmp_path / "data", "--results", tmp_path / "results")
+    commands = (("run", C2D, *where), ("sweep", "2a", "--seeds", "0", "--jobs", "1", *where))
+    stray = victim.with_name("abc.mp4")
+    shutil.copy(victim, stray)
+    for words in commands:
+        status, lines = say(capfd, *words)
+        assert (status, lines[-1]) == (
+            2,
+            f"error: {folder} holds {stray.relative_to(folder)}, which is no generated video; remove it",
+        )
+    stray.unlink()
+    victim.unlink()
+    for words in commands:
+        status, lines = say(capfd, *words)
+        assert status == 2
+        assert f"{folder} has 31 videos where the profile's generator says 32; `data make` makes what is missing" in lines[-1]
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
+def test_making_videos_repairs_damaged_ones(smoke: Profile, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert smoke.generator
+    few = replace(smoke.generator, videos={"val": 6})
+    make(few, tmp_path, 1)
+    paths = sorted((tmp_path / "val").glob("*/*.mp4"))
+    good = [path.read_bytes() for path in paths]
+    for number, content in enumerate((good[0][:-20] + bytes(20), good[1][:200], b"", b"garbage")):
+        paths[number].write_bytes(content)
+    capfd.readouterr()
+    make(few, tmp_path, 1)
+    assert [path.read_bytes() for path in paths] == good
+    assert f"4 of the videos in {tmp_path} are damaged and made anew" in capfd.readouterr().out
+    (tmp_path / "checksums.json").write_bytes(b"garbage")  # of earlier versions there is none: videos are decoded
+    paths[0].write_bytes(good[0][:200])
+    make(few, tmp_path, 1)
+    assert [path.read_bytes() for path in paths] == good
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    make(few, tmp_path, 1)
+    assert {path: path.stat().st_mtime_ns for path in paths} == before

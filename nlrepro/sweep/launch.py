@@ -26,6 +26,8 @@ def sweep(jobs: Sequence[Job], at_once: int, cluster: Cluster | None = None) -> 
     print(f"{len(jobs)} runs: {len(jobs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
     if not waiting:
         return
+    for wrong in filter(None, (job.run.damaged_net() for job in waiting)):
+        print(wrong, flush=True)
     one_a_clip = {job.run.spec.clip: job.run for job in waiting}
     for clip in sorted(one_a_clip):
         decode_all(one_a_clip[clip], at_once)
@@ -45,4 +47,5 @@ def decode_all(run: Run, processes: int) -> None:
     data, clips, folder = run.profile.data, run.profile.clips[run.spec.clip], run.folders.data
     if data.cached:
         for split in sorted({clips.train, clips.val, clips.test}):
-            decoded(Tree.index(folder / data.root / split, clips.classes), data, folder / "cache", processes)
+            tree = Tree.complete(folder / data.root / split, clips.classes, run.profile.generator)
+            decoded(tree, data, folder / "cache", processes)

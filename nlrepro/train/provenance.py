@@ -3,7 +3,7 @@
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import MappingProxyType
@@ -25,9 +25,9 @@ def announce(run: Run, first: int, steps: int) -> None:
 
 
 @rank_zero_only
-def tell(lines: Iterable[str]) -> None:
-    """Print what is made anew because it is damaged, and why."""
-    for line in lines:
+def tell(*lines: str | None) -> None:
+    """Print what is damaged and made anew."""
+    for line in filter(None, lines):
         print(line, flush=True)
 
 

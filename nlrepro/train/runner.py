@@ -77,14 +77,14 @@ def marked(run: Run) -> Iterator[None]:
 def train(job: Job, machine: Machine, report: Callable[[int], None]) -> Record:
     """Go on from where an earlier try was cut off, test, and write the record."""
     run, videos = job.run, job.run.videos
-    tell(run.damaged())
+    tell(run.damaged_record(), run.damaged_net())
     prepare(run)
     classifier = job.module(machine.world_size)
     if run.profile.real and not torch.cuda.is_available():
         accelerate(classifier.net)
     attempt = Try(report, machine.world_size, videos)
     start = warm_start(classifier.net, run)
-    state = earlier(run.checkpoint, machine.world_size, videos)
+    state = earlier(run.checkpoint, classifier, machine.world_size, videos)
     first = int(state["global_step"]) if state else 0
     announce(run, first, classifier.recipe.steps)
     lightning = trainer(classifier, run.checkpoint, dashboard(run, job.tables), attempt, machine)
