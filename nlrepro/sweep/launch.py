@@ -11,6 +11,7 @@ from nlrepro.run import Run
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.local import Scheduler
 from nlrepro.sweep.slurm import Cluster, submit
+from nlrepro.sweep.status import forget_failure
 
 
 def sweep(jobs: Sequence[Job], at_once: int, cluster: Cluster | None = None) -> None:
@@ -22,6 +23,9 @@ def sweep(jobs: Sequence[Job], at_once: int, cluster: Cluster | None = None) -> 
         BadInput: some runs failed; the others are done and recorded.
     """
     waiting = [job for job in jobs if not job.run.finished()]
+    for job in jobs:
+        if job not in waiting:
+            forget_failure(job.run)
     how = "by SLURM" if cluster else f"{at_once} at a time"
     print(f"{len(jobs)} runs: {len(jobs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
     if not waiting:

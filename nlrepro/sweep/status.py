@@ -26,8 +26,8 @@ def mark_failed(run: Run, reason: str) -> None:
 
 def reason(error: BaseException) -> str:
     """What went wrong, in one line."""
-    words = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-    return " ".join(words.split())[:500]
+    kind = [] if isinstance(error, BadInput) else [type(error).__name__]
+    return ": ".join([*kind, *filter(None, [" ".join(str(error).split())])])[:500]
 
 
 def failure(run: Run) -> str | None:

@@ -47,6 +47,7 @@ def execute(job: Job, *, machine: Machine = ONE, report: Callable[[int], None] =
     run = job.run
     found = run.finished()
     if found:
+        forget_failure(run)
         return found
     if run.record_path.is_dir():
         raise BadInput(f"{run.record_path} is a folder; remove it: a record is to lie there")
