@@ -121,7 +121,7 @@ def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the file is there and what `fill` wrote; read once a process. It takes 0.3 s a GB that is in memory."""
+    """Whether the file is there and what `fill` wrote; read once a process. It takes 0.5 s a GB that is in memory."""
     try:
         now = path.stat()
         return has_its_checksum(path, now.st_size, now.st_mtime_ns)

@@ -22,10 +22,12 @@ def sweep(jobs: Sequence[Job], at_once: int, cluster: Cluster | None = None) -> 
     Raises:
         BadInput: some runs failed; the others are done and recorded.
     """
-    waiting = [job for job in jobs if not job.run.finished()]
+    waiting = []
     for job in jobs:
-        if job not in waiting:
-            forget_failure(job.run)
+        if job.run.finished():
+            forget_failure(job.run)  # another sweep may have marked it late
+        else:
+            waiting.append(job)
     how = "by SLURM" if cluster else f"{at_once} at a time"
     print(f"{len(jobs)} runs: {len(jobs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
     if not waiting:
