@@ -13,10 +13,21 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from nlrepro import record as records
-from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.profile import Pixel, Profile
-from nlrepro.record import Cost, Metrics, OfUnknownForm, Provenance, again, digest, read_as, read_known, seen_in_test
+from nlrepro.record import (
+    Cost,
+    Damaged,
+    Metrics,
+    OfUnknownForm,
+    Provenance,
+    again,
+    demand_place,
+    digest,
+    read_as,
+    read_good,
+    seen_in_test,
+)
 from nlrepro.spec import RunSpec
 
 STRICT = ConfigDict(extra="forbid")
@@ -110,14 +121,21 @@ def write(evaluation: Evaluation, results: Path) -> Path:
 
 
 def read(path: Path) -> Evaluation:
-    """Read one evaluation, with the errors of `read_as`."""
-    return read_as(Evaluation, path, "record", "remove it and run `evaluate` again")
+    """Read one evaluation, with the errors of `record.read`."""
+    advice = "remove it and run `evaluate` again"
+    found = read_as(Evaluation, path, "record", advice)
+    demand_place(path, evaluation_path(Path(), found), advice)
+    return found
+
+
+def paths(results: Path, profile: str) -> list[Path]:
+    """Where evaluations of a profile lie."""
+    return sorted((results / "records" / profile).glob("*/weights-*.json"))
 
 
 def read_all(results: Path, profile: str) -> list[Evaluation]:
-    """All evaluations of a profile, the oldest first; those of unknown forms (`unknown`) left out."""
-    paths = sorted((results / "records" / profile).glob("*/weights-*.json"))
-    return sorted(read_known(paths, read), key=lambda evaluation: evaluation.made.date)
+    """All evaluations of a profile, the oldest first, but those of `left_out`."""
+    return sorted(read_good(paths(results, profile), read), key=lambda evaluation: evaluation.made.date)
 
 
 def is_fresh(evaluation: Evaluation, spec: RunSpec, profile: Profile) -> bool:
@@ -125,21 +143,34 @@ def is_fresh(evaluation: Evaluation, spec: RunSpec, profile: Profile) -> bool:
     return evaluation.fingerprint == fingerprint(spec, profile, evaluation.weights)
 
 
-def unknown(results: Path, profile: str) -> list[str]:
-    """A line for each pairwise form that is not defined, such as your own that you have removed: its records and what to do.
+def left_out(results: Path, profile: str) -> list[str]:
+    """A line for whatever is left out everywhere: damaged records and evaluations, and those of unknown forms."""
+    return [*damaged(results, profile), *unknown(results, profile)]
 
-    Records and evaluations of such forms are left out everywhere.
-    """
+
+def damaged(results: Path, profile: str) -> list[str]:
+    """A line for each damaged record and evaluation."""
+    return [str(error) for error in errors(results, profile) if isinstance(error, Damaged)]
+
+
+def unknown(results: Path, profile: str) -> list[str]:
+    """A line for each pairwise form that is not defined, such as your own that you have removed: its records and what to do."""
     found: dict[str, list[str]] = {}
-    for path in sorted((results / "records" / profile).glob("*/*.json")):
-        reader = read if path.name.startswith("weights-") else records.read
-        try:
-            reader(path)
-        except OfUnknownForm as error:
-            found.setdefault(error.form, []).append(str(path))
-        except BadInput:  # damaged: whoever needs the record says so
-            pass
+    for error in errors(results, profile):
+        if isinstance(error, OfUnknownForm):
+            found.setdefault(error.form, []).append(str(error.path))
     return [
         f"unknown form {form!r}, records left out: {', '.join(paths)}; {again(form)}, or remove them"
         for form, paths in found.items()
     ]
+
+
+def errors(results: Path, profile: str) -> list[Damaged | OfUnknownForm]:
+    """Why records and evaluations cannot be read, by path."""
+    found: list[Damaged | OfUnknownForm] = []
+    for path in sorted(records.paths(results, profile) + paths(results, profile)):
+        try:
+            (read if path.name.startswith("weights-") else records.read)(path)
+        except (Damaged, OfUnknownForm) as error:
+            found.append(error)
+    return found

@@ -1,6 +1,7 @@
 """What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share."""
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, field
@@ -18,7 +19,12 @@ from nlrepro.profile import Profile, explain
 from nlrepro.spec import RunSpec, UnknownForm, form_source
 
 STRICT = ConfigDict(extra="forbid")
+SEED = re.compile(r"seed(0|[1-9]\d*)")  # the name of a record's file, without its ending, and of a run's folder
 T = TypeVar("T")
+
+
+class Damaged(BadInput):
+    """A file that cannot be read as what its place says, or whose content belongs elsewhere."""
 
 
 class OfUnknownForm(BadInput):
@@ -26,7 +32,7 @@ class OfUnknownForm(BadInput):
 
     def __init__(self, what: str, path: Path, form: str) -> None:
         super().__init__(f"the {what} {path} is of the unknown form {form!r}; {again(form)}, or remove the {what}")
-        self.form = form
+        self.path, self.form = path, form
 
 
 def again(form: str) -> str:
@@ -172,6 +178,18 @@ def record_path(results: Path, profile: str, key: str, seed: int) -> Path:
     return results / "records" / profile / key / f"seed{seed}.json"
 
 
+def seed_of(path: Path) -> int | None:
+    """The seed that the name of a record or of a run's folder tells; None for a stray such as "seed0_old.json"."""
+    name = SEED.fullmatch(path.stem)
+    return int(name[1]) if name else None
+
+
+def paths(results: Path, profile: str) -> list[Path]:
+    """Where records of a profile lie, by key and seed; strays left out."""
+    found = (results / "records" / profile).glob("*/seed*.json")
+    return sorted(path for path in found if seed_of(path) is not None)
+
+
 def write(record: Record, results: Path) -> Path:
     path = record_path(results, record.profile, record.key, record.seed)
     write_atomic(path, json.dumps(asdict(record), indent=1) + "\n")
@@ -182,33 +200,47 @@ def read_as(kind: type[T], path: Path, what: str, advice: str) -> T:
     """Read a JSON file; if it is damaged, the error calls it `what` and gives the `advice`.
 
     Raises:
-        BadInput: the file is damaged: not JSON, or a field is missing, unknown or of the wrong type.
+        Damaged: the file cannot be read, is not JSON, or a field is missing, unknown or of the wrong type.
         OfUnknownForm: it is of a form that is not defined.
     """
     try:
         return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise Damaged(f"the {what} {path} is damaged: {error.strerror}; {advice}") from None
     except ValidationError as error:
         reasons = [detail.get("ctx", {}).get("error") for detail in error.errors()]
         for reason in reasons:
             if isinstance(reason, UnknownForm):
                 raise OfUnknownForm(what, path, reason.form) from None
-        raise BadInput(f"the {what} {path} is damaged: {explain(error)}; {advice}") from None
+        raise Damaged(f"the {what} {path} is damaged: {explain(error)}; {advice}") from None
 
 
 def read(path: Path) -> Record:
-    """Read one record, with the errors of `read_as`."""
-    return read_as(Record, path, "record", "remove it and run the sweep again")
+    """Read one record, with the errors of `read_as`; one that lies in the place of another is damaged."""
+    advice = "remove it; `sweep` makes it anew"
+    found = read_as(Record, path, "record", advice)
+    demand_place(path, record_path(Path(), found.profile, found.key, found.seed), advice)
+    return found
+
+
+def demand_place(path: Path, place: Path, advice: str) -> None:
+    """
+    Raises:
+        Damaged: the file at `path` lies elsewhere than its content says: at `place`, below the results.
+    """
+    if path.parts[-3:] != place.parts[-3:]:
+        raise Damaged(f"the record {path} is damaged: its content is that of {'/'.join(place.parts[-3:])}; {advice}")
 
 
 def read_all(results: Path, profile: str) -> list[Record]:
-    """All records of a profile below `results/records`, by key and seed; none of unknown forms (`evaluation.unknown`)."""
-    return read_known(sorted((results / "records" / profile).glob("*/seed*.json")), read)
+    """All records of a profile below `results/records`, by key and seed, but those of `evaluation.left_out`."""
+    return read_good(paths(results, profile), read)
 
 
-def read_known(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
-    """All but those of unknown forms."""
-    known = []
+def read_good(paths: Iterable[Path], read: Callable[[Path], T]) -> list[T]:
+    """All but damaged ones and those of unknown forms."""
+    good = []
     for path in paths:
-        with suppress(OfUnknownForm):
-            known.append(read(path))
-    return known
+        with suppress(Damaged, OfUnknownForm):
+            good.append(read(path))
+    return good

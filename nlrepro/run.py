@@ -1,9 +1,11 @@
 """A run is one value: a spec, a profile and a seed, and the folders in which its files lie. Imports no torch."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nlrepro import record as records
+from nlrepro.errors import BadInput
 from nlrepro.profile import Profile, Recipe
 from nlrepro.record import Record
 from nlrepro.spec import RunSpec
@@ -94,13 +96,29 @@ class Run:
         """Whether this run would give the record again: its settings are the same, and its videos where both are known."""
         return self.has_settings_of(record) and (record.videos is None or self.videos in (None, record.videos))
 
-    def finished(self) -> Record | None:
-        """The fresh record, if it and the weights that other runs may start from are there.
+    def recorded(self) -> Record | None:
+        """The record, fresh or stale; None if there is none or it is damaged."""
+        with suppress(BadInput):
+            return records.read(self.record_path) if self.record_path.exists() else None
+        return None
 
-        Raises:
-            BadInput: the record is damaged.
-        """
-        if not (self.record_path.is_file() and self.weights.is_file()):
-            return None
-        record = records.read(self.record_path)
-        return record if self.is_fresh(record) else None
+    def finished(self) -> Record | None:
+        """The fresh record, if it and the weights that other runs may start from are there and whole."""
+        record = self.recorded() if self.weights.is_file() else None
+        return record if record and self.is_fresh(record) and not self.damaged_net() else None
+
+    def damaged_record(self) -> str | None:
+        """What is wrong with the record, and what to do; None if nothing is, or there is none."""
+        try:
+            if self.record_path.exists():
+                records.read(self.record_path)
+        except BadInput as error:
+            return str(error)
+        return None
+
+    def damaged_net(self) -> str | None:
+        """The same of the trained net."""
+        from nlrepro.train.intact import flaw_of_net  # imports torch
+
+        wrong = flaw_of_net(self.weights, self.spec, self.profile) if self.weights.exists() else None
+        return f"the net {self.weights} is damaged: {wrong}; `sweep` makes it anew" if wrong else None

@@ -294,22 +294,6 @@ def test_a_missing_data_folder_is_named(capfd: pytest.CaptureFixture[str], swept
     assert not list((tmp_path / "r").rglob("*.json"))
 
 
-def test_a_damaged_record_is_named(capfd: pytest.CaptureFixture[str], swept: Path, data: Path, tmp_path: Path) -> None:
-    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
-    path = records.record_path(tmp_path, "smoke", "r50-c2d", 0)
-    path.write_bytes(path.read_bytes()[:100])
-    for words in (
-        ("list",),
-        ("report", "2a"),
-        ("run", "r50-c2d", "--data", data),
-        ("sweep", "2a", "--data", data),
-        ("publish", "2a"),
-    ):
-        line = refusal(capfd, *words, *SMOKE, "--results", tmp_path)
-        assert f"the record {path} is damaged" in line
-        assert "remove it" in line
-
-
 def test_a_results_folder_that_cannot_be_written_is_named(
     capfd: pytest.CaptureFixture[str], swept: Path, data: Path, tmp_path: Path
 ) -> None:

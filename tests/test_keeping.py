@@ -1,5 +1,6 @@
 """A run's net as a small file; the committed one, which pictures and notebooks look with, is its record's."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -53,7 +54,9 @@ def test_only_finished_runs_that_float16_holds_are_kept(swept: Path, smoke: Prof
         records.write(records.read(path), tmp_path)
     file = run.weights
     file.parent.mkdir(parents=True)
-    torch.save({"fc.bias": torch.tensor([1e6])}, file)
+    large = tensors(replace(run, folders=Folders(results=swept)).weights)
+    large["fc.bias"].fill_(1e6)
+    torch.save(large, file)
     with pytest.raises(BadInput, match=r"float16 cannot hold fc\.bias of .*; keep the file itself"):
         keep(run, tmp_path / "net.pt")
     assert not (tmp_path / "net.pt").exists()

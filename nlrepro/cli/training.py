@@ -38,13 +38,13 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.evaluation import unknown
+    from nlrepro.evaluation import left_out
     from nlrepro.sweep.launch import sweep
 
     tables = arguments.catalogue()
     axes = tables.chosen(arguments.tables)
     jobs = tables.complete(axes, arguments.seeds, profile, folders(arguments), arguments.only)
-    for line in unknown(arguments.results, profile.name):
+    for line in left_out(arguments.results, profile.name):
         print(line, flush=True)
     sweep(jobs, arguments.jobs, slurm.cluster(arguments, profile))
 

@@ -1,4 +1,4 @@
-"""The generated videos as files: real H.264, one process a core, what is missing made and what is there kept."""
+"""The generated videos as files: real H.264, one process a core, what is missing or damaged made and what is there kept."""
 
 import io
 import json
@@ -8,18 +8,23 @@ from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from zlib import crc32
 
 import av
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from nlrepro.data import Frames
+from nlrepro.data.decoding import SIDE, Unusable, frames
 from nlrepro.data.synthetic import NAME, card_video
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.profile import Generator
 from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.orphans import die_with_parent
+
+CHECKSUMS = "checksums.json"  # of the videos below a root: what tells a damaged one
 
 
 def encode(frames: Frames, task: Generator) -> bytes:
@@ -40,20 +45,48 @@ def h264(frames: Iterable[Frames], size: tuple[int, int], pixel_format: str, **o
     return buffer.getvalue()
 
 
-def write_video(index: int, *, task: Generator, root: Path, split: str) -> None:
-    """Write one video to <root>/<split>/<class>/<index>-<kind>.mp4."""
+def write_video(index: int, *, task: Generator, root: Path, split: str) -> tuple[str, int]:
+    """Write one video to <root>/<split>/<class>/<index>-<kind>.mp4; returns its path below `root` and its checksum."""
     frames, name, kind = card_video(task, split, index)
-    write_atomic(root / split / name / f"{index:05d}-{kind}.mp4", encode(frames, task), sync=False)
+    video, content = f"{split}/{name}/{index:05d}-{kind}.mp4", encode(frames, task)
+    write_atomic(root / video, content, sync=False)
+    return video, crc32(content)
 
 
 def made(folder: Path) -> set[int]:
-    """The indices of the videos that are there; empty files, which a loss of power may leave, do not count."""
-    names = {path: NAME.fullmatch(path.name) for path in folder.glob("*/*.mp4")}
-    return {int(name[1]) for path, name in names.items() if name and path.stat().st_size}
+    """The indices of the videos that are there, whole or damaged."""
+    return {int(name[1]) for path in folder.glob("*/*.mp4") if (name := NAME.fullmatch(path.name))}
+
+
+def known(root: Path) -> dict[str, int]:
+    """The checksums of the videos by their paths below `root`, as the last `make` left them; {} if that note is damaged."""
+    try:
+        return TypeAdapter(dict[str, int]).validate_json((root / CHECKSUMS).read_bytes())
+    except (OSError, ValidationError):
+        return {}
+
+
+def whole(root: Path, split: str) -> dict[str, int]:
+    """The checksums of the videos of a split that are not damaged. One whose checksum is not known must decode."""
+    before, found = known(root), {}
+    paths = [path for path in sorted((root / split).glob("*/*.mp4")) if NAME.fullmatch(path.name)]
+    for path in tqdm(paths, desc=f"check {root / split}", unit=" videos", mininterval=1, delay=1):
+        video = str(path.relative_to(root))
+        checksum = crc32(path.read_bytes())
+        if before.get(video, checksum) == checksum and (video in before or decodes(path)):
+            found[video] = checksum
+    return found
+
+
+def decodes(path: Path) -> bool:
+    try:
+        return bool(len(frames(path, None, SIDE, SIDE)))
+    except Unusable:
+        return False
 
 
 def make(task: Generator, root: Path, jobs: int) -> None:
-    """Write the videos of all splits that are missing below `root`, in `jobs` processes, with a progress bar.
+    """Write the videos of all splits that are missing or damaged below `root`, in `jobs` processes, with a progress bar.
 
     A second process waits for the first.
 
@@ -66,16 +99,26 @@ def make(task: Generator, root: Path, jobs: int) -> None:
         raise BadInput(f"{root} holds videos of other generator settings; remove that folder and run `data make` again")
     write_atomic(note, settings)
     with exclusive(root.with_name(f".{root.name}.lock"), f"makes the videos in {root}"):
-        missing = {split: sorted(set(range(number)) - made(root / split)) for split, number in task.videos.items()}
-        write_videos(task, root, missing, jobs)
+        good = {split: whole(root, split) for split in task.videos}
+        indices = {split: {int(Path(video).name[:5]) for video in videos} for split, videos in good.items()}
+        wanted = {split: sorted(set(range(number)) - indices[split]) for split, number in task.videos.items()}
+        damaged = sum(len(made(root / split) - there) for split, there in indices.items())
+        if damaged:
+            print(f"{damaged} of the videos in {root} are damaged and made anew", flush=True)
+        checksums = {video: checksum for videos in good.values() for video, checksum in videos.items()}
+        checksums |= write_videos(task, root, wanted, jobs)
+        write_atomic(root / CHECKSUMS, json.dumps(checksums, indent=0, sort_keys=True))
 
 
-def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs: int) -> None:
-    """The videos of these numbers of each split."""
+def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs: int) -> dict[str, int]:
+    """The videos of these numbers of each split; returns their checksums."""
+    checksums: dict[str, int] = {}
     with (
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
         tqdm(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos", mininterval=1) as bar,
     ):
         for split, indices in wanted.items():
-            for _ in pool.map(partial(write_video, task=task, root=root, split=split), indices, chunksize=32):
+            for video, checksum in pool.map(partial(write_video, task=task, root=root, split=split), indices, chunksize=32):
+                checksums[video] = checksum
                 bar.update()
+    return checksums

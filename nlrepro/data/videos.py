@@ -3,13 +3,15 @@
 A clip is a (T, H, W, 3) uint8 array; normalisation happens on the device.
 """
 
+import io
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -18,12 +20,15 @@ from tqdm import tqdm
 
 from nlrepro.data import Frames
 from nlrepro.data.decoding import Unusable, frames
+from nlrepro.data.synthetic import NAME
 from nlrepro.errors import BadInput
 from nlrepro.files import atomic, remove_temporaries
-from nlrepro.profile import Clips, Data
+from nlrepro.profile import Clips, Data, Generator
 from nlrepro.sweep.lock import exclusive
+from nlrepro.sweep.orphans import die_with_parent
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
+CHECKSUM = 4  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,25 @@ class Tree:
             raise BadInput(f"{folder} has {len(names)} class folders where the profile says {classes}; is a part of it missing?")
         return cls(folder=folder, classes=names, videos=tuple(v for v, _ in videos), labels=tuple(label for _, label in videos))
 
+    @classmethod
+    def complete(cls, folder: Path, classes: int, task: Generator | None) -> "Tree":
+        """`index`, for training and testing: of generated videos exactly those that `task` says, of others what is there.
+
+        Raises:
+            BadInput: the errors of `index`; a generated video is missing, or there is another one.
+        """
+        tree = cls.index(folder, classes)
+        if task is None or folder.name not in task.videos:
+            return tree
+        number = task.videos[folder.name]
+        for video in tree.videos:
+            if not NAME.fullmatch(Path(video).name):
+                raise BadInput(f"{folder} holds {video}, which is no generated video; remove it")
+        if len(tree.videos) != number:
+            words = f"has {len(tree.videos)} videos where the profile's generator says {number}"
+            raise BadInput(f"{folder} {words}; `data make` makes what is missing")
+        return tree
+
     @property
     def digest(self) -> str:
         """Changes when a video is added, removed, renamed or rewritten with another size."""
@@ -79,32 +103,60 @@ def decode(path: Path, size: int, number: int | None = None) -> Frames:
 def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
     """All videos of a tree as one read-only, memory-mapped array, (V, T, H, W, 3); decoded once, in `jobs` processes.
 
+    What is damaged is decoded again.
+
     A decode takes about 3 ms a video on the reference machine, so that a run of 51,200 clips is spared two and a half minutes; a
     batch of 32 clips out of the array takes below 1 ms.
     """
     path = cache / f"{tree.folder.parent.name}-{tree.folder.name}-{data.size}px-{tree.digest}.npy"
-    if not path.is_file():
+    if not is_whole(path):
         with exclusive(cache / ".lock", f"decodes {tree.folder}"):
             remove_temporaries(path)
-            if not path.is_file():
+            if not is_whole(path):
+                if path.exists():
+                    print(f"{path} is damaged or of an earlier version; its videos are decoded again", flush=True)
                 fill(path, tree, data.size, jobs)
     mapped: Frames = np.load(path, mmap_mode="r")
     return mapped
 
 
+def is_whole(path: Path) -> bool:
+    """Whether the file is there and what `fill` wrote; read once a process. It takes 0.5 s a GB that is in memory."""
+    try:
+        now = path.stat()
+        return has_its_checksum(path, now.st_size, now.st_mtime_ns)
+    except OSError:
+        return False
+
+
+@lru_cache
+def has_its_checksum(path: Path, size: int, changed: int) -> bool:
+    if size <= CHECKSUM:
+        return False
+    content = np.memmap(path, np.uint8, "r")
+    return crc32(content[:-CHECKSUM].data, crc32(path.name.encode())) == int.from_bytes(bytes(content[-CHECKSUM:]))
+
+
 def fill(path: Path, tree: Tree, size: int, jobs: int) -> None:
     """Decode a tree, whose videos are all as long as the first, into a new .npy file.
 
-    It is written, not mapped, for a full disk kills who writes to a map.
+    Behind the array, where NumPy does not look, stands the checksum of the file and its name. The file is written, not mapped,
+    for a full disk kills who writes to a map.
     """
     paths = [tree.folder / video for video in tree.videos]
     shape = (len(paths), *decode(paths[0], size).shape)
     work = partial(decode, size=size, number=shape[1])
-    with get_context("spawn").Pool(jobs) if jobs > 1 else nullcontext() as pool, atomic(path) as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    checksum = crc32(header.getvalue(), crc32(path.name.encode()))
+    with get_context("spawn").Pool(jobs, die_with_parent) if jobs > 1 else nullcontext() as pool, atomic(path) as file:
+        file.write(header.getvalue())
         done = pool.imap(work, paths, chunksize=64) if pool else map(work, paths)
         for video in tqdm(done, total=len(paths), desc=f"decode {tree.folder}", unit=" videos", mininterval=1):
-            file.write(video.tobytes())
+            content = video.tobytes()
+            file.write(content)
+            checksum = crc32(content, checksum)
+        file.write(checksum.to_bytes(CHECKSUM))
 
 
 class ClipDataset(Dataset[tuple[torch.Tensor, int]]):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
-from nlrepro.evaluation import Evaluation, unknown
+from nlrepro.evaluation import Evaluation, left_out
 from nlrepro.experiments.ablation import Ablation
 from nlrepro.experiments.catalogue import Axes, Catalogue
 from nlrepro.experiments.costs import paper_cost
@@ -29,7 +29,7 @@ class Findings:
     specs: list[RunSpec]  # of all rows
     records: list[Record]  # the fresh ones
     stale: list[Path]
-    unknown: list[str]  # what is said of records of unknown forms, published ones too
+    left_out: list[str]  # what is said of records that are damaged or of unknown forms, published ones too
     tables: dict[str, Finding]
 
     @property
@@ -48,9 +48,9 @@ def gather(catalogue: Catalogue, profile: Profile, folders: Folders) -> Findings
     specs = [table_spec(axis) for axis in axes]
     verdicts = judge(catalogue.claims, specs, mine, len(profile.seeds))
     tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
-    untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in unknown(folder, profile.name)]
+    untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in left_out(folder, profile.name)]
     return Findings(
-        specs=catalogue.specs(), profile=profile, records=mine, stale=stale + stale_too, unknown=untold, tables=tables
+        specs=catalogue.specs(), profile=profile, records=mine, stale=stale + stale_too, left_out=untold, tables=tables
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pandas as pd
 
 from nlrepro import evaluation as evaluations
-from nlrepro.evaluation import unknown
+from nlrepro.evaluation import left_out
 from nlrepro.experiments.catalogue import Axes, Catalogue
 from nlrepro.profile import Profile
+from nlrepro.record import seed_of
 from nlrepro.run import Folders, Run
 from nlrepro.sweep.slurm import queue as slurm_queue
 from nlrepro.sweep.status import QUEUED, State, state
@@ -20,7 +21,7 @@ Found = dict[Run, State]
 def listing(tables: Catalogue, axes: Axes, profile: Profile, folders: Folders) -> list[str]:
     """A line a run: key, tables, parent, its seeds that are recorded or under way, and evaluated weights if there are any.
 
-    Below stand totals, what is stale, what failed, and records of unknown forms.
+    Below stand totals, what is stale, what failed, and records that are damaged or of unknown forms.
     """
     runs = [job.run for job in tables.complete(axes, [0], profile, folders)]
     queue = slurm_queue() if any(map(was_submitted, runs)) else {}
@@ -36,13 +37,13 @@ def listing(tables: Catalogue, axes: Axes, profile: Profile, folders: Folders) -
     if given := weights_of(runs, profile, folders):
         frame["weights"] = [", ".join(given.get(run.key, [])) or "--" for run in runs]
     lines = str(frame.to_markdown(index=False, tablefmt="plain")).splitlines()
-    return [*lines, "", *totals(found), *unknown(folders.results, profile.name)]
+    return [*lines, "", *totals(found), *left_out(folders.results, profile.name)]
 
 
 def begun(run: Run) -> list[Run]:
     """The run with each seed that has a record, or a folder and no record yet."""
-    paths = (*run.record_path.parent.glob("seed*.json"), *run.folder.parent.glob("seed*"))
-    return [replace(run, seed=seed) for seed in sorted({int(path.stem.removeprefix("seed")) for path in paths})]
+    seeds = {seed_of(path) for path in (*run.record_path.parent.glob("seed*.json"), *run.folder.parent.glob("seed*"))}
+    return [replace(run, seed=seed) for seed in sorted(seed for seed in seeds if seed is not None)]
 
 
 def was_submitted(run: Run) -> bool:

@@ -7,7 +7,7 @@ from nlrepro import evaluation as evaluations
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
-from nlrepro.evaluation import unknown
+from nlrepro.evaluation import damaged, unknown
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.findings import evaluated, fresh
@@ -28,9 +28,11 @@ def publish(
     """Copy all fresh records of the tables' rows to `results/published`, drop stale ones there, and report.
 
     Raises:
-        BadInput: a run whose key matches `only` has no fresh record of one of `seeds`.
+        BadInput: a record is damaged, or a run whose key matches `only` has no fresh one of one of `seeds`.
     """
-    axes = catalogue.chosen(names)
+    axes, public = catalogue.chosen(names), Folders(results=findings.PUBLISHED)
+    if bad := [line for at in (folders, public) for line in damaged(at.results, profile.name)]:
+        raise BadInput(f"not published: {'; '.join(bad)}")
     good = {(record.key, record.seed) for record in fresh(catalogue, axes, profile, folders)[0]}
     wanted = [(job.run.key, job.run.seed) for job in catalogue.jobs(axes, seeds, profile, folders, only)]
     missing = [f"{key} seed {seed}" for key, seed in wanted if (key, seed) not in good]
@@ -38,7 +40,6 @@ def publish(
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
     for line in unknown(folders.results, profile.name):
         print(line)
-    public = Folders(results=findings.PUBLISHED)
     for key, seed in good:
         source, target = (records.record_path(at.results, profile.name, key, seed) for at in (folders, public))
         write_atomic(target, source.read_bytes())

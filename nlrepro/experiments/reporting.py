@@ -35,18 +35,19 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
     that of `PROFILES` alone, whichever profile was published last.
     """
     results, found = folders.results, gather(catalogue, profile, folders)
+    others = [gather(catalogue, profiles.load(name), folders) for name in PROFILES if name != profile.name]
     if found.stale:
         what = f"{counted(len(found.stale), 'record')} stale (made with other settings or videos) and left out"
         print(f"{what}: {', '.join(map(str, found.stale))}")
-    for line in found.unknown:
+    for line in (line for one in (found, *others) for line in one.left_out):
         print(line)
     page = page_profile(found)
     write_files([axis.table for axis in catalogue.chosen(names)], found, page, results)
-    others = [page_profile(gather(catalogue, profiles.load(name), folders)) for name in PROFILES if name != profile.name]
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
-        shown, first = others, PROFILES[0]
+        shown, first = [page_profile(one) for one in others], PROFILES[0]
     else:
-        shown, first = sorted([page, *others], key=lambda p: [*PROFILES, profile.name].index(p.name)), profile.name
+        order = [*PROFILES, profile.name]
+        shown, first = sorted([page, *map(page_profile, others)], key=lambda p: order.index(p.name)), profile.name
     print(f"written: {write_page(shown, first, results / 'report.html')}")
 
 

@@ -11,6 +11,7 @@ from nlrepro.run import Run
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.local import Scheduler
 from nlrepro.sweep.slurm import Cluster, submit
+from nlrepro.sweep.status import forget_failure
 
 
 def sweep(jobs: Sequence[Job], at_once: int, cluster: Cluster | None = None) -> None:
@@ -21,11 +22,18 @@ def sweep(jobs: Sequence[Job], at_once: int, cluster: Cluster | None = None) -> 
     Raises:
         BadInput: some runs failed; the others are done and recorded.
     """
-    waiting = [job for job in jobs if not job.run.finished()]
+    waiting = []
+    for job in jobs:
+        if job.run.finished():
+            forget_failure(job.run)  # another sweep may have marked it late
+        else:
+            waiting.append(job)
     how = "by SLURM" if cluster else f"{at_once} at a time"
     print(f"{len(jobs)} runs: {len(jobs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
     if not waiting:
         return
+    for wrong in filter(None, (job.run.damaged_net() for job in waiting)):
+        print(wrong, flush=True)
     one_a_clip = {job.run.spec.clip: job.run for job in waiting}
     for clip in sorted(one_a_clip):
         decode_all(one_a_clip[clip], at_once)
@@ -45,4 +53,5 @@ def decode_all(run: Run, processes: int) -> None:
     data, clips, folder = run.profile.data, run.profile.clips[run.spec.clip], run.folders.data
     if data.cached:
         for split in sorted({clips.train, clips.val, clips.test}):
-            decoded(Tree.index(folder / data.root / split, clips.classes), data, folder / "cache", processes)
+            tree = Tree.complete(folder / data.root / split, clips.classes, run.profile.generator)
+            decoded(tree, data, folder / "cache", processes)

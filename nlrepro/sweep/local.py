@@ -19,6 +19,7 @@ from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.lock import is_held
 from nlrepro.sweep.status import mark_failed
+from nlrepro.sweep.temporary import mark_temporary_folder
 from nlrepro.sweep.worker import Worker
 
 TICK = 0.5  # seconds between two looks at what other sweeps do
@@ -38,11 +39,13 @@ class Scheduler:
         self.failures: dict[Job, str] = {}
         self.steps = dict.fromkeys(jobs, 0)
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["nlrepro.train.runner", "wandb"])  # imported once: 6 s saved a run
+        imports = ["nlrepro.sweep.server", "nlrepro.train.runner", "wandb"]
+        self.context.set_forkserver_preload(imports)  # once: 6 s saved a run
 
     def go(self) -> dict[Job, str]:
         """Run all, and return those that failed with the reason."""
         total = sum(job.run.recipe.steps for job in self.waiting)
+        mark_temporary_folder()
         os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the runs
         os.environ.setdefault("GLIBC_TUNABLES", KEEP_MEMORY)
         slow = 0.5 if sys.stderr.isatty() else 20
@@ -98,7 +101,7 @@ class Scheduler:
             self.running.remove(worker)
             if worker.busy:
                 self.waiting.append(worker.job)
-            elif worker.failure:
+            elif worker.failure and not worker.job.run.finished():  # of a recorded run only its process has come to harm
                 self.fail(worker.job, worker.failure)
             else:
                 self.steps[worker.job] = worker.job.run.recipe.steps

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
+from nlrepro.record import read_as
 from nlrepro.run import Run
 from nlrepro.sweep.lock import is_held
 
 FAILED, QUEUED = "failed.txt", "slurm.json"
-Name = Literal["done", "stale", "running", "queued", "stopped", "failed", "missing"]
+Name = Literal["done", "stale", "running", "queued", "stopped", "failed", "damaged", "missing"]
 
 
 def mark_failed(run: Run, reason: str) -> None:
@@ -26,14 +26,17 @@ def mark_failed(run: Run, reason: str) -> None:
 
 def reason(error: BaseException) -> str:
     """What went wrong, in one line."""
-    words = str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
-    return " ".join(words.split())[:500]
+    kind = [] if isinstance(error, BadInput) else [type(error).__name__]
+    return ": ".join([*kind, *filter(None, [" ".join(str(error).split())])])[:500]
 
 
 def failure(run: Run) -> str | None:
-    """Why the last try failed."""
+    """Why the last try failed, in one line."""
     path = run.folder / FAILED
-    return path.read_text().partition("\n")[0] if path.is_file() else None
+    if not path.is_file():
+        return None
+    words = path.read_text(errors="replace").partition("\n")[0].split()
+    return " ".join(words) or f"its note {path} is empty"
 
 
 def forget_failure(run: Run) -> None:
@@ -54,8 +57,11 @@ def mark_queued(run: Run, job: str) -> None:
 
 
 def queued(run: Run) -> Queued | None:
+    """What was submitted; a damaged note counts as none: the lock keeps a second job of the run from training it again."""
     path = run.folder / QUEUED
-    return Queued(**json.loads(path.read_text())) if path.is_file() else None
+    with suppress(BadInput):
+        return read_as(Queued, path, "note", "remove it") if path.is_file() else None
+    return None
 
 
 def forget_queued(run: Run) -> None:
@@ -71,12 +77,8 @@ class State:
 
 
 def state(run: Run, queue: dict[str, str] | None) -> State:
-    """How far a run is; `queue` is SLURM's, None where it does not answer.
-
-    Raises:
-        BadInput: the record is damaged.
-    """
-    found = records.read(run.record_path) if run.record_path.is_file() else None
+    """How far a run is; `queue` is SLURM's, None where it does not answer."""
+    found = run.recorded()
     if found and run.is_fresh(found):
         return State("done")
     mark, why = queued(run), failure(run)
@@ -92,4 +94,6 @@ def state(run: Run, queue: dict[str, str] | None) -> State:
         return State("failed", f"SLURM's job {mark.job} left the queue without a record; {log}")
     if run.checkpoint.is_file():
         return State("stopped")
-    return State("stale" if found else "missing")
+    if run.record_path.exists():
+        return State("stale" if found else "damaged")
+    return State("missing")

@@ -9,7 +9,11 @@ import traceback
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from typing import IO, NoReturn
 
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.sweep.gpus import keep_to
 from nlrepro.sweep.jobs import Job
@@ -19,6 +23,7 @@ from nlrepro.sweep.status import reason
 from nlrepro.train.runner import execute
 
 BUSY = 75  # exit status: another process trains the run
+TERMINATED = "its process was told to end (SIGTERM)"
 
 
 class Worker:
@@ -58,7 +63,11 @@ class Worker:
             return self.wrong or None
         if status == -signal.SIGKILL:
             return "its process was killed (SIGKILL), as the system does when memory runs out"
-        return f"its process ended with status {status}" + (f" ({signal.Signals(-status).name})" if status < 0 else "")
+        return (
+            f"its process was ended by {signal.Signals(-status).name}"
+            if status < 0
+            else f"its process ended with status {status}"
+        )
 
     def kill(self) -> None:
         self.process.kill()
@@ -70,14 +79,31 @@ def work(job: Job, pipe: Connection, gpu: str | None) -> None:
     keep_to(gpu)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's to handle
     die_with_parent()
-    make_folder(job.run.folder)
-    with (job.run.folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
-        try:
-            execute(job, report=pipe.send, wait=False)
-        except Busy:
-            sys.exit(BUSY)
-        except BaseException as error:
-            traceback.print_exc(file=log)
-            with suppress(OSError):
-                pipe.send(f"{reason(error)}; see {log.name}")
-            sys.exit(1)
+    try:
+        make_folder(job.run.folder)
+        with (job.run.folder / "log.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
+            logged(job, pipe, log)
+    except Busy:
+        sys.exit(BUSY)
+    except SIGTERMException:
+        tell(pipe, TERMINATED)
+    except (BadInput, OSError) as error:  # there is no log
+        tell(pipe, reason(error))
+
+
+def logged(job: Job, pipe: Connection, log: IO[str]) -> None:
+    """Make the run; the log has the traceback of what goes wrong."""
+    try:
+        execute(job, report=pipe.send, wait=False)
+    except (Busy, SIGTERMException):
+        raise
+    except BaseException as error:
+        traceback.print_exc(file=log)
+        tell(pipe, f"{reason(error)}; see {log.name}")
+
+
+def tell(pipe: Connection, wrong: str) -> NoReturn:
+    """End this process; the sweep hears what went wrong."""
+    with suppress(OSError):
+        pipe.send(wrong)
+    sys.exit(1)

@@ -18,7 +18,20 @@ from pytorch_lightning.callbacks import Callback
 
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
+from nlrepro.train.intact import flaw
 from nlrepro.train.module import demand_number
+from nlrepro.train.provenance import tell
+
+HELD: dict[str, type] = {  # by a checkpoint: without one of these no run goes on from it
+    "global_step": int,
+    "state_dict": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": dict,
+    "callbacks": dict,
+    "curve": list,
+    "random": torch.Tensor,
+}
 
 
 def state_bytes(state: dict[str, Any]) -> bytes:
@@ -72,18 +85,31 @@ class Try(Callback):
         self.before = state["seconds"]
 
 
-def earlier(path: Path, devices: int, videos: str | None) -> dict[str, Any] | None:
-    """The checkpoint that an earlier try left; None if there is none or it is of other videos.
+def whole_state(path: Path, module: pl.LightningModule) -> dict[str, Any] | None:
+    """What a checkpoint of `module` holds; None if it is damaged, lacks anything or is of another net."""
+    if flaw(path):
+        return None
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        good = all(isinstance(state[name], kind) for name, kind in HELD.items())
+        shapes = {name: x.shape for name, x in state["state_dict"].items()} if good else {}
+    except Exception:  # a damaged file can raise anything
+        return None
+    return state if shapes == {name: x.shape for name, x in module.state_dict().items()} else None
+
+
+def earlier(path: Path, module: pl.LightningModule, devices: int, videos: str | None) -> dict[str, Any] | None:
+    """The checkpoint that an earlier try of `module` left; None if there is none, it is damaged or of other videos.
 
     Raises:
-        BadInput: it is damaged, or was made on another number of devices, which take other steps.
+        BadInput: it was made on another number of devices, which take other steps.
     """
     if not path.is_file():
         return None
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:
-        raise BadInput(f"the checkpoint {path} is damaged ({type(error).__name__}); remove it to begin anew") from None
+    state = whole_state(path, module)
+    if state is None:
+        tell(f"the checkpoint {path} is damaged; the run begins anew")
+        return None
     of = state["callbacks"].get("Try", {"devices": devices, "videos": videos})  # older ones do not say
     if of["devices"] != devices:
         raise BadInput(

@@ -41,7 +41,7 @@ class Splits(pl.LightningDataModule):
         data, folder = self.profile.data, self.run.folders.data
         root, cache = folder / data.root, folder / "cache"
         if self.profile.real is None:
-            tree = Tree.index(root / split, self.clips.classes)
+            tree = Tree.complete(root / split, self.clips.classes, self.profile.generator)
             self.kinds = [kind_of(video) for video in tree.videos]
             return ClipDataset(tree, self.clips, decoded(tree, data, cache))
         listed, index = listing(root, split, None if self.profile.dry_run else self.clips.classes), read_index(root, split, cache)

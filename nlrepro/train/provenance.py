@@ -25,6 +25,13 @@ def announce(run: Run, first: int, steps: int) -> None:
     print(f"{now} {platform.node()} process {os.getpid()}: {run.name} from step {first} of {steps}", flush=True)
 
 
+@rank_zero_only
+def tell(*lines: str | None) -> None:
+    """Print what is damaged and made anew."""
+    for line in filter(None, lines):
+        print(line, flush=True)
+
+
 def provenance(seconds: float, device: torch.device | None = None, start: Mapping[str, str] = MappingProxyType({})) -> Provenance:
     """What a record says of a result that was made just now; `start` names pretrained weights (nlrepro/train/start.py)."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()

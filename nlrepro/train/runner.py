@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from nlrepro import record as records
+from nlrepro.errors import BadInput
 from nlrepro.files import remove_temporaries
 from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.cost import cost
@@ -30,7 +31,7 @@ from nlrepro.train.datamodule import Splits
 from nlrepro.train.machine import ONE, Machine, rank
 from nlrepro.train.module import VideoClassifier, percent, points
 from nlrepro.train.precise_bn import precise_bn
-from nlrepro.train.provenance import announce, provenance
+from nlrepro.train.provenance import announce, provenance, tell
 from nlrepro.train.start import warm_start
 
 
@@ -40,13 +41,16 @@ def execute(job: Job, *, machine: Machine = ONE, report: Callable[[int], None] =
     If another process trains the same run, this one waits for its record. A run of several processes does not wait.
 
     Raises:
-        BadInput: videos, or the parent's weights, are missing or damaged.
+        BadInput: videos, or the parent's weights, are missing or damaged, or the record cannot be written.
         Busy: another process trains the run, and this one must not wait.
     """
     run = job.run
     found = run.finished()
     if found:
+        forget_failure(run)
         return found
+    if run.record_path.is_dir():
+        raise BadInput(f"{run.record_path} is a folder; remove it: a record is to lie there")
     if rank():
         die_with_parent()
         lock: AbstractContextManager[None] = nullcontext()
@@ -74,13 +78,14 @@ def marked(run: Run) -> Iterator[None]:
 def train(job: Job, machine: Machine, report: Callable[[int], None]) -> Record:
     """Go on from where an earlier try was cut off, test, and write the record."""
     run, videos = job.run, job.run.videos
+    tell(run.damaged_record(), run.damaged_net())
     prepare(run)
     classifier = job.module(machine.world_size)
     if run.profile.real and not torch.cuda.is_available():
         accelerate(classifier.net)
     attempt = Try(report, machine.world_size, videos)
     start = warm_start(classifier.net, run)
-    state = earlier(run.checkpoint, machine.world_size, videos)
+    state = earlier(run.checkpoint, classifier, machine.world_size, videos)
     first = int(state["global_step"]) if state else 0
     announce(run, first, classifier.recipe.steps)
     lightning = trainer(classifier, run.checkpoint, dashboard(run, job.tables), attempt, machine)

@@ -16,7 +16,7 @@ def warm_start(net: nn.Module, run: Run) -> dict[str, str]:
     Returns what a record notes of pretrained weights, such as {"start": "mini-r50.pt (sha256 0123456789ab)"}.
 
     Raises:
-        BadInput: the parent has not been trained, or the pretrained weights are missing or do not fit.
+        BadInput: the parent has not been trained or its net is damaged, or pretrained weights are missing or do not fit.
     """
     profile, depth, files = run.profile, run.spec.net.depth, run.folders.imagenet
     if run.parent:
@@ -25,6 +25,8 @@ def warm_start(net: nn.Module, run: Run) -> dict[str, str]:
             raise BadInput(
                 f"{run.key} starts from {run.parent.key}, which has no weights at {weights}; use `sweep`, or run it first"
             )
+        if wrong := run.parent.damaged_net():
+            raise BadInput(f"{run.key} starts from {run.parent.key}: {wrong}")
         start_from(net, torch.load(weights, weights_only=True))
         return {}
     if profile.dry_run and profile.real and not (files or imagenet_file(depth)[0].is_file()):
