@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from tqdm import tqdm
 
 from nlrepro.data import Frames
-from nlrepro.data.decoding import SIDE, Unusable, frames
+from nlrepro.data.decoding import Unusable, frames
 from nlrepro.data.synthetic import NAME, card_video
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
@@ -24,6 +24,7 @@ from nlrepro.profile import Generator
 from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.orphans import die_with_parent
 
+LOOK = 16  # pixels of a side at which a video is tried
 CHECKSUMS = "checksums.json"  # of the videos below a root: what tells a damaged one
 
 
@@ -80,7 +81,7 @@ def whole(root: Path, split: str) -> dict[str, int]:
 
 def decodes(path: Path) -> bool:
     try:
-        return bool(len(frames(path, None, SIDE, SIDE)))
+        return bool(len(frames(path, None, LOOK, LOOK)))
     except Unusable:
         return False
 
