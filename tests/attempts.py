@@ -1,5 +1,6 @@
 """Sweeps in processes that tests may kill: forked from a server that has imported everything, as runs are from a sweep."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.run import Folders, Run
+from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.train.module import Batch, VideoClassifier
+from nlrepro.train.pretraining import pretrain
 
+SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.train.runner", "wandb"])
 
@@ -155,3 +159,65 @@ def logged(log: Path) -> list[set[str]]:
             points += [{"/".join(item.nested_key) or item.key for item in record.history.item}]
             body = b""
     return [names for names in points if names]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strike:
+    """A signal that a run sends to itself, its sweep or the whole process group at one moment."""
+
+    clip: str
+    moment: str  # "step", "validation" or "test"
+    step: int
+    victim: str  # "run", "sweep" or "group"
+    signal: str
+
+    def planned(self, results: Path) -> Path:
+        """Tell the runs below `results`; the path that will be there once it has landed."""
+        results.mkdir(parents=True, exist_ok=True)
+        (results / "strike.json").write_text(json.dumps(asdict(self)))
+        (results / "struck.json").unlink(missing_ok=True)
+        return results / "struck.json"
+
+    def land(self) -> None:
+        number = signal.Signals[self.signal]
+        if self.victim == "group":
+            os.killpg(0, number)
+        else:
+            os.kill(os.getpid() if self.victim == "run" else os.getppid(), number)
+
+
+class Struck(VideoClassifier):
+    """A run that strikes as planned, once."""
+
+    def __init__(self, spec: RunSpec, plan: Path, profile: Profile, devices: int = 1) -> None:
+        super().__init__(spec, profile, devices)
+        self.plan = plan
+
+    def strike(self, moment: str) -> None:
+        if self.plan.exists():
+            strike = Strike(**json.loads(self.plan.read_text()))
+            if (strike.clip, strike.moment, strike.step) == (self.run_spec.clip, moment, self.global_step):
+                self.plan.rename(self.plan.with_name("struck.json"))
+                strike.land()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        self.strike("step")
+        return super().training_step(batch, index)
+
+    def on_validation_epoch_end(self) -> None:
+        self.strike("validation")
+        super().on_validation_epoch_end()
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        self.strike("test")
+        super().test_step(batch, index)
+
+
+def pretrain_until(profile: Profile, out: Path, step: int, name: str) -> None:
+    """Pretraining that strikes itself after so many steps."""
+
+    def strike(done: int) -> None:
+        if done == step:
+            os.kill(os.getpid(), signal.Signals[name])
+
+    pretrain(50, profile, out, strike)
