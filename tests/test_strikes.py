@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -31,20 +32,19 @@ def profile(smoke: Profile) -> Profile:
 
 def family(profile: Profile, folders: Folders) -> list[Job]:
     """A run of short clips and the one of long clips that starts from it, both of which can be struck."""
-    (long,) = TABLES.jobs([TABLES["2g"]], [0], profile, folders, "*-3x1x1-long")
+    (long,) = TABLES.jobs([TABLES["2g"]], [0], profile, folders, "r50-i3d-3x1x1-long")
     pair = with_parents([long], TABLES.tables_of)
     return [replace(job, build=partial(Struck, job.run.spec, folders.results / "strike.json")) for job in pair]
 
 
 def strikes() -> Iterator[Strike]:
-    """Each kind of run, victim and signal; the moments are drawn."""
+    """Each pair of signal and victim, signal and moment, victim and moment, for both kinds of run; the steps are drawn."""
     draw = random.Random(0)
     for clip in ("short", "long"):
-        for victim in ("run", "sweep", "group"):
-            for name in SIGNALS:
-                for moment in ("step", "validation", "test"):
-                    step = {"step": draw.randrange(STEPS), "validation": draw.choice((3, 6, 9, STEPS)), "test": STEPS}[moment]
-                    yield Strike(clip=clip, moment=moment, step=step, victim=victim, signal=name)
+        for (s, name), (m, moment) in product(enumerate(SIGNALS), enumerate(("step", "validation", "test"))):
+            step = {"step": draw.randrange(STEPS), "validation": draw.choice((3, 6, 9, STEPS)), "test": STEPS}[moment]
+            victim = ("run", "sweep", "group")[(s + m) % 3]
+            yield Strike(clip=clip, moment=moment, step=step, victim=victim, signal=name)
 
 
 def swept(profile: Profile, folders: Folders) -> ForkServerProcess:
@@ -77,7 +77,7 @@ def test_runs_struck_in_their_midst_end_as_if_they_had_not_been(profile: Profile
     again = Counter(line.split(" from ")[1].split(" of ")[0] for line in attempts.beginnings(tmp_path))
     print(*sorted((landed | again).items()), sep="\n")
     assert len(landed) == 6 + 9
-    assert {"step 0", "step 3", "step 6", "step 9"} <= set(again)
+    assert {"step 0", "step 3", "step 9"} <= set(again)
 
 
 @pytest.mark.parametrize("name", SIGNALS)
