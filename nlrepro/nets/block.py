@@ -6,6 +6,8 @@ subsampling before phi and g, initial weights of standard deviation 0.01.
 Legend of shapes: nlrepro/nets/__init__.py.
 """
 
+from typing import get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ from nlrepro.spec import Domain
 
 
 class NonLocalBlock(nn.Module):
-    """x (B, C, T, H, W) -> z of the same shape.
+    """x (B, C, T, H, W) -> z of the same shape; an image (B, C, H, W) is a clip of one frame.
 
         theta, phi, g: 1x1x1 convolutions C -> K with bias (the Gaussian form compares x itself: only g)
         y_i = 1/C(x) sum_j f(x_i, x_j) g(x_j)
@@ -25,8 +27,11 @@ class NonLocalBlock(nn.Module):
     The BN scale starts at 0, so a new block is the identity and can be put into a trained net. `subsample` max-pools phi and g
     2x2 in space, which quarters the pairs. `domain` limits j to i's frame ("space") or to i's place ("time", not subsampled).
 
+        >>> NonLocalBlock(8, form="gaussian", domain="space")(torch.ones(2, 8, 4, 6, 6)).shape
+        torch.Size([2, 8, 4, 6, 6])
+
     Raises:
-        ValueError: no such form, or an odd number of channels.
+        ValueError: no such form or domain, or an odd number of channels.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class NonLocalBlock(nn.Module):
             raise ValueError(f"channels must be even, for the block works on half of them, got {channels}")
         if form not in forms():
             raise ValueError(f"form must be one of {', '.join(forms())}, got {form!r}")
+        if domain not in get_args(Domain):
+            raise ValueError(f"domain must be one of {', '.join(get_args(Domain))}, got {domain!r}")
         inner = channels // 2
         self.form: Form = forms()[form]
         self.domain, self.release = domain, architecture == "release"
@@ -66,6 +73,8 @@ class NonLocalBlock(nn.Module):
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            return self(x.unsqueeze(2)).squeeze(2)  # (B, C, 1, H, W) -> (B, C, H, W)
         theta, phi, g = (self.flatten(part) for part in self.project(x))  # (S, N, K), (S, M, K) both
         y = self.unflatten(self.aggregate(theta, phi, g), x)  # (B, K, T, H, W)
         return x + self.bn(self.w_z(y))  # (B, C, T, H, W), in the memory format of x, which comes first
@@ -76,7 +85,9 @@ class NonLocalBlock(nn.Module):
         H' and W' are half of H and W where the block subsamples. Without embeddings theta and phi are x itself, of C channels.
         """
         if x.ndim != 5 or x.shape[1] != self.g.in_channels:
-            raise ValueError(f"expected a clip (B, {self.g.in_channels}, T, H, W), got {tuple(x.shape)}")
+            raise ValueError(
+                f"expected a clip (B, {self.g.in_channels}, T, H, W) or an image (B, {self.g.in_channels}, H, W), got {tuple(x.shape)}"
+            )
         before, after = self.subsample and self.release, self.subsample and not self.release
         keys = pool(x) if before else x  # (B, C, T, H', W') or (B, C, T, H, W)
         theta, phi, g = self.theta(x), self.phi(keys), self.g(keys)  # (B, K, T, H, W); of keys likewise
