@@ -29,7 +29,7 @@ def add_nonlocal(
     `blocks` are the paper's: "5-block", every other residual block of res3 and res4; "10-block", every one of them; "res2" to
     "res5", one before the last residual block of that stage. They need stages layer1 to layer4, as torchvision's ResNets for
     images, for videos and in detection have them. Any other net whose stages are `nn.Sequential`s says `at` which blocks of these
-    a non-local one comes: {"layer3": [1, 3]}, {"": [0]} if the net is a stage itself. Parameters that were there keep their names.
+    a non-local one comes: {"layer3": [1, 3]}, {"": [0]} if the net is a stage itself. Parameters keep their names.
 
         >>> from torchvision.models import resnet50
         >>> net = add_nonlocal(resnet50(), "5-block")

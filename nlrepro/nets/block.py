@@ -85,9 +85,8 @@ class NonLocalBlock(nn.Module):
         H' and W' are half of H and W where the block subsamples. Without embeddings theta and phi are x itself, of C channels.
         """
         if x.ndim != 5 or x.shape[1] != self.g.in_channels:
-            raise ValueError(
-                f"expected a clip (B, {self.g.in_channels}, T, H, W) or an image (B, {self.g.in_channels}, H, W), got {tuple(x.shape)}"
-            )
+            c = self.g.in_channels
+            raise ValueError(f"expected a clip (B, {c}, T, H, W) or an image (B, {c}, H, W), got {tuple(x.shape)}")
         before, after = self.subsample and self.release, self.subsample and not self.release
         keys = pool(x) if before else x  # (B, C, T, H', W') or (B, C, T, H, W)
         theta, phi, g = self.theta(x), self.phi(keys), self.g(keys)  # (B, K, T, H, W); of keys likewise
