@@ -175,7 +175,7 @@ def test_memory_layout_does_not_matter() -> None:
 
 @pytest.mark.parametrize("shape", [(2, 6, 2, 4, 4), (4, 2, 4, 4), (2, 4, 4)])
 def test_wrong_input_names_expected_and_got(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected a clip \(B, 4, T, H, W\), got ") as caught:
+    with pytest.raises(ValueError, match=r"expected a clip \(B, 4, T, H, W\) or an image \(B, 4, H, W\), got ") as caught:
         NonLocalBlock(4)(torch.ones(shape))
     assert str(shape) in str(caught.value)
 

@@ -73,6 +73,9 @@ class NonLocalBlock(nn.Module):
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        c = self.g.in_channels
+        if x.ndim not in (4, 5) or x.shape[1] != c:
+            raise ValueError(f"expected a clip (B, {c}, T, H, W) or an image (B, {c}, H, W), got {tuple(x.shape)}")
         if x.ndim == 4:
             return self(x.unsqueeze(2)).squeeze(2)  # (B, C, 1, H, W) -> (B, C, H, W)
         theta, phi, g = (self.flatten(part) for part in self.project(x))  # (S, N, K), (S, M, K) both
@@ -84,9 +87,6 @@ class NonLocalBlock(nn.Module):
 
         H' and W' are half of H and W where the block subsamples. Without embeddings theta and phi are x itself, of C channels.
         """
-        if x.ndim != 5 or x.shape[1] != self.g.in_channels:
-            c = self.g.in_channels
-            raise ValueError(f"expected a clip (B, {c}, T, H, W) or an image (B, {c}, H, W), got {tuple(x.shape)}")
         before, after = self.subsample and self.release, self.subsample and not self.release
         keys = pool(x) if before else x  # (B, C, T, H', W') or (B, C, T, H, W)
         theta, phi, g = self.theta(x), self.phi(keys), self.g(keys)  # (B, K, T, H, W); of keys likewise
