@@ -1,9 +1,12 @@
 """The block and `add_nonlocal` in nets of others."""
 
 import doctest
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -145,3 +148,27 @@ def test_the_library_needs_neither_lightning_nor_wandb() -> None:
     heavy = "{'torch', 'pytorch_lightning', 'wandb', 'pandas', 'decord'}"
     line = [sys.executable, "-c", f"{program}print(early, sorted({heavy} & set(sys.modules)))"]
     assert subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "False ['torch']"
+
+
+@pytest.mark.rare
+def test_an_installed_copy_works_outside_of_a_checkout(data: Path, tmp_path: Path) -> None:
+    """With the pretrained nets that it ships, in a folder that has nothing of the project."""
+    source, site, away = (tmp_path / name for name in ("source", "site", "away"))
+    away.mkdir()
+    for name in ("ablations", "nlrepro"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    for words in (
+        ["pip", "install", "--quiet", "--no-deps", "--target", site, source],
+        ["ablations", "run", "r50-c2d", "--profile", "smoke", "--data", data],
+        ["ablations", "report", "2a", "--profile", "smoke"],
+    ):
+        line = [sys.executable, "-P", "-m", *map(str, words)]
+        done = subprocess.run(line, cwd=away, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert (away / "results" / "local" / "report.html").is_file()
+    where = [sys.executable, "-P", "-c", "import nlrepro; print(nlrepro.__file__)"]
+    found = subprocess.run(where, cwd=away, env=environment, capture_output=True, text=True, check=True).stdout
+    assert found.startswith(str(site))
