@@ -77,7 +77,7 @@ test: lint  ## lint, types, unit tests and every run key end to end in `smoke`
 	$(BIN)/pytest -m 'not rare' -n $(JOBS) --dist loadfile
 
 test-all: .venv/ready  ## the tests that take long: kills, SLURM, a browser, the notebooks, a form of one's own
-	$(BIN)/pytest -m rare
+	$(BIN)/pytest -m rare -n $(JOBS) --dist loadfile
 
 lint: .venv/ready  ## lint, format check and types
 	$(BIN)/ruff check .
