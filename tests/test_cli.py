@@ -41,7 +41,21 @@ def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = ("list", "run", "sweep", "report", "publish", "cost", "data", "pretrain", "weights", "evaluate", "attend", "keep")
+    verbs = (
+        "list",
+        "run",
+        "sweep",
+        "report",
+        "publish",
+        "verify",
+        "cost",
+        "data",
+        "pretrain",
+        "weights",
+        "evaluate",
+        "attend",
+        "keep",
+    )
     for verb in (*verbs, "dashboard", "sync"):
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])

@@ -1,15 +1,21 @@
 """What is published is what the report makes of the published records."""
 
+import re
 import shutil
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import record
 
+from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.errors import BadInput
 from nlrepro.experiments import findings, publishing, reporting
+from nlrepro.experiments.verifying import compared
+from nlrepro.record import Record
 from nlrepro.report.readme import pasted, without_heading
 from nlrepro.run import Folders
 
@@ -19,37 +25,73 @@ PROFILES = sorted(path.name for path in (PUBLISHED / "records").glob("*") if pat
 every_profile = pytest.mark.parametrize("profile", PROFILES)
 
 
-def artefacts(results: Path, profile: str) -> dict[str, bytes]:
-    folders: Iterator[Path] = (results / kind / profile for kind in ("tables", "figures"))
-    return {
-        str(path.relative_to(results)): path.read_bytes() for folder in folders for path in folder.glob("*") if path.is_file()
-    }
-
-
 def tables(profile: str) -> list[str]:
     """The tables that are published."""
     return [name for name in TABLES if (PUBLISHED / "tables" / profile / f"table{name}.csv").is_file()]
 
 
-@every_profile
-def test_published_tables_and_figures_are_what_the_published_records_give(
-    profile: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_everything_that_is_published_follows_from_the_published_records(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(PUBLISHED / "records", tmp_path / "records")
-    monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
-    reporting.report(TABLES, tables(profile), profiles.load(profile), Folders(results=tmp_path))
-    committed, made = artefacts(PUBLISHED, profile), artefacts(tmp_path, profile)
-    assert committed.keys() == made.keys()
-    assert {name for name in made if made[name] != committed[name]} == set()
-    assert (tmp_path / "report.html").read_text() == (PUBLISHED / "report.html").read_text()
+    monkeypatch.chdir(ROOT)
+    assert main(["verify"]) == 0
+    assert "parts of READMEs follow from the records" in capsys.readouterr().out
+
+
+@pytest.mark.rare
+def test_a_published_number_that_no_record_gives_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(PUBLISHED / "records" / "mini-start1", findings.PUBLISHED / "records" / "mini-start1")
+    for readme in publishing.READMES:
+        readme.parent.mkdir(exist_ok=True)
+        readme.touch()
+    reporting.report(TABLES, ["2a"], profiles.load("mini-start1"), Folders(results=findings.PUBLISHED))
+    assert main(["verify"]) == 0
+    table = findings.PUBLISHED / "tables" / "mini-start1" / "table2a.md"
+    table.write_text(table.read_text().replace("85.", "95.", 1))
+    (findings.PUBLISHED / "figures" / "mini-start1" / "table2a.svg").unlink()
+    capsys.readouterr()
+    assert main(["verify"]) == 2
+    said = capsys.readouterr().err
+    assert f"{findings.PUBLISHED}/figures/mini-start1/table2a.svg, {table}; `publish`" in said
+
+
+def of_accuracy(top1: float, ranks: str = "0") -> Record:
+    plain = record("r50-c2d", 0, ranks)
+    return replace(plain, metrics=replace(plain.metrics, top1=top1))
+
+
+@pytest.mark.parametrize(
+    ("now", "seeds", "words"),
+    [
+        (of_accuracy(60.0), [60.0, 61.0, 62.0], "the same digits: top-1 60.00 %, every test video ranked as before"),
+        (of_accuracy(60.0, "1"), [60.0, 61.0, 62.0], r"top-1 60.00 %, published 60.00 % .* inside of \[56.0, 66.0\]"),
+        (of_accuracy(64.0), [60.0], "one published seed tells no interval"),
+        (of_accuracy(67.0), [60.0, 61.0, 62.0], r"not reproduced: .* outside of \[56.0, 66.0\]"),
+    ],
+)
+def test_a_run_that_was_made_again_is_compared(now: Record, seeds: list[float], words: str) -> None:
+    try:
+        said = compared(of_accuracy(60.0), now, seeds)
+    except BadInput as error:
+        said = str(error)
+    assert re.search(words, said)
+
+
+def test_a_run_that_is_not_published_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["verify", "r50-c2d", "--seed", "77"]) == 2
+    assert "no published record of r50-c2d seed 77 of the profile mini" in capsys.readouterr().err
 
 
 @every_profile
 def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
     jobs = TABLES.complete(TABLES.values(), [0], profiles.load(profile), Folders(results=PUBLISHED))
     runs = {job.run.key: job.run for job in jobs}
-    for record in records.read_all(PUBLISHED, profile):
-        assert runs[record.key].has_settings_of(record), (record.key, record.seed)
+    for found in records.read_all(PUBLISHED, profile):
+        assert runs[found.key].has_settings_of(found), (found.key, found.seed)
 
 
 @every_profile

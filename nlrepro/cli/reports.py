@@ -1,9 +1,9 @@
-"""The verbs that read records or count: `report`, `publish` and `cost`; none of them trains."""
+"""The verbs that read records or count: `report`, `publish`, `verify` and `cost`."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, folders, positive
+from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, folders, positive, seed
 
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
@@ -19,6 +19,15 @@ def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments.publishing import publish
 
     publish(arguments.catalogue(), arguments.tables, profile, folders(arguments), arguments.seeds, arguments.only)
+
+
+def do_verify(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.experiments.verifying import verify, verify_run
+
+    if arguments.key:
+        verify_run(arguments.catalogue(), arguments.key, arguments.seed, profile, arguments.data)
+    else:
+        verify(arguments.catalogue())
 
 
 def do_cost(arguments: argparse.Namespace, profile: "Profile") -> None:
@@ -39,6 +48,14 @@ def add_verbs(verbs: Verbs) -> None:
     add_tables(public)
     add_seeds(public)
     add_only(public)
+    again = verbs.add(
+        "verify",
+        do_verify,
+        "does all that is published follow from the committed records? trains nothing; with KEY: that run again, and compare",
+        "r50-c2d --seed 0",
+    )
+    again.add_argument("key", nargs="?", metavar="KEY", help="a published run to train again (default: none)")
+    again.add_argument("--seed", type=seed, default=0)
     costs = verbs.add("cost", do_cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper")
     add_tables(costs)
     costs.add_argument("--teraflops", type=positive, default=50, help="a second that a GPU sustains, for GPU-hours (default: 50)")
