@@ -300,7 +300,11 @@ def test_the_readmes_picture_is_what_its_command_gives(tmp_path: Path, monkeypat
     """On the video of the mini profile, made again."""
     task = profiles.load("mini").generator
     assert task is not None
-    (command,) = re.findall(r"^python -m ablations (attend .*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (command,) = re.findall(
+        r"^python -m ablations (attend .*?)\n```",
+        (ROOT / "nlrepro" / "attention" / "README.md").read_text(),
+        re.DOTALL | re.MULTILINE,
+    )
     words = command.replace("\\\n", " ").split()
     monkeypatch.chdir(ROOT)
     write_video(int(Path(words[1]).stem.partition("-")[0]), task=task, root=tmp_path, split="test")

@@ -102,7 +102,10 @@ PUBLISHED = Path(__file__).parent.parent / "results" / "published" / "bench"
 def test_the_readme_says_what_the_published_bench_does() -> None:
     memory = next(PUBLISHED.glob("*-memory.csv"))
     time = memory.with_name(memory.name.replace("-memory", ""))
-    assert sentences(pd.read_csv(time), pd.read_csv(memory)) in (PUBLISHED.parent.parent.parent / "README.md").read_text()
+    assert (
+        sentences(pd.read_csv(time), pd.read_csv(memory))
+        in (PUBLISHED.parents[2] / "nlrepro" / "bench" / "README.md").read_text()
+    )
 
 
 @pytest.mark.skipif(not list(PUBLISHED.glob("*-memory.csv")), reason="no bench is published yet")

@@ -13,6 +13,7 @@ from nlrepro.bench.measure import in_turn
 from nlrepro.data.crops import ClipSample, Crop
 
 ROOT = Path(__file__).parent.parent
+README = ROOT / "nlrepro" / "bench" / "README.md"
 PUBLISHED = ROOT / "results" / "published" / "bench"
 
 
@@ -93,7 +94,7 @@ def test_a_step_of_training_changes_the_net() -> None:
 
 @pytest.mark.skipif(not list(PUBLISHED.glob("nets-*.csv")), reason="no bench of nets is published yet")
 def test_the_readme_says_what_the_published_nets_bench_does() -> None:
-    assert nets.sentence(pd.read_csv(next(PUBLISHED.glob("nets-*.csv")))) in (ROOT / "README.md").read_text()
+    assert nets.sentence(pd.read_csv(next(PUBLISHED.glob("nets-*.csv")))) in README.read_text()
 
 
 @pytest.mark.skipif(not list(PUBLISHED.glob("loader-*-growth.csv")), reason="no bench of the loader is published yet")
@@ -101,4 +102,4 @@ def test_the_readme_says_what_the_published_loader_bench_does() -> None:
     growth = next(PUBLISHED.glob("loader-*-growth.csv"))
     memory = pd.read_csv(growth).iloc[0].to_dict()
     said = loader.sentences(pd.read_csv(growth.with_name(growth.name.replace("-growth", ""))), memory)
-    assert said in (ROOT / "README.md").read_text()
+    assert said in README.read_text()

@@ -170,7 +170,7 @@ def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture
 
 
 def test_the_readme_s_gpu_hours_are_those_that_cost_tells() -> None:
-    paper, readme = profiles.load("paper"), " ".join((Path(__file__).parent.parent / "README.md").read_text().split())
+    paper, readme = profiles.load("paper"), " ".join((ROOT / "nlrepro" / "data" / "README.md").read_text().split())
     for tables, words in {
         ("2f", "2g"): "{} exaFLOPs of training, {} GPU-hours",
         ("all",): "runs {} exaFLOPs, {} GPU-hours",

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) -> int:
     """Run one verb over these tables; what a user can mend is told in one line, with exit status 2."""
-    verbs = Verbs()
-    for group in (training, reports, data, weights, attention, tracking):
-        group.add_verbs(verbs)
-    arguments = verbs.parser.parse_args(joined(sys.argv[1:] if words is None else words))
+    arguments = parser().parse_args(joined(sys.argv[1:] if words is None else words))
     arguments.catalogue = tables
 
     from nlrepro import profiles
@@ -43,6 +40,14 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
+    verbs = Verbs()
+    for group in (training, reports, data, weights, attention, tracking):
+        group.add_verbs(verbs)
+    return verbs.parser
 
 
 def joined(words: Sequence[str]) -> list[str]:
