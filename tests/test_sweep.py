@@ -1,6 +1,7 @@
 """Sweeps that are killed, that run twice at once, whose runs fail: what comes out is that of one undisturbed sweep."""
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -121,8 +122,8 @@ def test_two_sweeps_at_once_train_nothing_twice(
     ("module", "why"),
     [
         (attempts.NotANumber, "FloatingPointError: the training loss was nan at step"),
-        (attempts.Broken, "FloatingPointError: a weight was no finite number at step 6"),
-        (attempts.Killed, "its process was killed (SIGKILL), as the system does when memory runs out"),
+        (attempts.Broken, "FloatingPointError: (a weight was no finite number|the training loss was nan) at step 6"),
+        (attempts.Killed, r"its process was killed \(SIGKILL\), as the system does when memory runs out"),
         (attempts.Greedy, "tried to allocate"),
     ],
 )
@@ -143,7 +144,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
     log = (folders.results / "log.txt").read_text()
     told = [line for line in log.splitlines() if line.startswith(f"  {failing.run.name}: ")]
     assert len(told) == 1
-    assert why in told[0]
+    assert re.search(why, told[0])  # a loss is looked at once a second: before a slow step's checkpoint, or not
     assert "\nto retry: " in log
     assert f"error: 1 of {len(jobs)} runs failed" in log
     expected = attempts.outcomes(undisturbed[0], profile)
