@@ -92,6 +92,8 @@ def test_a_known_file_needs_neither_source_nor_key(tmp_path: Path, capsys: pytes
     words = ["weights", "import", "--out", str(tmp_path / "net.pt")]
     assert main([*words, str(tmp_path / "mine_8x8.pth")]) == 2
     assert "mine_8x8.pth is not the name of a released file; say --source, one of caffe2, " in capsys.readouterr().err
+    assert main([*words, str(tmp_path / "SLOWFAST_8x8_R50.pkl")]) == 2
+    assert "SLOWFAST_8x8_R50.pkl, by its name, is a Slow or SlowFast net" in capsys.readouterr().err
     assert main([*words, str(tmp_path / DOT.file)]) == 2
     assert f"cannot read {tmp_path / DOT.file}" in capsys.readouterr().err
 

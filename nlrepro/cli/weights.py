@@ -10,15 +10,15 @@ from nlrepro.released.names import SOURCES
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
 
-
 LEFT = 5  # left-over names that are printed
 
 
 def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.errors import BadInput
     from nlrepro.released.importing import import_weights
-    from nlrepro.released.known import known
+    from nlrepro.released.known import demand_ours, known
 
+    demand_ours(arguments.file.name)
     found = known(arguments.file.name)
     source, key = arguments.source or (found and found.source), arguments.key or (found and found.key)
     if not source or not key:

@@ -15,14 +15,14 @@ from nlrepro.released.names import Source
 from nlrepro.released.variants import VARIANTS, named
 from nlrepro.spec import PaperForm, RunSpec
 
-FORMS: dict[PaperForm, str] = {
+FORMS: dict[PaperForm, str] = {  # form -> how a file's name tells it; the first counts
     "dot": "dot.?product",
     "embedded": "embedded.?gaussian",
     "gaussian": "gaussian",
-}  # the first counts
+}
 FOREIGN = {  # words of a file's name, lower case -> what it is then
     "dense": "was trained and is tested on clips from one part of a video (dense sampling), which no test here does",
-    "heavy": "is mmaction2's heavy I3D, which inflates every residual block and has no strides in time",
+    "heavy": "is mmaction2's heavy I3D, which inflates every residual block and has no stride in time in conv1 and pool1",
     "slow": "is a Slow or SlowFast net",
     "x3d|mvit": "is another kind of net",
 }
@@ -65,15 +65,23 @@ def known(file: str) -> Released | None:
     return next((each for each in released() if plain(each.file) == plain(file)), None)
 
 
+def demand_ours(file: str) -> None:
+    """
+    Raises:
+        BadInput: by its name the file is of a net that no key here is of.
+    """
+    for words, what in FOREIGN.items():
+        if re.search(rf"(?<![a-z])({words})", file.lower()):
+            raise BadInput(f"{file}, by its name, {what}; no key here is of it. Rename the file if its name is wrong")
+
+
 def variant_of(file: str, source: Source, spec: RunSpec, variant: str | None) -> str:
     """The variant of the file's net, once all that its name tells agrees with what was asked for.
 
     Raises:
         BadInput: it does not agree, the net is none of this project's, or nothing tells the variant.
     """
-    for words, what in FOREIGN.items():
-        if re.search(rf"(?<![a-z])({words})", file.lower()):
-            raise BadInput(f"{file}, by its name, {what}; no key here is of it. Rename the file if its name is wrong")
+    demand_ours(file)
     found = known(file)
     told = found.variant if found else named(source, file)
     for option, asked, wanted in (
