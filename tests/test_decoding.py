@@ -183,6 +183,7 @@ def without_decord(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
 
 
+@pytest.mark.rare
 def test_without_decord_the_same_run_comes_out(tmp_path: Path, without_decord: dict[str, str]) -> None:
     records = []
     for place, environment in (("with", {}), ("without", without_decord)):
