@@ -80,6 +80,19 @@ def test_a_run_that_was_made_again_is_compared(now: Record, seeds: list[float], 
     assert re.search(words, said)
 
 
+@pytest.mark.usefixtures("as_in_a_sweep")
+def test_a_published_run_is_trained_again_with_what_it_starts_from(
+    swept: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(swept / "records", findings.PUBLISHED / "records")
+    assert main(["verify", "r50-i3d-3x1x1-long", "--seed", "1", "--profile", "smoke", "--data", str(data)]) == 0
+    said = capsys.readouterr().out
+    assert "r50-i3d-3x1x1 seed 1: 4 steps\n" in said
+    assert "r50-i3d-3x1x1-long seed 1: 3 steps\n" in said
+    assert said.splitlines()[-1].startswith("the same digits: top-1 ")
+
+
 def test_a_run_that_is_not_published_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     assert main(["verify", "r50-c2d", "--seed", "77"]) == 2
