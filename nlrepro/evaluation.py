@@ -15,20 +15,9 @@ from pydantic.dataclasses import dataclass
 from nlrepro import record as records
 from nlrepro.files import write_atomic
 from nlrepro.profile import Pixel, Profile
-from nlrepro.record import (
-    Cost,
-    Damaged,
-    Metrics,
-    OfUnknownForm,
-    Provenance,
-    again,
-    demand_place,
-    digest,
-    read_as,
-    read_good,
-    seen_in_test,
-)
+from nlrepro.record import Cost, Metrics, Provenance, digest, seen_in_test
 from nlrepro.spec import RunSpec
+from nlrepro.stored import Damaged, OfUnknownForm, again, demand_place, read_as, read_good
 
 STRICT = ConfigDict(extra="forbid")
 OWN = "run"  # the source of nets that this project has trained
@@ -50,11 +39,6 @@ class Weights:
     @property
     def name(self) -> str:
         return f"{self.source} {self.variant}" if self.variant else self.source
-
-    @property
-    def sampling(self) -> str:
-        """How the clips of a test lie: as the source's own test has them (data/kinetics/sampling.py)."""
-        return "paper" if self.source == OWN else self.source
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -96,10 +80,11 @@ def read_note(path: Path) -> Weights:
 
 def settings(spec: RunSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
     """What the result depends on besides the videos: the weights, the spec and what the profile says of tests, but no recipe."""
+    real, own = profile.real, weights.source == OWN  # the test of released weights follows from their source and variant
     return seen_in_test(spec, profile) | {
         "weights": [weights.source, weights.variant, weights.state],
-        "side": profile.real.test_side if profile.real else None,
-        "sampling": weights.sampling,
+        "side": real.test_side if real else None,
+        "sampling": [real.sampling, real.averaged] if real and own else weights.source,
     }
 
 

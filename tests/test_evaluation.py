@@ -21,6 +21,7 @@ from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import Facts
 from nlrepro.data.kinetics.sampling import begins, frame_numbers
 from nlrepro.errors import BadInput
+from nlrepro.evaluation import OWN, Weights
 from nlrepro.experiments.findings import table_spec
 from nlrepro.profile import Clips, Profile
 from nlrepro.record import Cost, Metrics, Record
@@ -167,6 +168,15 @@ def test_a_runs_net_gives_its_records_accuracy_again(swept: Path, data: Path, tm
     smoke = profiles.load("smoke")
     assert evaluations.is_fresh(found, C2D, smoke)
     assert not evaluations.is_fresh(found, C2D, replace(smoke, data=replace(smoke.data, views=3)))
+
+
+def test_an_own_net_is_tested_as_the_profile_says(real: Profile) -> None:
+    weights = Weights(source=OWN, variant=None, key=C2D.key, file="net.pt", sha256="0", state="0")
+    assert real.real
+    other = replace(real, real=replace(real.real, sampling="caffe2"))
+    assert evaluations.fingerprint(C2D, real, weights) != evaluations.fingerprint(C2D, other, weights)
+    released = replace(weights, source="pyslowfast", variant="8x8")
+    assert evaluations.fingerprint(C2D, real, released) == evaluations.fingerprint(C2D, other, released)
 
 
 def test_a_dry_run_looks_at_few_videos_and_no_table_shows_it(

@@ -22,8 +22,8 @@ from nlrepro import record as records
 from nlrepro.nets import forms
 from nlrepro.nets.forms import form
 from nlrepro.profile import Profile
-from nlrepro.record import OfUnknownForm
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.stored import OfUnknownForm
 
 KEY = "r50-c2d-nl-res4-sigmoid-spacetime"
 

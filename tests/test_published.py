@@ -58,6 +58,14 @@ def test_a_published_number_that_no_record_gives_is_named(
     assert f"{findings.PUBLISHED}/figures/mini-start1/table2a.svg, {table}; `publish`" in said
 
 
+def test_where_nothing_is_published_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify"]) == 2
+    assert "no results/published/records here; run `verify` in the project's own folder" in capsys.readouterr().err
+
+
 def of_accuracy(top1: float, ranks: str = "0") -> Record:
     plain = record("r50-c2d", 0, ranks)
     return replace(plain, metrics=replace(plain.metrics, top1=top1))

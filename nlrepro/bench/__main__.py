@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m nlrepro.bench", description=__doc__)
     parser.add_argument("--what", type=several, default=list(BENCHES), help=f"some of {','.join(BENCHES)} (default: all)")
     parser.add_argument("--rivals", type=Path, help="folder with checkouts named SlowFast, mmcv, Non-local_pytorch")
-    parser.add_argument("--publish", action="store_true", help="maintainers: to results/published and its README")
+    parser.add_argument("--publish", action="store_true", help="maintainers: to results/published, nlrepro/bench/README.md")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--clips", type=int, default=10_000, help="clips after which the loader's memory is looked at")
     arguments = parser.parse_args()

@@ -29,8 +29,11 @@ def verify(catalogue: Catalogue) -> None:
     """Make all tables, figures, the page and the READMEs' tables again from the records alone, and compare them byte by byte.
 
     Raises:
-        BadInput: something that is published is not what the records give; each such file is named.
+        BadInput: nothing is published here, or something is not what the records give; each such file is named.
     """
+    missing = [path for path in (findings.PUBLISHED / "records", *READMES) if not path.exists()]
+    if missing:
+        raise BadInput(f"no {missing[0]} here; run `verify` in the project's own folder, as git clones it")
     committed, texts = published(), {path: path.read_text() for path in READMES}
     with TemporaryDirectory() as place:
         shutil.copytree(findings.PUBLISHED / "records", Path(place) / findings.PUBLISHED / "records")

@@ -44,7 +44,8 @@ def adopt(blobs: dict[str, Tensor], net: VideoResNet, naming: Source, file: str)
                 "choose the key of the net that the file is of"
             )
         else:
-            demand_classes(name, blobs[peer], ours.shape, file)
+            if naming != "torchvision":  # whose classes are those of still images
+                demand_classes(name, blobs[peer], ours.shape, file)
             state[name] = fitted(blobs[peer], ours.shape, f"{file}: {peer}")
             demand_sane(name, state[name], f"{file}: {peer}")
             used.append(peer)

@@ -121,7 +121,7 @@ def evaluate(
         weights=weights,
         frames=clips.frames,
         stride=clips.stride,
-        sampling=weights.sampling,
+        sampling=fitting.real.sampling if fitting.real else "paper",
         mean=data.mean,
         std=data.std,
         metrics=metrics,

@@ -8,8 +8,8 @@ from typing import Literal
 
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
-from nlrepro.record import read_as
 from nlrepro.run import Run
+from nlrepro.stored import read_as
 from nlrepro.sweep.lock import is_held
 
 FAILED, QUEUED = "failed.txt", "slurm.json"
