@@ -1,11 +1,14 @@
 """The report's page as text, and as a browser shows it."""
 
 import re
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from browser import CHROMIUM, Page, browse
 from conftest import evaluation, record
@@ -59,8 +62,49 @@ def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere() -> None:
     reader = Reader()
     reader.feed(PAGE.read_text())
     assert reader.opened == []
-    assert {source for source in reader.sources if source[:1] != "#"} == {"data:,", "https://arxiv.org/abs/1711.07971"}
+    elsewhere = {source for source in reader.sources if not source.startswith(("#", "data:text/csv", "records/"))}
+    assert elsewhere == {"data:,", "https://arxiv.org/abs/1711.07971"}
     assert "<script" not in PAGE.read_text()
+
+
+def test_each_number_leads_to_the_records_of_its_runs_and_to_the_command_that_makes_them_again() -> None:
+    html = PAGE.read_text()
+    for axis in TABLES.values():
+        for row in axis.rows:
+            key = axis.spec(**row.value).key
+            assert f'<td class="here"><a href="#mini-{key}">' in html
+            origin = html.partition(f'<section class="origin" id="mini-{key}">')[2].partition("</section>")[0]
+            linked = re.findall(r'<a href="([^"]+)">seed', origin)
+            assert len(linked) == 5
+            assert all(records.read(PUBLISHED / file).key == key for file in linked)
+            assert re.search(rf"<pre>python -m ablations sweep {axis.table[0]}. --only {key} --seeds 0,1,2,3,4 ", origin)
+
+
+def test_all_numbers_can_be_downloaded_from_the_page_alone() -> None:
+    found = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)" download="([^"]+)"', PAGE.read_text())
+    frames = {name: pd.read_csv(BytesIO(b64decode(text))) for text, name in found}
+    rows, runs = frames["rows-mini.csv"], frames["runs-mini.csv"]
+    assert len(rows) == sum(len(axis.rows) for axis in TABLES.values())
+    assert len(runs) == len(records.paths(PUBLISHED, "mini"))
+    plain = rows[rows["table"] == "2a"].set_index("row")
+    of_plain = runs[runs["key"] == "r50-c2d"]
+    assert plain.loc["C2D baseline", "top1"] == pytest.approx(of_plain["top1"].mean(), abs=1e-3)
+    assert of_plain["top1_far"].between(0, 100).all()
+
+
+def test_local_numbers_lead_to_local_records_and_published_ones_to_published_ones(tmp_path: Path) -> None:
+    mini, spec = profiles.load("mini"), RunSpec()
+    own = replace(record(spec.key, 7, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
+    path = records.write(own, tmp_path / "local")
+    page = reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path / "local")))
+    html = reporting.write_page([page], "mini", tmp_path / "local" / "report.html").read_text()
+    assert '<td class="yours"><a href="#mini-r50-c2d">' in html
+    assert '<td class="published"><a href="#mini-r50-c2d">' in html
+    origin = html.partition('id="mini-r50-c2d">')[2].partition("</section>")[0]
+    linked = {name: (tmp_path / "local" / file).resolve() for file, name in re.findall(r'href="([^"]+)">(seed \d)', origin)}
+    assert linked["seed 7"] == path.resolve()
+    assert linked["seed 0"] == records.record_path(PUBLISHED, "mini", "r50-c2d", 0)
+    assert "--seeds 0,1,2,3,4,7 " in origin
 
 
 def test_ids_are_unique_though_figures_share_theirs() -> None:

@@ -17,6 +17,8 @@ from statistics import median
 import torch
 from torch import Tensor, nn
 
+from nlrepro.train.provenance import processor
+
 ROUNDS = 5
 ENOUGH = 15.0  # seconds of timing a block after its warm-up, or one round; a warm-up of more than twice that stands alone
 
@@ -104,13 +106,6 @@ def source(rivals: Path | None, device: str, with_what: str) -> str:
 
 def device_name(device: str) -> str:
     return torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}-1thread"
-
-
-def processor() -> str:
-    """The CPU's name where Linux tells it, its architecture elsewhere."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def commit(checkout: Path) -> str:

@@ -1,5 +1,7 @@
 """What the records of one profile say, gathered once; terminal, files and page each show parts of it. Trains nothing."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from nlrepro.record import Record
 from nlrepro.report.finding import Finding, note
 from nlrepro.report.judge import judge
 from nlrepro.report.kinds import kinds_frame
+from nlrepro.report.origins import Source
 from nlrepro.report.released import released_notes, with_released
 from nlrepro.report.tables import TableRow, TableSpec, comparable, table_frame
 from nlrepro.report.verdicts import Verdict
@@ -27,10 +30,15 @@ PUBLISHED = Path("results/published")
 class Findings:
     profile: Profile
     specs: list[RunSpec]  # of all rows
-    records: list[Record]  # the fresh ones
+    sources: tuple[Source, ...]  # the fresh records, after the published ones where they are local
     stale: list[Path]
     left_out: list[str]  # what is said of records that are damaged or of unknown forms, published ones too
     tables: dict[str, Finding]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The fresh ones."""
+        return self.sources[-1].records
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -40,22 +48,33 @@ class Findings:
 def gather(catalogue: Catalogue, profile: Profile, folders: Folders) -> Findings:
     """All tables, as a sentence may compare two. Local findings hold the published numbers beside your own."""
     axes, results = list(catalogue.values()), folders.results
-    mine, stale = fresh(catalogue, axes, profile, folders)
-    given, stale_too = evaluated(catalogue, profile, results)
     is_local = results.resolve() != PUBLISHED.resolve() and PUBLISHED.is_dir()
-    public = fresh(catalogue, axes, profile, Folders(results=PUBLISHED))[0] if is_local else None
-    given += evaluated(catalogue, profile, PUBLISHED)[0] if is_local else []
+    mine, stale = source("yours" if is_local else "here", results, catalogue, profile, folders)
+    public = source("published", results, catalogue, profile, Folders(results=PUBLISHED))[0] if is_local else None
+    sources = (public, mine) if public else (mine,)
     specs = [table_spec(axis) for axis in axes]
-    verdicts = judge(catalogue.claims, specs, mine, len(profile.seeds))
-    tables = {spec.table: finding(spec, mine, public, given, verdicts) for spec in specs}
+    verdicts = judge(catalogue.claims, specs, mine.records, len(profile.seeds))
+    given = [*mine.evaluations, *(public.evaluations if public else ())]
+    theirs = public.records if public else None
+    tables = {spec.table: finding(spec, mine.records, theirs, given, verdicts) for spec in specs}
     untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in left_out(folder, profile.name)]
-    return Findings(
-        specs=catalogue.specs(), profile=profile, records=mine, stale=stale + stale_too, left_out=untold, tables=tables
-    )
+    return Findings(specs=catalogue.specs(), profile=profile, sources=sources, stale=stale, left_out=untold, tables=tables)
+
+
+def source(name: str, page: Path, catalogue: Catalogue, profile: Profile, folders: Folders) -> tuple[Source, list[Path]]:
+    """What is recorded and fresh in `folders.results`, and the paths of what is stale; `page` is the folder of the page."""
+    runs, stale = fresh(catalogue, list(catalogue.values()), profile, folders)
+    tests, stale_too = evaluated(catalogue, profile, folders.results)
+    seen = Path(os.path.relpath(folders.results, page))
+    return Source(name=name, folder=seen, records=tuple(runs), evaluations=tuple(tests)), stale + stale_too
 
 
 def finding(
-    spec: TableSpec, mine: list[Record], public: list[Record] | None, given: list[Evaluation], verdicts: list[Verdict]
+    spec: TableSpec,
+    mine: Sequence[Record],
+    public: Sequence[Record] | None,
+    given: Sequence[Evaluation],
+    verdicts: Sequence[Verdict],
 ) -> Finding:
     frame = with_released(table_frame(spec, mine), given)
     sources = [note(comparable(spec, mine))] + ([] if public is None else [f"Published: {note(comparable(spec, public))}"])

@@ -76,7 +76,7 @@ def page_profile(found: Findings) -> PageProfile:
         panels=tuple(_panel(finding, found) for finding in found.tables.values()),
         learning=to_svg(draw_curves(FIGURE_4, found.records)) if keys >= set(FIGURE_4.values()) else None,
         costs={spec.key: paper_cost(spec) for spec in found.specs},
-        records=tuple(found.records),
+        sources=found.sources,
     )
 
 

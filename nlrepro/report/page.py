@@ -15,10 +15,12 @@ from markupsafe import Markup
 from nlrepro.files import write_atomic
 from nlrepro.record import Cost, Record
 from nlrepro.report.columns import Group, counts, groups
+from nlrepro.report.downloads import data_link, rows_frame, runs_frame
 from nlrepro.report.figures import THEME
 from nlrepro.report.finding import Finding, days
 from nlrepro.report.formats import MISSING, number
 from nlrepro.report.kinds import by_kind, caption
+from nlrepro.report.origins import Origin, Source, origins, settings
 from nlrepro.report.released import released_names
 from nlrepro.report.tables import TableRow, by_source
 from nlrepro.report.verdicts import WORDS, Verdict, error_rates
@@ -90,7 +92,7 @@ class PageProfile:
     panels: tuple[PagePanel, ...]
     learning: bytes | None
     costs: Mapping[str, Cost]
-    records: tuple[Record, ...]
+    sources: tuple[Source, ...]  # the last one is whose verdicts these are
 
     @property
     def readable(self) -> bool:
@@ -99,6 +101,29 @@ class PageProfile:
     @property
     def provenance(self) -> dict[str, str]:
         return provenance(self.records)
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        return self.sources[-1].records
+
+    @property
+    def origins(self) -> list[Origin]:
+        return origins(self.sources)
+
+    @property
+    def settings(self) -> dict[str, int]:
+        return settings(self.sources)
+
+    @property
+    def sourced(self) -> list[str]:
+        """The sources whose runs there are."""
+        return [source.name for source in self.sources if source.records]
+
+    @property
+    def downloads(self) -> dict[str, pd.DataFrame]:
+        """By file name."""
+        tables = [by_source(panel.finding.mine, panel.finding.published) for panel in self.panels]
+        return {f"rows-{self.name}.csv": rows_frame(tables), f"runs-{self.name}.csv": runs_frame(self.sources)}
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -145,10 +170,6 @@ def provenance(records: Sequence[Record]) -> dict[str, str]:
     """Where records come from, as lines to read; empty without records. The same records give the same lines."""
     if not records:
         return {}
-    versions: dict[str, set[str]] = {}
-    for record in records:
-        for name, value in record.made.versions.items():
-            versions.setdefault(name, set()).add(value)
     hours = sum(record.made.seconds for record in records) / 3600
     return {
         "runs": f"{len(records)} of {len({record.key for record in records})} nets",
@@ -156,9 +177,7 @@ def provenance(records: Sequence[Record]) -> dict[str, str]:
         "tested on": " or ".join(sorted({record.metrics.tested for record in records})),
         "views a video": " or ".join(map(str, sorted({record.metrics.views for record in records}))),
         "date": days(records),
-        "machine": ", ".join(sorted({record.made.device for record in records})),
         "time": f"{hours:.1f} hours, the sum of the runs' own",
-        "versions": ", ".join(f"{name} {' or '.join(sorted(found))}" for name, found in sorted(versions.items())),
         "code": ", ".join(sorted({record.made.git for record in records} - {""})) or "no commit noted",
     }
 
@@ -172,6 +191,7 @@ def render(profiles: Sequence[PageProfile], shown: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["as_link"] = data_link
     environment.filters["inline"] = lambda svg, label, prefix: Markup(inline(svg, label, prefix))
     return environment.get_template("page.html").render(profiles=profiles, shown=shown) + "\n"
 

@@ -9,9 +9,8 @@ import pandas as pd
 
 from nlrepro.files import write_atomic
 from nlrepro.record import Record
-from nlrepro.report.claims import Cheaper
 from nlrepro.report.finding import Finding
-from nlrepro.report.formats import MISSING, number, to_text, with_interval
+from nlrepro.report.formats import number, to_text, with_interval
 from nlrepro.report.verdicts import Verdict, Word
 
 CORES = 2  # of the machine that "minutes" are told for; it trains a run on each
@@ -37,30 +36,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
     words = [verdict.verdict for verdict in verdicts]
     plural: dict[Word, str] = {"holds": "hold", "fails": "fail", "negligible": "are negligible", "undecided": "are undecided"}
     counts = ", ".join(f"{words.count(word)} {told}" for word, told in plural.items())
-    lines = [
-        {
-            "table": verdict.claim.table,
-            "sentence of the paper": verdict.claim.text,
-            "paper": _saved(verdict.claim, verdict.paper_difference),
-            "here": _here(verdict),
-            "verdict": f"**{verdict.verdict}**",
-        }
-        for verdict in verdicts
-    ]
+    lines = [verdict.cells | {"verdict": f"**{verdict.verdict}**"} for verdict in verdicts]
     return f"Of {len(words)} sentences {counts}.\n\n{to_text(pd.DataFrame(lines), left=(0, 1, 4))}"
-
-
-def _here(verdict: Verdict) -> str:
-    found = verdict.difference
-    if found is None:
-        return MISSING
-    if isinstance(verdict.claim, Cheaper):
-        return _saved(verdict.claim, found.mean)
-    return with_interval(found.mean, found.low, found.high, sign=True)
-
-
-def _saved(claim: object, value: float) -> str:
-    return f"saves {value:.1f}x" if isinstance(claim, Cheaper) else number(value, sign=True)
 
 
 def durations(records: Sequence[Record], first: str, seeds: int) -> str:

@@ -69,6 +69,27 @@ class Verdict:
         """The verdict for people to read."""
         return f"{self.claim.text}: {self.verdict} ({self.evidence})"
 
+    @property
+    def cells(self) -> dict[str, str]:
+        """The verdict as a line of a table of verdicts."""
+        return {
+            "table": self.claim.table,
+            "sentence of the paper": self.claim.text,
+            "paper": self._saved(self.paper_difference),
+            "here": self._here,
+            "verdict": self.verdict,
+        }
+
+    @property
+    def _here(self) -> str:
+        d = self.difference
+        if d is None:
+            return MISSING
+        return self._saved(d.mean) if isinstance(self.claim, Cheaper) else with_interval(d.mean, d.low, d.high, sign=True)
+
+    def _saved(self, value: float) -> str:
+        return f"saves {value:.1f}x" if isinstance(self.claim, Cheaper) else number(value, sign=True)
+
 
 def error_rates(verdicts: Sequence[Verdict]) -> str:
     """What the verdicts' error rates mean for all of them together."""

@@ -2,10 +2,12 @@
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from types import MappingProxyType
 
 import torch
@@ -32,6 +34,18 @@ def tell(*lines: str | None) -> None:
         print(line, flush=True)
 
 
+def processor() -> str:
+    """The kind of CPU, and the widest instructions that torch uses: the last digits of sums depend on them.
+
+    Clouds give several kinds one name: on Linux the vendor's number of the model tells them apart.
+    """
+    file = Path("/proc/cpuinfo")
+    told = dict(re.findall(r"^(model name|model)\s*: (.+)$", file.read_text(), re.MULTILINE)) if file.is_file() else {}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    number = f"model {told['model']}, " if "model" in told else ""
+    return f"{name} ({number}{torch.backends.cpu.get_cpu_capability()})"
+
+
 def provenance(seconds: float, device: torch.device | None = None, start: Mapping[str, str] = MappingProxyType({})) -> Provenance:
     """What a record says of a result that was made just now; `start` names pretrained weights (nlrepro/train/start.py)."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
@@ -40,6 +54,6 @@ def provenance(seconds: float, device: torch.device | None = None, start: Mappin
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         git=commit,
         versions={"python": platform.python_version(), **{name: version(name) for name in VERSIONS}, **start},
-        device=gpu or f"{platform.machine()} CPU, {os.cpu_count()} cores",
+        device=gpu or f"{processor()}, {os.cpu_count()} cores",
         seconds=round(seconds, 1),
     )
