@@ -62,7 +62,8 @@ def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere() -> None:
     reader = Reader()
     reader.feed(PAGE.read_text())
     assert reader.opened == []
-    elsewhere = {source for source in reader.sources if not source.startswith(("#", "data:text/csv", "records/"))}
+    own = ("#", "records/", "data:text/csv", "data:image/png")
+    elsewhere = {source for source in reader.sources if not source.startswith(own)}
     assert elsewhere == {"data:,", "https://arxiv.org/abs/1711.07971"}
     assert "<script" not in PAGE.read_text()
 
@@ -73,7 +74,7 @@ def test_each_number_leads_to_the_records_of_its_runs_and_to_the_command_that_ma
         for row in axis.rows:
             key = axis.spec(**row.value).key
             assert f'<td class="here"><a href="#mini-{key}">' in html
-            origin = html.partition(f'<section class="origin" id="mini-{key}">')[2].partition("</section>")[0]
+            origin = html.partition(f'<div id="mini-{key}">')[2].partition("</details>")[0]
             linked = re.findall(r'<a href="([^"]+)">seed', origin)
             assert len(linked) == 5
             assert all(records.read(PUBLISHED / file).key == key for file in linked)
@@ -100,11 +101,21 @@ def test_local_numbers_lead_to_local_records_and_published_ones_to_published_one
     html = reporting.write_page([page], "mini", tmp_path / "local" / "report.html").read_text()
     assert '<td class="yours"><a href="#mini-r50-c2d">' in html
     assert '<td class="published"><a href="#mini-r50-c2d">' in html
-    origin = html.partition('id="mini-r50-c2d">')[2].partition("</section>")[0]
+    origin = html.partition('id="mini-r50-c2d">')[2].partition("</details>")[0]
     linked = {name: (tmp_path / "local" / file).resolve() for file, name in re.findall(r'href="([^"]+)">(seed \d)', origin)}
     assert linked["seed 7"] == path.resolve()
     assert linked["seed 0"] == records.record_path(PUBLISHED, "mini", "r50-c2d", 0)
     assert "--seeds 0,1,2,3,4,7 " in origin
+
+
+def test_a_verdict_names_the_comparison_that_supports_it_least_and_the_others_stand_below_it() -> None:
+    html = PAGE.read_text()
+    claims = pd.read_csv(PUBLISHED / "tables" / "mini" / "claims.csv", na_values=["--"])
+    of_2d = claims[(claims["table"] == "2d") & claims["claim"].str.startswith("space-only")].iloc[0]
+    weakest = "space-only \N{MINUS SIGN} baseline, R101"
+    assert f"<td>{of_2d['difference']:+.1f} [{of_2d['low']:.1f}, {of_2d['high']:.1f}]<small>{weakest}</small></td>" in html
+    assert "<span>time-only \N{MINUS SIGN} baseline, R50</span> <span>+" in html
+    assert html.index('class="plain sentences"') < html.index('class="panels')
 
 
 def test_ids_are_unique_though_figures_share_theirs() -> None:
@@ -136,7 +147,7 @@ def test_provenance_adds_up_hours_and_spans_dates() -> None:
     one = record("a", 0, "01")
     two = replace(record("a", 1, "01"), made=replace(one.made, date="2024-03-01T00:00:00", seconds=7199.0, git="abc"))
     told = provenance([one, two])
-    assert (told["time"], told["date"]) == ("2.0 hours, the sum of the runs' own", "2024-01-01 to 2024-03-01")
+    assert (told["time"], told["date"]) == ("2.0 hours of training and testing, added up", "2024-01-01 to 2024-03-01")
     assert (told["runs"], told["seeds"], told["code"]) == ("2 of 1 nets", "0, 1", "abc")
     assert provenance([]) == {}
 
@@ -177,6 +188,16 @@ def test_a_browser_shows_all_seven_tables_within_its_width_and_does_not_complain
     beyond = all_of("body *", f"!e.closest('.scroll') && e.getBoundingClientRect().right > {width}")
     assert tab.value(f"{beyond}.length") == 0
     assert tab.complaints == []
+
+
+@pytest.mark.rare
+@in_a_browser
+def test_a_click_on_a_number_opens_the_list_of_its_records(tab: Page) -> None:
+    shown = "document.getElementById('mini-r50-c2d').closest('details').open"
+    tab.open(PAGE)
+    assert not tab.value(shown)
+    tab.value("document.querySelector('td.here a[href=\"#mini-r50-c2d\"]').click()")
+    assert tab.value(shown)
 
 
 @pytest.mark.rare

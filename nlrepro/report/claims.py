@@ -20,6 +20,17 @@ class Cell(NamedTuple):
 Contrast = Mapping[Cell, float]  # cell -> weight
 
 
+def named(difference: Contrast) -> str:
+    """The two cells of a difference in words: "5-block - baseline, R50"; what they share is told once."""
+    (better, _), (worse, _) = sorted(difference.items(), key=lambda item: -item[1])
+    tables, depths = {better.table, worse.table}, {better.depth, worse.depth}
+    sides = [
+        " ".join([f"{cell.table}"] * (len(tables) > 1) + [f"R{cell.depth}"] * (len(depths) > 1) + [cell.label])
+        for cell in (better, worse)
+    ]
+    return f"{sides[0]} \N{MINUS SIGN} {sides[1]}" + f", R{better.depth}" * (len(depths) == 1)
+
+
 def beat(table: str, depth: int, *pairs: tuple[str, str]) -> tuple[tuple[Cell, Cell], ...]:
     """Pairs (better, worse) of rows of one table and depth."""
     return tuple((Cell(table, depth, better), Cell(table, depth, worse)) for better, worse in pairs)

@@ -21,7 +21,7 @@ from math import isnan, nan
 from nlrepro import paper
 from nlrepro.record import Record
 from nlrepro.report.anova import ALPHA, Analysis, Interval
-from nlrepro.report.claims import Alike, Beats, Cell, Cheaper, Claim, Contrast
+from nlrepro.report.claims import Alike, Beats, Cell, Cheaper, Claim, Contrast, named
 from nlrepro.report.statistics import analysis, pool
 from nlrepro.report.tables import TableSpec
 from nlrepro.report.verdicts import Verdict, Word
@@ -64,11 +64,15 @@ def _test(claim: Beats | Alike, measured: "Measured", declared: int | None) -> V
     tests = [each.interval for each in analyses]
     word = decide(tests, gain.interval if gain else None)
     worst = max(tests, key=lambda test: (test.p_above, -test.mean))
-    shown = measured.analysis(claim.differences[tests.index(worst)])
+    differences = [measured.analysis(each) for each in claim.differences]
+    compared = {named(each): found.interval for each, found in zip(claim.differences, differences, strict=True) if found}
+    weakest_here = named(claim.differences[tests.index(worst)])
     return replace(
         verdict,
         verdict=word,
-        difference=shown.interval if shown else None,
+        difference=compared.get(weakest_here),
+        weakest=weakest_here,
+        compared=compared,
         p=any_below(tests) if word == "fails" else all_above(tests),
         seeds_needed=seeds_needed(analyses, gain) if word == "undecided" else "",
         preliminary=_preliminary({test.seeds for test in tests}, declared),

@@ -53,7 +53,6 @@ class Origin:
     """A net with all that is recorded of it."""
 
     key: str
-    tables: tuple[str, ...]
     again: str  # the command that makes its runs again; empty where weights were only tested
     start: str  # what its runs begin with; empty if it is not recorded
     lines: tuple[Line, ...]
@@ -82,7 +81,6 @@ def _origin(key: str, sources: Sequence[Source]) -> Origin:
     runs = [found for _, found in mine if isinstance(found, Record)]
     return Origin(
         key=key,
-        tables=tuple(sorted({table for _, found in mine for table in found.tables})),
         again=again(runs) if runs else "",
         start=" or ".join(sorted(set(filter(None, map(start, runs))))),
         lines=tuple(_line(source, found) for source, found in mine),

@@ -25,7 +25,7 @@ from nlrepro.report.released import released_names
 from nlrepro.report.tables import TableRow, by_source
 from nlrepro.report.verdicts import WORDS, Verdict, error_rates
 
-ID = re.compile(r'((?:\bid|href)="#?|url\(#)')
+ID = re.compile(r'(\bid="|href="#|url\(#)')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +85,12 @@ class PagePanel:
 
 @dataclass(frozen=True, kw_only=True)
 class PageProfile:
-    """Everything the page shows of one profile. `costs`, by key, are at the paper's scale; `learning` is an SVG."""
+    """Everything the page shows of one profile. `costs`, by key, are at the paper's scale; `task` and `learning` are SVG."""
 
     name: str
     about: str
     panels: tuple[PagePanel, ...]
+    task: bytes | None
     learning: bytes | None
     costs: Mapping[str, Cost]
     sources: tuple[Source, ...]  # the last one is whose verdicts these are
@@ -105,6 +106,20 @@ class PageProfile:
     @property
     def records(self) -> tuple[Record, ...]:
         return self.sources[-1].records
+
+    @property
+    def heat(self) -> str:
+        """How to read the heat maps; empty where there are none."""
+        return next((panel.caption for panel in self.panels if panel.kinds), "")
+
+    @property
+    def places(self) -> dict[str, list[str]]:
+        """The rows that a run fills, by key: "2a C2D baseline"."""
+        found: dict[str, list[str]] = {}
+        for spec in (panel.finding.spec for panel in self.panels):
+            for row in spec.rows:
+                found.setdefault(row.key, []).append(f"{spec.table} {spec.label(row)}")
+        return found
 
     @property
     def origins(self) -> list[Origin]:
@@ -146,12 +161,9 @@ class PageProfile:
     @property
     def labour(self) -> pd.DataFrame:
         """A line a net: where it stands in the tables, its cost at the paper's scale, the mean minutes of its runs."""
-        places: dict[str, list[str]] = {}
-        for panel in self.panels:
-            for row in panel.finding.spec.rows:
-                places.setdefault(row.key, []).append(panel.letter)
+        places = self.places
         params, flops = counts([self.costs[key] for key in places])
-        columns = {"net": list(places), "tables": [" ".join(letters) for letters in places.values()]}
+        columns = {"net": list(places), "rows": ["; ".join(rows) for rows in places.values()]}
         columns |= {column.title: column.cells for column in (params, flops)}
         return pd.DataFrame(columns | ({"minutes a run": list(map(self._minutes, places))} if self.records else {}))
 
@@ -163,7 +175,8 @@ class PageProfile:
         """By file name: those of these tables, and the curves of two nets."""
         chosen = [panel for panel in self.panels if panel.table in tables]
         of_tables = {f"table{panel.table}{end}": svg for panel in chosen for end, svg in panel.pictures.items()}
-        return ({"curves": self.learning} if self.learning else {}) | of_tables
+        alone = {"curves": self.learning, "task": self.task}
+        return {name: svg for name, svg in alone.items() if svg} | of_tables
 
 
 def provenance(records: Sequence[Record]) -> dict[str, str]:
@@ -175,9 +188,9 @@ def provenance(records: Sequence[Record]) -> dict[str, str]:
         "runs": f"{len(records)} of {len({record.key for record in records})} nets",
         "seeds": ", ".join(map(str, sorted({record.seed for record in records}))),
         "tested on": " or ".join(sorted({record.metrics.tested for record in records})),
-        "views a video": " or ".join(map(str, sorted({record.metrics.views for record in records}))),
+        "clips a video": " or ".join(map(str, sorted({record.metrics.views for record in records}))),
         "date": days(records),
-        "time": f"{hours:.1f} hours, the sum of the runs' own",
+        "time": f"{hours:.1f} hours of training and testing, added up",
         "code": ", ".join(sorted({record.made.git for record in records} - {""})) or "no commit noted",
     }
 

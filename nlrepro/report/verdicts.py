@@ -1,7 +1,7 @@
 """A verdict and how it reads: in words for people, as a line of claims.csv. How it is reached stands in judge.py."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ import pandas as pd
 
 from nlrepro.files import write_atomic
 from nlrepro.report.anova import ALPHA, Interval
-from nlrepro.report.claims import Cheaper, Claim
+from nlrepro.report.claims import Beats, Cheaper, Claim
 from nlrepro.report.formats import MISSING, number, to_csv, with_interval
 
 Word = Literal["holds", "fails", "negligible", "undecided"]
@@ -26,6 +26,7 @@ class Verdict:
     p-value. `paper_difference` belongs to the paper's own weakest contrast. For `Cheaper` both are the smallest saving, in
     multiples of the baseline. `p` is one-sided. `seeds_needed` is "12", ">100" or "no number"; it is empty where none is needed
     or the variance between seeds is unknown. `preliminary` is "3 seeds of 5", or empty where the seeds are as many as declared.
+    `compared` are all differences that the sentence is about, by name, and `weakest` names the one that is shown.
     """
 
     claim: Claim
@@ -36,13 +37,15 @@ class Verdict:
     p: float = nan
     seeds_needed: str = ""
     preliminary: str = ""
+    weakest: str = ""
+    compared: Mapping[str, Interval] = field(default_factory=dict)
 
     @property
     def evidence(self) -> str:
         """The number behind the verdict, with its interval, and the paper's."""
         d, reference = self.difference, f"paper {number(self.paper_difference, sign=True)}"
         if isinstance(self.claim, Cheaper):
-            saved = MISSING if d is None else f"{d.mean:.1f}x"
+            saved = MISSING if d is None else f"{d.mean:.2f}x"
             return f"saves {saved} of the baseline; paper {self.paper_difference:.1f}x"
         if d is None:
             return f"{MISSING}; {reference}"
@@ -65,6 +68,12 @@ class Verdict:
                 return f"about {seeds} seeds would settle it"
 
     @property
+    def comparisons(self) -> dict[str, str]:
+        """Each difference with its interval, to read; of two orders of a pair the positive one. Empty where there is but one."""
+        found = {name: d for name, d in self.compared.items() if isinstance(self.claim, Beats) or d.mean > 0}
+        return {name: with_interval(d.mean, d.low, d.high, sign=True) for name, d in found.items()} if len(found) > 1 else {}
+
+    @property
     def line(self) -> str:
         """The verdict for people to read."""
         return f"{self.claim.text}: {self.verdict} ({self.evidence})"
@@ -85,7 +94,7 @@ class Verdict:
         d = self.difference
         if d is None:
             return MISSING
-        return self._saved(d.mean) if isinstance(self.claim, Cheaper) else with_interval(d.mean, d.low, d.high, sign=True)
+        return f"saves {d.mean:.2f}x" if isinstance(self.claim, Cheaper) else with_interval(d.mean, d.low, d.high, sign=True)
 
     def _saved(self, value: float) -> str:
         return f"saves {value:.1f}x" if isinstance(self.claim, Cheaper) else number(value, sign=True)
