@@ -7,12 +7,14 @@ import re
 import struct
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
-TOKEN = re.compile(r"\x1b\[\d*[A-Za-z]|[\r\n]|[^\x1b\r\n]+")
+BELL = "\x07"
+TOKEN = re.compile(r"\x1b\[\d*[A-Za-z]|[\r\n\x07]|[^\x1b\r\n\x07]+")
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Screen:
                 self.row = max(self.row - 1, len(self.lines) - self.rows, 0)  # what has scrolled away is not reached
             elif token == "\x1b[J":
                 self.lines[self.row :] = [self.lines[self.row][: self.column]]
-            else:
+            elif token != BELL:
                 assert not token.startswith("\x1b"), token
                 for letter in token:
                     self.put(letter)
@@ -68,7 +70,7 @@ class Pty:
         self.end, other = pty.openpty()
         self.file: IO[str] = os.fdopen(other, "w")
         self.resize(rows, columns)
-        self.text = ""
+        self.text, self.bells = "", 0
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -84,10 +86,25 @@ class Pty:
         except OSError:  # nobody holds the other end any more
             pass
 
-    def screen(self, text: str | None = None) -> Screen:
+    def screen(self) -> Screen:
         found = Screen(self.rows, self.columns)
-        found.feed(self.text if text is None else text)
+        found.feed(self.text)
         return found
+
+    def wait_for(self, words: str) -> None:
+        deadline = time.monotonic() + 120
+        while words not in self.text:
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.01)
+
+    def seen(self) -> Screen:
+        """The screen with all that was written until now, of which a bell is the last."""
+        self.bells += 1
+        self.file.write(BELL)
+        self.file.flush()
+        while self.text.count(BELL) < self.bells:
+            time.sleep(0.001)
+        return self.screen()
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
         print(line, flush=True)
     sweep(jobs, arguments.jobs, slurm.cluster(arguments, profile))
     if not profile.dry_run:
-        print(f"to see the tables: {report_of(arguments)}")
+        print(f"to see the tables of what is recorded: {report_of(arguments)}")
 
 
 def report_of(arguments: argparse.Namespace) -> str:

@@ -87,7 +87,7 @@ class Whole:
         pace = self.pace.left(made, rest) if made else None  # the first steps come late: processes start, videos are read
         left = max([pace, *lefts]) if pace is not None else None
         facts = [
-            f"{done}/{runs} runs",
+            f"{done}/{runs} runs done",
             f"{clock(left)} left" if left is not None else "",
             f"{failed} failed" if failed else "",
             f"{elsewhere} in another sweep" if elsewhere else "",

@@ -197,5 +197,6 @@ def quiet() -> None:
     """Silence Lightning's warnings about things that are meant to be as they are."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # of Lightning's own
     warnings.filterwarnings("ignore", message="The `srun` command is available.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
