@@ -128,7 +128,8 @@ def test_a_file_has_whole_lines_when_there_is_news_and_once_a_minute(clock: Cloc
         assert found.count("\n") == len(found.splitlines())
         return [re.sub(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", "", line) for line in found.splitlines()]
 
-    assert said(None, 0) == []
+    assert said(None, 0) == said(None, 59) == []
+    assert said(None, 1) == ["r50-c2d seed 0: starting"]
     assert said(at(0), 1) == ["r50-c2d seed 0: step 0/300"]
     assert said(at(10, loss=2), 10) == []
     validated = at(50, 20.0, 1.5)
@@ -243,6 +244,7 @@ def test_bars_are_whole_lines_in_a_file(capsys: pytest.CaptureFixture[str], monk
     found = capsys.readouterr().err
     assert "\r" not in found
     assert [line.split("|")[0].split(": ")[1].strip() for line in found.splitlines()] == ["0%", "100%"]
+    assert progress_bar([]).maxinterval == bars.MINUTE  # else tqdm would tell a slow thing's state every 10 s
     monkeypatch.setattr(bars, "MINUTE", 0.0)
     assert list(progress_bar([1, 2, 3], desc="videos", miniters=1)) == [1, 2, 3]
     assert len(capsys.readouterr().err.splitlines()) > 3

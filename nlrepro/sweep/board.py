@@ -54,12 +54,12 @@ class Lines:
 
     def show(self, runs: Sequence[Line], whole: Line | None = None) -> None:
         for line in (*runs, whole):
-            if line and line.state is not None and self.due(line):
+            if line and self.due(line):
                 self.say(f"{line.name}: {', '.join(line.facts)}")
 
     def due(self, line: Line) -> bool:
         now = monotonic()
-        begun, last, state = self.said.get(line.name, (now, now, None))
+        begun, last, state = self.said.setdefault(line.name, (now, now, None))
         if state == line.state and now - last < max(MINUTE, (now - begun) / 60):
             return False
         self.said[line.name] = begun, now, line.state
