@@ -246,8 +246,8 @@ def test_bars_are_whole_lines_in_a_file(capsys: pytest.CaptureFixture[str], monk
     assert [line.split("|")[0].split(": ")[1].strip() for line in found.splitlines()] == ["0%", "100%"]
     assert progress_bar([]).maxinterval == bars.MINUTE  # else tqdm would tell a slow thing's state every 10 s
     monkeypatch.setattr(bars, "MINUTE", 0.0)
-    assert list(progress_bar([1, 2, 3], desc="videos", miniters=1)) == [1, 2, 3]
-    assert len(capsys.readouterr().err.splitlines()) > 3
+    assert list(progress_bar([1, 2, 3], desc="often", miniters=1)) == [1, 2, 3]
+    assert capsys.readouterr().err.count("often: ") > 2
 
 
 @pytest.mark.parametrize(("name", "moves"), [("xterm", True), ("dumb", False)])
