@@ -99,7 +99,10 @@ def test_a_sweep_leaves_a_fresh_record_of_every_run_and_seed(swept: Path) -> Non
 def test_sweeping_again_does_nothing(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in swept.rglob("*")}
     assert main(["sweep", "all", "--seeds", "0,1", "--jobs", "2", *SMOKE, "--data", str(data), "--results", str(swept)]) == 0
-    assert f"{2 * len(KEYS)} recorded, 0 to do" in capfd.readouterr().out
+    first, last = capfd.readouterr().out.splitlines()
+    assert f"{2 * len(KEYS)} recorded, 0 to do" in first
+    options = f"--profile smoke --data {data} --results {swept}"
+    assert last == f"to see the tables of what is recorded: python -m ablations report all {options}"
     assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
 
 
@@ -201,6 +204,14 @@ def test_a_report_writes_table_figure_and_claims_from_records_alone(
     shutil.copytree(swept / "records", results / "records")
     assert main(["report", "all", *SMOKE, "--results", str(results)]) == 0
     out = capfd.readouterr().out
+    parts = [
+        "| C2D baseline",
+        "- every model gains from longer clips: ",
+        f"\nwritten: {results / 'tables'}",
+        f"\nwritten: {results / 'report.html'}\n",
+    ]
+    assert sorted(parts, key=out.rindex) == parts
+    assert out.endswith(parts[-1])
     tables, figures = results / "tables" / "smoke", results / "figures" / "smoke"
     for name, axis in TABLES.items():
         text = {suffix: (tables / f"table{name}.{suffix}").read_text() for suffix in ("md", "csv", "tex")}

@@ -35,7 +35,13 @@ def on_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ("run", SHORT.key, "--profile", "smoke", "--data", data, "--results", results, "--devices", "2")
     done = command(*words, WANDB_MODE="offline")
     assert done.status == 0, done.err
+    (results / "err.txt").write_text(done.err)
     return results
+
+
+def test_of_two_processes_one_tells_how_far_they_are(on_two: Path) -> None:
+    lines = [line for line in (on_two / "err.txt").read_text().splitlines() if f" {SHORT.key} seed 0: step " in line]
+    assert [line.split(": step ")[1].split(",")[0] for line in lines] == ["0/4", "2/4", "4/4"]
 
 
 def test_two_processes_count_each_test_video_once(on_two: Path, smoke: Profile, data: Path) -> None:

@@ -18,6 +18,7 @@ from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.train.module import Batch, VideoClassifier
+from nlrepro.train.progress import Progress
 from nlrepro.train.runner import execute
 
 SHORT, LONG = RunSpec(), RunSpec(clip="long")
@@ -59,6 +60,20 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(smoke: Profile, data: Path, tm
     resumed = execute(Job(run, partial(Counted, run.spec)))
     assert steps == list(range(step // 2 * 2, 8))
     assert outcome(resumed) == outcome(undisturbed)
+
+
+def test_a_run_tells_where_it_goes_on_with_what_it_has_reached(smoke: Profile, data: Path, tmp_path: Path) -> None:
+    run, told = run_of(SHORT, longer(smoke), data, tmp_path), list[Progress]()
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        execute(Job(run, partial(cut_off_at(5), run.spec)), report=told.append)
+    assert (told[0].step, told[0].steps, told[0].last) == (0, 8, None)
+    before = told[-1].last
+    again = list[Progress]()
+    record = execute(Job(run), report=again.append)
+    assert (again[0].step, again[0].last) == (4, before) == (4, record.curve[1])
+    assert [point for point in record.curve if point not in [one.last for one in again]] == [record.curve[0]]
+    assert (again[-1].step, again[-1].last) == (8, record.curve[-1])
+    assert again[-1].tested is not None
 
 
 def test_the_curve_has_a_point_at_each_validation(smoke: Profile, data: Path, tmp_path: Path) -> None:

@@ -146,6 +146,8 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(
     assert len(told) == 1
     assert re.search(why, told[0])  # a loss is looked at once a second: before a slow step's checkpoint, or not
     assert "\nto retry: " in log
+    at_once = log.index(f" {failing.run.name}: failed: ")
+    assert at_once < log.index("\nfailed:\n")
     assert f"error: 1 of {len(jobs)} runs failed" in log
     expected = attempts.outcomes(undisturbed[0], profile)
     failed = (failing.run.key, 0)
@@ -185,11 +187,9 @@ def test_a_run_whose_parent_fails_is_not_tried(jobs: list[Job], profile: Profile
     process.join()
     assert process.exitcode == 2
     log = (folders.results / "log.txt").read_text()
-    assert (
-        log.count(f"  {long.run.name}: the run that it starts from failed")
-        == log.count("the run that it starts from failed")
-        == 1
-    )
+    why = "the run that it starts from failed"
+    assert log.count(f"  {long.run.name}: {why}") == log.count(f" {long.run.name}: failed: {why}") == 1  # at the end, at once
+    assert log.count(why) == 2
     assert len(records.read_all(folders.results, profile.name)) == len(jobs) - 2
 
 

@@ -50,6 +50,18 @@ def test_a_recorded_run_has_not_failed_however_its_process_ended(recorded: Job) 
     assert failure(recorded.run) is None
 
 
+def test_a_run_that_another_sweep_has_made_is_told_with_its_accuracy(recorded: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    scheduler = Scheduler([recorded], 1)
+    assert scheduler.start_ready() == 0
+    scheduler.show(0)
+    done, whole = capsys.readouterr().err.splitlines()
+    found = recorded.run.finished()
+    assert found
+    assert f" {recorded.run.name}: done, top-1 {found.metrics.top1:.1f} %, took 00:0" in done
+    assert done.endswith(", in another sweep")
+    assert whole.endswith(" sweep: 1/1 runs done")
+
+
 @pytest.mark.parametrize("again", [lambda job: sweep([job], 1), execute])
 def test_a_note_of_failure_does_not_outlive_a_success(recorded: Job, again: Any) -> None:
     mark_failed(recorded.run, "written by another sweep, after the success")

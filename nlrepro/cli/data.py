@@ -26,13 +26,12 @@ def do_data(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_pretrain(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from tqdm import tqdm
-
+    from nlrepro.bars import progress_bar
     from nlrepro.pretrained import net_path
     from nlrepro.train.pretraining import pretrain
 
     out = net_path(profile.pretrained, arguments.depth)
-    with tqdm(total=profile.pretraining.steps if profile.pretraining else 0, desc=f"{out.name}", unit=" steps") as bar:
+    with progress_bar(total=profile.pretraining.steps if profile.pretraining else 0, desc=f"{out.name}", unit=" steps") as bar:
 
         def show(step: int) -> None:
             bar.update(step - bar.n)

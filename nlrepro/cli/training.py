@@ -1,6 +1,7 @@
 """The verbs of runs: `list`, `run` and `sweep`."""
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,18 +21,13 @@ def do_list(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from tqdm import tqdm
-
+    from nlrepro.sweep.board import watched
     from nlrepro.train.machine import Machine, rank
     from nlrepro.train.runner import execute
 
     job = arguments.catalogue().job(arguments.key, arguments.seed, profile, folders(arguments))
-    with tqdm(total=job.run.recipe.steps, desc=job.run.name, unit=" steps", disable=rank() > 0) as bar:
-
-        def show(step: int) -> None:
-            bar.update(step - bar.n)
-
-        record = execute(job, machine=Machine(devices=arguments.devices, nodes=arguments.nodes), report=show)
+    with watched(job.run.name) as report:
+        record = execute(job, machine=Machine(devices=arguments.devices, nodes=arguments.nodes), report=report)
     if rank() == 0:
         found = record.metrics
         print(f"{job.run.name}: top-1 {found.top1:.1f} %, top-5 {found.top5:.1f} % on {found.videos} videos")
@@ -47,6 +43,16 @@ def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
     for line in left_out(arguments.results, profile.name):
         print(line, flush=True)
     sweep(jobs, arguments.jobs, slurm.cluster(arguments, profile))
+    if not profile.dry_run:
+        print(f"to see the tables of what is recorded: {report_of(arguments)}")
+
+
+def report_of(arguments: argparse.Namespace) -> str:
+    """The command that shows what a sweep has made."""
+    options = {"--profile": "mini", "--data": Path("data"), "--results": Path("results/local")}
+    given = {option: getattr(arguments, option[2:]) for option in options}
+    differing = [word for option, value in given.items() if value != options[option] for word in (option, str(value))]
+    return shlex.join(["python", "-m", "ablations", "report", *arguments.tables, *differing])
 
 
 def add_verbs(verbs: Verbs) -> None:

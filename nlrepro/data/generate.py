@@ -13,8 +13,8 @@ from zlib import crc32
 import av
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
-from tqdm import tqdm
 
+from nlrepro.bars import progress_bar
 from nlrepro.data import Frames
 from nlrepro.data.decoding import Unusable, frames
 from nlrepro.data.synthetic import NAME, card_video
@@ -71,7 +71,7 @@ def whole(root: Path, split: str) -> dict[str, int]:
     """The checksums of the videos of a split that are not damaged. One whose checksum is not known must decode."""
     before, found = known(root), {}
     paths = [path for path in sorted((root / split).glob("*/*.mp4")) if NAME.fullmatch(path.name)]
-    for path in tqdm(paths, desc=f"check {root / split}", unit=" videos", mininterval=1, delay=1):
+    for path in progress_bar(paths, desc=f"check {root / split}", unit=" videos", delay=1):
         video = str(path.relative_to(root))
         checksum = crc32(path.read_bytes())
         if before.get(video, checksum) == checksum and (video in before or decodes(path)):
@@ -116,7 +116,7 @@ def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs
     checksums: dict[str, int] = {}
     with (
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
-        tqdm(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos", mininterval=1) as bar,
+        progress_bar(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos") as bar,
     ):
         for split, indices in wanted.items():
             for video, checksum in pool.map(partial(write_video, task=task, root=root, split=split), indices, chunksize=32):

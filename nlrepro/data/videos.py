@@ -16,8 +16,8 @@ from zlib import crc32
 import numpy as np
 import torch
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
+from nlrepro.bars import progress_bar
 from nlrepro.data import Frames
 from nlrepro.data.decoding import Unusable, frames
 from nlrepro.data.synthetic import NAME
@@ -152,7 +152,7 @@ def fill(path: Path, tree: Tree, size: int, jobs: int) -> None:
     with get_context("spawn").Pool(jobs, die_with_parent) if jobs > 1 else nullcontext() as pool, atomic(path) as file:
         file.write(header.getvalue())
         done = pool.imap(work, paths, chunksize=64) if pool else map(work, paths)
-        for video in tqdm(done, total=len(paths), desc=f"decode {tree.folder}", unit=" videos", mininterval=1):
+        for video in progress_bar(done, total=len(paths), desc=f"decode {tree.folder}", unit=" videos"):
             content = video.tobytes()
             file.write(content)
             checksum = crc32(content, checksum)

@@ -19,6 +19,11 @@ class Job:
     build: Build | None = None  # without, `VideoClassifier` itself; which class trains a run changes nothing
     tables: tuple[str, ...] = ()
 
+    @property
+    def steps(self) -> int:
+        """Of the run on one device."""
+        return self.run.profile.recipe(self.run.spec, 1).steps
+
     def module(self, devices: int) -> VideoClassifier:
         """The Lightning module of the run, on so many devices."""
         build = self.build or partial(VideoClassifier, self.run.spec)

@@ -1,4 +1,4 @@
-"""Many runs on this machine: each once, parents first, `at_once` at a time, with the time that is left.
+"""Many runs on this machine: each once, parents first, `at_once` at a time.
 
 Several sweeps may work on the same folder, from one machine or from several that share it: each leaves to the others what they
 train, and does not train again what they have recorded. Each run has a process of its own with one thread: two such runs at once
@@ -7,17 +7,16 @@ get more done than one run with two threads. Where there are GPUs, the runs are 
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Sequence
+from contextlib import closing
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
-from typing import Any
 
-from tqdm import tqdm
-
+from nlrepro.sweep.board import board
 from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.lock import is_held
+from nlrepro.sweep.progress import Whole, outcome
 from nlrepro.sweep.status import mark_failed
 from nlrepro.sweep.temporary import mark_temporary_folder
 from nlrepro.sweep.worker import Worker
@@ -33,28 +32,27 @@ class Scheduler:
     """A loop that starts each job as soon as its parent is done and a process is free."""
 
     def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
-        self.waiting, self.at_once = list(jobs), at_once
+        self.jobs, self.waiting, self.at_once = jobs, list(jobs), at_once
         self.running: list[Worker] = []
         self.gpus = gpus()
         self.failures: dict[Job, str] = {}
-        self.steps = dict.fromkeys(jobs, 0)
+        self.board, self.whole = board(), Whole()
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         imports = ["nlrepro.sweep.server", "nlrepro.train.runner", "wandb"]
         self.context.set_forkserver_preload(imports)  # once: 6 s saved a run
 
     def go(self) -> dict[Job, str]:
         """Run all, and return those that failed with the reason."""
-        total = sum(job.run.recipe.steps for job in self.waiting)
         mark_temporary_folder()
         os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the runs
         os.environ.setdefault("GLIBC_TUNABLES", KEEP_MEMORY)
-        slow = 0.5 if sys.stderr.isatty() else 20
         try:
-            with tqdm(total=total, unit=" steps", mininterval=slow, desc=f"0/{len(self.waiting)} runs", smoothing=0.05) as bar:
+            with closing(self.board):
+                self.show(0)  # the first process takes seconds to start
                 while self.waiting or self.running:
                     elsewhere = self.start_ready()
                     self.listen()
-                    self.show(bar, elsewhere)
+                    self.show(elsewhere)
         finally:
             for worker in self.running:
                 worker.kill()
@@ -80,23 +78,23 @@ class Scheduler:
             else:
                 self.waiting.remove(job)
                 if job.run.finished():
-                    self.steps[job] = job.run.recipe.steps
+                    self.board.say(f"{job.run.name}: {outcome(job.run)}, in another sweep")
                 else:
                     gpu = freest(self.gpus, [worker.gpu for worker in self.running])
                     self.running.append(Worker(self.context, job, gpu))
+                    self.whole.rows.append(self.running[-1].row)
         return elsewhere
 
     def parent(self, job: Job) -> Job | None:
         """The job of this sweep that makes what this one starts from; None where that is recorded."""
         parent = job.run.parent
-        return next((other for other in self.steps if other.run == parent), None)
+        return next((other for other in self.jobs if other.run == parent), None)
 
     def listen(self) -> None:
         """Wait up to half a second for news of the runs: steps that are done, or their end."""
         telling = wait([worker.pipe for worker in self.running], TICK)
         for worker in [worker for worker in self.running if worker.pipe in telling]:
             if worker.hear():
-                self.steps[worker.job] = max(worker.step, self.steps[worker.job])
                 continue
             self.running.remove(worker)
             if worker.busy:
@@ -104,14 +102,20 @@ class Scheduler:
             elif worker.failure and not worker.job.run.finished():  # of a recorded run only its process has come to harm
                 self.fail(worker.job, worker.failure)
             else:
-                self.steps[worker.job] = worker.job.run.recipe.steps
+                self.board.say(f"{worker.job.run.name}: {outcome(worker.job.run)}")
 
     def fail(self, job: Job, why: str) -> None:
         self.failures[job] = why
         mark_failed(job.run, why)
+        self.board.say(f"{job.run.name}: failed: {why}")
 
-    def show(self, bar: "tqdm[Any]", elsewhere: int) -> None:
-        done = len(self.steps) - len(self.waiting) - len(self.running)
-        others = f", {elsewhere} in another sweep" if elsewhere else ""
-        bar.set_description(f"{done}/{len(self.steps)} runs{others}", refresh=False)
-        bar.update(sum(self.steps.values()) - bar.n)
+    def show(self, elsewhere: int) -> None:
+        rows = [worker.row for worker in self.running]
+        whole = self.whole.line(
+            runs=len(self.jobs),
+            running=rows,
+            waiting=[job.steps for job in self.waiting],
+            failed=len(self.failures),
+            elsewhere=elsewhere,
+        )
+        self.board.show([row.line for row in rows], whole)

@@ -12,6 +12,7 @@ from typing import Any
 
 from nlrepro.errors import BadInput
 from nlrepro.run import Run
+from nlrepro.sweep.board import watched
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.status import forget_failure, mark_queued, queued
@@ -59,7 +60,8 @@ class Task:
     machine: Machine
 
     def __call__(self) -> None:
-        execute(self.job, machine=self.machine)
+        with watched(self.job.run.name) as report:
+            execute(self.job, machine=self.machine, report=report)
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission

@@ -19,7 +19,9 @@ from nlrepro.sweep.gpus import keep_to
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.lock import Busy
 from nlrepro.sweep.orphans import die_with_parent
+from nlrepro.sweep.progress import Row
 from nlrepro.sweep.status import reason
+from nlrepro.train.progress import Progress
 from nlrepro.train.runner import execute
 
 BUSY = 75  # exit status: another process trains the run
@@ -35,12 +37,12 @@ class Worker:
         self.process = context.Process(target=work, args=(job, other, gpu), name=job.run.name)
         self.process.start()
         other.close()  # so that the end of the process closes the pipe
-        self.step, self.wrong = 0, ""
+        self.row, self.wrong = Row(job.run.name, job.steps), ""
 
     def hear(self) -> bool:
-        """Receive one message, the number of steps done or what went wrong; False when the process has ended."""
+        """Receive one message, how far the run is or what went wrong; False when the process has ended."""
         try:
-            told: int | str = self.pipe.recv()
+            told: Progress | str = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
             self.pipe.close()
@@ -48,7 +50,7 @@ class Worker:
         if isinstance(told, str):
             self.wrong = told
         else:
-            self.step = told
+            self.row.hear(told)
         return True
 
     @property

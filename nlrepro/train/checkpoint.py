@@ -7,7 +7,6 @@ dropout, `Try` what a later try must know of this one. Order and crop of clips a
 
 import io
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from pytorch_lightning.callbacks import Callback
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.train.intact import flaw
-from nlrepro.train.module import demand_number
+from nlrepro.train.module import VideoClassifier, demand_number
+from nlrepro.train.progress import Progress, Report
 from nlrepro.train.provenance import tell
 
 HELD: dict[str, type] = {  # by a checkpoint: without one of these no run goes on from it
@@ -57,26 +57,54 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class Try(Callback):
-    """One try of a run: it tells `report` the number of steps done, about once a second, and stops if the loss is no number.
+    """One try of a run: it tells `report` how far it is, and stops if the loss is no number.
+
+    It tells when it begins, so that what an earlier try has reached is known, after each validation, and about once a second.
 
     Its state is what a later try must know: the seconds that the steps before the checkpoint took, the devices and the videos.
     """
 
-    def __init__(self, report: Callable[[int], None], devices: int, videos: str | None) -> None:
-        self.report, self.told = report, 0.0
+    def __init__(self, classifier: VideoClassifier, report: Report, devices: int, videos: str | None) -> None:
+        self.classifier, self.report = classifier, report
         self.devices, self.videos = devices, videos
         self.before, self.begun = 0.0, time.monotonic()
+        self.told = 0.0
+        self.loss: float | None = None
 
     @property
     def seconds(self) -> float:
         """The time that all tries took, without steps that were lost after a checkpoint."""
         return self.before + time.monotonic() - self.begun
 
+    def is_time(self) -> bool:
+        """Once a second."""
+        before, now = self.told, time.monotonic()
+        self.told = now if now - before > 1 else before
+        return self.told > before
+
+    def tell(self, trainer: pl.Trainer, tested: float | None = None) -> None:
+        curve, steps = self.classifier.curve, self.classifier.recipe.steps
+        last = curve[-1] if curve else None
+        self.report(Progress(step=trainer.global_step, steps=steps, loss=self.loss, last=last, tested=tested))
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.tell(trainer)
+
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        if time.monotonic() - self.told > 1:
-            demand_number(float(outputs["loss"]), trainer.global_step)  # waits for the device: not at each step
-            self.report(trainer.global_step)
-            self.told = time.monotonic()
+        if self.is_time():
+            self.loss = float(outputs["loss"])  # waits for the device: not at each step
+            demand_number(self.loss, trainer.global_step)
+            self.tell(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.tell(trainer)
+
+    def on_test_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.tell(trainer, tested=0.0)
+
+    def on_test_batch_end(self, trainer: pl.Trainer, _module: Any, _outputs: Any, _batch: Any, index: int, *_: Any) -> None:
+        if self.is_time():
+            self.tell(trainer, tested=(index + 1) / trainer.num_test_batches[0])
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "devices": self.devices, "videos": self.videos}

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import isfinite
 from pathlib import Path
@@ -31,12 +31,13 @@ from nlrepro.train.datamodule import Splits
 from nlrepro.train.machine import ONE, Machine, rank
 from nlrepro.train.module import VideoClassifier, percent, points
 from nlrepro.train.precise_bn import precise_bn
+from nlrepro.train.progress import Report, nobody
 from nlrepro.train.provenance import announce, provenance, tell
 from nlrepro.train.start import warm_start
 
 
-def execute(job: Job, *, machine: Machine = ONE, report: Callable[[int], None] = lambda step: None, wait: bool = True) -> Record:
-    """Train and test one run and write its record; `report` is told the number of steps that are done.
+def execute(job: Job, *, machine: Machine = ONE, report: Report = nobody, wait: bool = True) -> Record:
+    """Train and test one run and write its record; `report` is told how far it is.
 
     If another process trains the same run, this one waits for its record. A run of several processes does not wait.
 
@@ -75,7 +76,7 @@ def marked(run: Run) -> Iterator[None]:
     forget_failure(run)  # a sweep may have marked an earlier try late
 
 
-def train(job: Job, machine: Machine, report: Callable[[int], None]) -> Record:
+def train(job: Job, machine: Machine, report: Report) -> Record:
     """Go on from where an earlier try was cut off, test, and write the record."""
     run, videos = job.run, job.run.videos
     tell(run.damaged_record(), run.damaged_net())
@@ -83,7 +84,7 @@ def train(job: Job, machine: Machine, report: Callable[[int], None]) -> Record:
     classifier = job.module(machine.world_size)
     if run.profile.real and not torch.cuda.is_available():
         accelerate(classifier.net)
-    attempt = Try(report, machine.world_size, videos)
+    attempt = Try(classifier, report, machine.world_size, videos)
     start = warm_start(classifier.net, run)
     state = earlier(run.checkpoint, classifier, machine.world_size, videos)
     first = int(state["global_step"]) if state else 0
@@ -196,5 +197,6 @@ def quiet() -> None:
     """Silence Lightning's warnings about things that are meant to be as they are."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # of Lightning's own
     warnings.filterwarnings("ignore", message="The `srun` command is available.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")

@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
-from tqdm import tqdm
 
+from nlrepro.bars import progress_bar
 from nlrepro.data.kinetics.facts import Facts, examine, fits, state
 from nlrepro.data.kinetics.index import LINE, Index, index_path, line, parse, write_index
 from nlrepro.data.kinetics.listing import listing
@@ -45,7 +45,7 @@ def check_generated(profile: Profile, root: Path, jobs: int) -> None:
         tree = Tree.index(root / split, classes)
         span = max(clips.span for clips in profile.clips.values() if split in (clips.train, clips.val, clips.test))
         found = examined(tree.folder, tree.videos, jobs, examine, LIMIT)
-        looked = tqdm(found, total=len(tree.videos), desc=split, unit=" videos", mininterval=1)
+        looked = progress_bar(found, total=len(tree.videos), desc=split, unit=" videos")
         reasons = {facts.video: facts.reason or f"{facts.frames} frames of {span}" for facts in looked if not facts.serves(span)}
         print(f"{split}: {len(tree.videos) - len(reasons):,} of {len(tree.videos):,} videos can be used")
         bad += [f"{tree.folder / video}: {reasons[video]}" for video in sorted(reasons)]
@@ -119,7 +119,7 @@ def completed(tree: Tree, path: Path, jobs: int, look: Look, limit: float) -> In
     missing = [video for video in tree.videos if video not in known]
     with (
         journal.open("ab") as file,
-        tqdm(total=len(tree.videos), initial=len(known), desc=tree.folder.name, unit=" videos", mininterval=1) as bar,
+        progress_bar(total=len(tree.videos), initial=len(known), desc=tree.folder.name, unit=" videos") as bar,
     ):
         file.write(b"\n")  # ends the half line that a check that was cut off may have left
         for facts in examined(tree.folder, missing, jobs, look, limit):
