@@ -87,8 +87,9 @@ def about(profile: Profile) -> str:
     return (
         f"Not Kinetics: {task.videos['train']:,} generated training videos of {task.size}x{task.size} pixels, and the paper's "
         f"nets with {width} channels where these have 64. The task is made of the comparisons that the block makes, so gains are "
-        f"larger than on Kinetics: compare directions and verdicts, not points. There are {short.classes} classes, so that top-5 says "
-        f"little; clips have {short.frames} frames for the paper's 32, long ones {long.frames} for its 128."
+        "larger than on Kinetics: compare directions and verdicts, not points. "
+        f"There are {short.classes} classes, so that top-5 says little; clips have {short.frames} frames for the paper's 32, "
+        f"long ones {long.frames} for its 128."
     )
 
 
