@@ -2,6 +2,7 @@
 
 import json
 import re
+from math import isfinite
 from typing import Any
 
 from nlrepro.profile import Profile
@@ -49,8 +50,10 @@ def difference(here: Any, there: Any, path: str = "") -> str | None:
 def other_numbers(found: Metrics, below: float) -> str | None:
     """What does not follow from the ranks of the test videos; top-1 and top-5 may lie so many points `below` the ranks' share."""
     kinds = "".join(part.ranks for part in found.kinds.values())
-    if not re.fullmatch(f"[0-9]{{{max(found.videos, 1)}}}", found.ranks):
+    if not re.fullmatch("[0-9]+", found.ranks) or len(found.ranks) != found.videos:
         return f"metrics.ranks: {found.videos} digits expected, one a test video, got {len(found.ranks)} characters"
+    if not isfinite(found.loss):
+        return f"metrics.loss: {found.loss}, with which no run ends"
     if found.kinds and sorted(kinds) != sorted(found.ranks):
         return "metrics.kinds: their ranks are not those of all videos"
     told = [("top1", found.top1, found.ranks, 1, below), ("top5", found.top5, found.ranks, 5, below)]

@@ -21,9 +21,9 @@ from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
-TAKEN_NAMES = ("published", "local", "paper", "yours", "here")  # of the other numbers of a table
+RESERVED = ("published", "local", "paper", "yours", "here")  # of the other numbers of a table
 PLACES = ("records/*/*/seed*.json", "*/*/seed*.json", "*/seed*.json")  # below a folder of results, its records, a profile's
-NO_NAME = ("results", "records", "replications", "runs")  # nothing that a folder of them is called by
+NO_NAME = ("results", "records", "replications")  # what such folders are called, whoever they are of
 
 
 def import_records(catalogue: Catalogue, folder: Path, name: str | None, profile: Profile, folders: Folders) -> None:
@@ -36,7 +36,7 @@ def import_records(catalogue: Catalogue, folder: Path, name: str | None, profile
     """
     found = {path: attempt(path) for path in paths(folder)}
     good = [record for record in found.values() if isinstance(record, Record)]
-    home = findings.REPLICATIONS / checked(name or default_name(folder, good))
+    home = findings.REPLICATIONS / checked(default_name(folder, good) if name is None else name)
     gate = Gate.of(catalogue, profile, folders, home, {record.profile for record in good})
     taken, same, left = 0, 0, []
     for path, record in found.items():
@@ -84,7 +84,7 @@ def not_runs(found: Iterable[Path]) -> list[str]:
 
 def default_name(folder: Path, found: Sequence[Record]) -> str:
     """From the last part of the folder's path that is a name, else from the device of the first record."""
-    nameless = {*NO_NAME, *TAKEN_NAMES, *(record.profile for record in found)}
+    nameless = {*NO_NAME, *RESERVED, *(record.profile for record in found)}
     words = [part for part in reversed(folder.parts) if part not in nameless] + [record.made.device for record in found[:1]]
     names = (re.sub(r"[^A-Za-z0-9]+", "-", word).strip("-") for word in words)
     return next(filter(None, names), "replication")
@@ -95,8 +95,8 @@ def checked(name: str) -> str:
     Raises:
         BadInput: it is no name of a replication.
     """
-    if not NAME.fullmatch(name) or name in TAKEN_NAMES:
-        raise BadInput(f"--name: letters, digits and dashes between them, but none of {', '.join(TAKEN_NAMES)}; got {name!r}")
+    if not NAME.fullmatch(name) or name in RESERVED:
+        raise BadInput(f"--name: letters, digits and dashes between them, but none of {', '.join(RESERVED)}; got {name!r}")
     return name
 
 

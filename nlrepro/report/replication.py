@@ -43,17 +43,15 @@ class Replication:
 
 
 def beside(spec: TableSpec, found: Sequence[Record], published: Sequence[Record]) -> list[str]:
-    """How many runs rank every test video as the published run of the same seed does, and how many lie where further published
-    seeds would; which do not.
+    """In how many runs every test video has the rank that it has in the published run of the same seed, and how many accuracies
+    further published seeds might have had; which not.
     """
     before = {(record.key, record.seed): record.metrics for record in published}
     both = [before[record.key, record.seed] == record.metrics for record in found if (record.key, record.seed) in before]
     places = {record.key: one_more([r.metrics.top1 for r in published if r.key == record.key]) for record in found}
-    compared = [(record, ends) for record in found if (ends := places[record.key])]
-    outside = [record for record, (low, high) in compared if not low <= record.metrics.top1 <= high]
+    inside = [(r, ends[0] <= r.metrics.top1 <= ends[1]) for r in found if (ends := places[r.key])]
     labels = {row.key: spec.label(row) for row in spec.rows}
-    named = f" (outside: {', '.join(f'{labels[r.key]} seed {r.seed}' for r in outside)})" if outside else ""
-    inside = (
-        f"{len(compared) - len(outside)} of {len(compared)} accuracies where 95 % of further published seeds would lie{named}"
-    )
-    return [f"the published digits in {sum(both)} of {len(both)} runs"] * bool(both) + [inside] * bool(compared)
+    outside = ", ".join(f"{labels[record.key]} seed {record.seed}" for record, is_in in inside if not is_in)
+    count = f"{sum(is_in for _, is_in in inside)} of {len(inside)} accuracies lie where 95 % of further published seeds would"
+    same = f"the published digits in {sum(both)} of {len(both)} runs"
+    return [same] * bool(both) + [count + f" (outside: {outside})" * bool(outside)] * bool(inside)
