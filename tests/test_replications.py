@@ -37,6 +37,7 @@ from nlrepro.spec import RunSpec
 PUBLISHED = ROOT / "results" / "published" / "records"
 KEYS = [TABLES["2a"].spec(**row.value).key for row in TABLES["2a"].rows]
 C2D = "r50-c2d"
+LOCAL = Path("results/local")
 HOME = findings.REPLICATIONS / "anna"
 SPEC = TableSpec(
     table="2a",
@@ -74,7 +75,7 @@ def published(key: str, seed: int = 0) -> Record:
     return records.read(records.record_path(PUBLISHED.parent, "mini", key, seed))
 
 
-def gathered(results: Path = Folders().results, profile: str = "mini") -> Findings:
+def gathered(results: Path = LOCAL, profile: str = "mini") -> Findings:
     return findings.gather(TABLES, profiles.load(profile), Folders(results=results))
 
 
@@ -221,7 +222,7 @@ def test_a_folder_without_records_in_its_places_is_told(theirs: Path, folder: st
 def test_ones_own_records_and_those_of_another_replication_are_copies(theirs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said(capfd, theirs)
     assert f": a copy of {HOME}/records/mini/" in said(capfd, theirs, "--name", "bob", status=2)[0]
-    records.write(replace(elsewhere(published(C2D, 1)), seed=9), Path("results/local"))
+    records.write(replace(elsewhere(published(C2D, 1)), seed=9), LOCAL)
     line = said(capfd, "results/local", "--name", "me", status=2)[0]
     assert line == f"not taken: mini/{C2D}/seed9.json: a copy of results/local/records/mini/{C2D}/seed9.json, no replication"
 
@@ -402,7 +403,7 @@ def test_reports_write_a_replication_where_it_is_local_and_nothing_of_it_where_i
     assert made == {path: path.read_bytes() for path in findings.PUBLISHED.rglob("*") if path.is_file()}
     assert main([*words, "results/local"]) == 0
     for place in ("tables/mini/table2a.md", "tables/mini/table2a.tex", "report.html"):
-        assert "replication anna top-1" in (Path("results/local") / place).read_text()
+        assert "replication anna top-1" in (LOCAL / place).read_text()
 
 
 def test_a_table_and_a_profile_without_records_of_a_replication_do_not_show_it(
@@ -420,7 +421,7 @@ def test_verdicts_come_from_ones_own_records_alone(theirs: Path, capfd: pytest.C
     said(capfd, theirs)
     found = gathered()
     assert [verdict.line for verdict in found.verdicts] == [verdict.line for verdict in before]
-    assert "its verdicts: holds 1, undecided 1 (preliminary: 1 seed of 5)" in found.tables["2a"].notes[-1]
+    assert "its verdicts: holds 2 (preliminary: 1 seed of 5); " in found.tables["2a"].notes[-1]
 
 
 def test_what_became_stale_or_damaged_in_a_replication_is_left_out_and_told(
