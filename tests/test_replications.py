@@ -227,6 +227,12 @@ def test_ones_own_records_and_those_of_another_replication_are_copies(theirs: Pa
     assert line == f"not taken: mini/{C2D}/seed9.json: a copy of results/local/records/mini/{C2D}/seed9.json, no replication"
 
 
+def test_the_same_digits_made_elsewhere_are_a_replication(theirs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    records.write(replace(published(C2D), made=elsewhere(published(C2D)).made), theirs)
+    assert said(capfd, theirs)[0].startswith("replication anna: 5 taken, ")
+    assert "; the published digits in 1 of 5 runs; " in gathered().tables["2a"].notes[-1]
+
+
 def test_one_run_twice_under_two_seeds_is_taken_once(theirs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     records.write(replace(elsewhere(published(C2D)), seed=5), theirs)
     refused, total = said(capfd, theirs)
