@@ -362,6 +362,12 @@ def test_the_line_under_a_table_says_how_a_replication_compares() -> None:
         "published seeds would (outside: Gaussian seed 0); its verdicts: undecided 1 (preliminary: 1 seed of 3); 2024-01-01; "
         "a laptop CPU."
     )
+    more = [*theirs, replace(theirs[0], seed=1)]  # which one row alone has
+    assert (
+        Replication(name="anna", records=more, verdicts=[])
+        .line(SPEC, before)
+        .startswith("Replication anna: 2 of 2 rows; seed 0; ")
+    )
     alone = Replication(name="anna", records=theirs[:1], verdicts=judge(claims[:1], [SPEC], theirs[:1], 3))
     assert alone.line(SPEC, []) == "Replication anna: 1 of 2 rows; seed 0; 2024-01-01; a laptop CPU."
     assert "1 of 1 runs; 2024" in alone.line(SPEC, before[:1])
@@ -412,9 +418,7 @@ def test_reports_write_a_replication_where_it_is_local_and_nothing_of_it_where_i
         assert "replication anna top-1" in (LOCAL / place).read_text()
 
 
-def test_a_table_and_a_profile_without_records_of_a_replication_do_not_show_it(
-    theirs: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_where_a_replication_has_no_records_it_is_not_shown(theirs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said(capfd, theirs)
     found = gathered()
     assert [name for name, table in found.tables.items() if table.replications] == ["2a", "2b", "2c", "2d", "2f"]
@@ -430,9 +434,7 @@ def test_verdicts_come_from_ones_own_records_alone(theirs: Path, capfd: pytest.C
     assert "its verdicts: holds 2 (preliminary: 1 seed of 5); " in found.tables["2a"].notes[-1]
 
 
-def test_what_became_stale_or_damaged_in_a_replication_is_left_out_and_told(
-    theirs: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_stale_and_damaged_records_of_a_replication_are_told(theirs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     said(capfd, theirs)
     stale, damaged = (records.record_path(HOME, "mini", key, 0) for key in KEYS[:2])
     stale.write_text(json.dumps(json.loads(stale.read_text()) | {"fingerprint": "0" * 16}))
