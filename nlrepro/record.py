@@ -176,9 +176,8 @@ def write(record: Record, results: Path) -> Path:
     return path
 
 
-def read(path: Path) -> Record:
+def read(path: Path, advice: str = "remove it; `sweep` makes it anew") -> Record:
     """Read one record, with the errors of `read_as`; one that lies in the place of another is damaged."""
-    advice = "remove it; `sweep` makes it anew"
     found = read_as(Record, path, "record", advice)
     demand_place(path, record_path(Path(), found.profile, found.key, found.seed), advice)
     return found

@@ -18,7 +18,8 @@ from nlrepro import evaluation as evaluations
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.experiments import findings, reporting
-from nlrepro.report.page import PageProfile, provenance, render
+from nlrepro.report.page import render
+from nlrepro.report.panels import PageProfile, provenance
 from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
 

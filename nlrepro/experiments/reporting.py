@@ -15,7 +15,8 @@ from nlrepro.report.curves import draw_curves, draw_rows
 from nlrepro.report.figures import draw_gains, to_svg
 from nlrepro.report.finding import Finding
 from nlrepro.report.kinds import draw_kinds, write_kinds
-from nlrepro.report.page import PagePanel, PageProfile, write_page
+from nlrepro.report.page import write_page
+from nlrepro.report.panels import PagePanel, PageProfile
 from nlrepro.report.task import draw_task
 from nlrepro.report.verdicts import error_rates, write_claims
 from nlrepro.run import Folders

@@ -6,8 +6,6 @@ from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from scipy.stats import t as student
-
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.errors import BadInput
@@ -18,6 +16,7 @@ from nlrepro.experiments.reporting import report
 from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.report.readme import pasted
+from nlrepro.report.statistics import one_more
 from nlrepro.run import Folders
 from nlrepro.sweep.jobs import with_parents
 from nlrepro.train.runner import execute
@@ -93,12 +92,10 @@ def compared(before: Record, now: Record, seeds: list[float]) -> str:
     if now.metrics == before.metrics:
         return f"the same digits: top-1 {now.metrics.top1:.2f} %, every test video ranked as before"
     words = f"top-1 {now.metrics.top1:.2f} %, published {before.metrics.top1:.2f} % on {before.made.device}"
-    n, mean = len(seeds), sum(seeds) / len(seeds)
-    if n < 2:
+    ends = one_more(seeds)
+    if ends is None:
         return f"{words}; one published seed tells no interval"
-    spread = (sum((x - mean) ** 2 for x in seeds) / (n - 1) * (1 + 1 / n)) ** 0.5
-    half = float(student.ppf(0.975, n - 1)) * spread
-    interval = f"[{mean - half:.1f}, {mean + half:.1f}], where 95 % of further seeds would lie"
-    if abs(now.metrics.top1 - mean) > half:
+    interval = f"[{ends[0]:.1f}, {ends[1]:.1f}], where 95 % of further seeds would lie"
+    if not ends[0] <= now.metrics.top1 <= ends[1]:
         raise BadInput(f"not reproduced: {words}; outside of {interval}")
     return f"{words}; other digits, as on another kind of processor, inside of {interval}"

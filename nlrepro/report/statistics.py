@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from nlrepro.errors import BadInput
 from nlrepro.record import Record
-from nlrepro.report.anova import Analysis, Interval, analyse
+from nlrepro.report.anova import ALPHA, Analysis, Interval, analyse
 from nlrepro.report.moderated import Prior, fit_prior
 
 Array = NDArray[np.float64]
@@ -82,3 +83,16 @@ def difference(records: Sequence[Record], key: str, baseline: str, prior: Prior 
     """Top-1 accuracy of `key` minus that of `baseline`, in points, paired by seed and by video."""
     found = analysis(records, {key: 1.0, baseline: -1.0}, prior=prior)
     return found.interval if found else None
+
+
+def one_more(values: Sequence[float]) -> tuple[float, float] | None:
+    """The ends of the 95 % interval that the next value lies in, if it comes as these did (Student's t); None of fewer than two.
+
+    It is wider than that of their mean: s sqrt(1 + 1/n) in place of s sqrt(1/n).
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    half = float(stdtrit(n - 1, 1 - ALPHA)) * float(np.std(values, ddof=1)) * (1 + 1 / n) ** 0.5
+    mean = float(np.mean(values))
+    return mean - half, mean + half
