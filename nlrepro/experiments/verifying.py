@@ -87,15 +87,18 @@ def compared(before: Record, now: Record, seeds: list[float]) -> str:
     """What is said of a run that was made again; `seeds` are the published accuracies of its key.
 
     Raises:
-        BadInput: the accuracy lies outside of the 95 % interval of one more seed.
+        BadInput: the digits differ on the same kind of CPU, or the accuracy lies outside of the 95 % interval of one more seed.
     """
     if now.metrics == before.metrics:
         return f"the same digits: top-1 {now.metrics.top1:.2f} %, every test video ranked as before"
-    words = f"top-1 {now.metrics.top1:.2f} %, published {before.metrics.top1:.2f} % on {before.made.device}"
+    here, there = now.made.device, before.made.device
+    words = f"top-1 {now.metrics.top1:.2f} % on {here}, published {before.metrics.top1:.2f} % on {there}"
+    if here.endswith("cores") and (here, now.made.versions) == (there, before.made.versions):  # GPUs promise no digits
+        raise BadInput(f"not reproduced: {words}; the same kind of processor and the same versions give the same digits")
     ends = one_more(seeds)
     if ends is None:
         return f"{words}; one published seed tells no interval"
     interval = f"[{ends[0]:.1f}, {ends[1]:.1f}], where 95 % of further seeds would lie"
     if not ends[0] <= now.metrics.top1 <= ends[1]:
         raise BadInput(f"not reproduced: {words}; outside of {interval}")
-    return f"{words}; other digits, as on another kind of processor, inside of {interval}"
+    return f"{words}; other digits, as on another kind of processor or with other versions, inside of {interval}"
