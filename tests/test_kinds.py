@@ -203,7 +203,9 @@ def test_a_report_writes_and_names_the_heat_map_and_its_numbers(
 def test_the_page_shows_the_heat_map_between_gains_and_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
-    html = render([reporting.page_profile(findings.gather(TABLES, profiles.load("mini"), Folders(results=tmp_path)))], "mini")
+    html = render(
+        [reporting.page_profile(findings.gather(TABLES, profiles.load("mini"), Folders(results=tmp_path)), TABLES)], "mini"
+    )
     panel = html.partition('id="mini-2a"')[2].partition("</section>")[0]
     names = ("Gains over the baseline", "Heat map of accuracy by kind of video", "Training curves")
     places = [panel.index(f'aria-label="{name}, table 2a') for name in names]

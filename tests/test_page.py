@@ -29,7 +29,7 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installe
 
 
 def paper_profile(results: Path) -> PageProfile:
-    return reporting.page_profile(findings.gather(TABLES, profiles.load("paper"), Folders(results=results)))
+    return reporting.page_profile(findings.gather(TABLES, profiles.load("paper"), Folders(results=results)), TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_local_numbers_lead_to_local_records_and_published_ones_to_published_one
     mini, spec = profiles.load("mini"), RunSpec()
     own = replace(record(spec.key, 7, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
     path = records.write(own, tmp_path / "local")
-    page = reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path / "local")))
+    page = reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path / "local")), TABLES)
     html = reporting.write_page([page], "mini", tmp_path / "local" / "report.html").read_text()
     assert '<td class="yours"><a href="#mini-r50-c2d">' in html
     assert '<td class="published"><a href="#mini-r50-c2d">' in html
@@ -162,7 +162,7 @@ def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rate
             found = replace(record(spec.key, seed, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
             records.write(found, tmp_path)
     found = findings.gather(TABLES, mini, Folders(results=tmp_path))
-    page = reporting.page_profile(found)
+    page = reporting.page_profile(found, TABLES)
     html = " ".join(render([page], "mini").split())
     assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}
     assert "2 of these verdicts are preliminary" in html

@@ -10,6 +10,7 @@ from nlrepro.experiments.ablation import Ablation
 from nlrepro.nets.forms import forms
 from nlrepro.profile import Profile
 from nlrepro.report.claims import Claim
+from nlrepro.report.others import Comparison
 from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec, every_run
 from nlrepro.sweep.jobs import Build, Job, with_parents
@@ -18,10 +19,11 @@ Axes = Iterable[type[Ablation]]
 
 
 class Catalogue(dict[str, type[Ablation]]):
-    """The experiments by the name of their table, in their order."""
+    """The experiments by the name of their table, in their order; `comparisons` are tables that need no run of their own."""
 
-    def __init__(self, *axes: type[Ablation]) -> None:
+    def __init__(self, *axes: type[Ablation], comparisons: Iterable[Comparison] = ()) -> None:
         super().__init__({axis.table: axis for axis in axes})
+        self.comparisons = {comparison.table: comparison for comparison in comparisons}
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -36,6 +38,10 @@ class Catalogue(dict[str, type[Ablation]]):
         """
         names = list(names) or ["all"]
         for name in names:
+            if name in self.comparisons:
+                raise BadInput(
+                    f"table {name} has no runs of its own; `report {name}` shows it, or use one of {', '.join(self)}, or all"
+                )
             if name not in (*self, "all"):
                 raise BadInput(f"unknown table {name!r}; use one of {', '.join(self)}, or all")
         return list(self.values()) if "all" in names else [self[name] for name in names]

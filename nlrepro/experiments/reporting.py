@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from nlrepro import profiles
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
@@ -15,6 +17,7 @@ from nlrepro.report.curves import draw_curves, draw_rows
 from nlrepro.report.figures import draw_gains, to_svg
 from nlrepro.report.finding import Finding
 from nlrepro.report.kinds import draw_kinds, write_kinds
+from nlrepro.report.others import shown, write_comparison
 from nlrepro.report.page import write_page
 from nlrepro.report.panels import PagePanel, PageProfile
 from nlrepro.report.task import draw_task
@@ -33,20 +36,40 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
     that of `PROFILES` alone, whichever profile was published last.
     """
     results, found = folders.results, gather(catalogue, profile, folders)
+    compared = [name for name in names if name in catalogue.comparisons]
+    own = [name for name in names if name not in compared]
     others = [gather(catalogue, profiles.load(name), folders) for name in PROFILES if name != profile.name]
     if found.stale:
         what = f"{counted(len(found.stale), 'record')} stale (made with other settings or videos) and left out"
         print(f"{what}: {', '.join(map(str, found.stale))}")
     for line in (line for one in (found, *others) for line in one.left_out):
         print(line)
-    page = page_profile(found)
-    write_files([axis.table for axis in catalogue.chosen(names)], found, page, results)
+    page = page_profile(found, catalogue)
+    if own or not compared:
+        write_files([axis.table for axis in catalogue.chosen(own)], found, page, results)
+    for name in compared:
+        print(
+            "\n"
+            + write_comparison(
+                catalogue.comparisons[name], beside_others(catalogue, name, found), results / "tables" / profile.name
+            )
+        )
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
-        shown, first = [page_profile(one) for one in others], PROFILES[0]
+        shown, first = [page_profile(one, catalogue) for one in others], PROFILES[0]
     else:
         order = [*PROFILES, profile.name]
-        shown, first = sorted([page, *map(page_profile, others)], key=lambda p: order.index(p.name)), profile.name
+        shown, first = (
+            sorted([page, *(page_profile(one, catalogue) for one in others)], key=lambda p: order.index(p.name)),
+            profile.name,
+        )
     print(f"written: {write_page(shown, first, results / 'report.html')}")
+
+
+def beside_others(catalogue: Catalogue, name: str, found: Findings) -> pd.DataFrame:
+    """A comparison with other systems; their numbers are of real videos, so that records of generated ones stand in none."""
+    mine = found.sources[-1]
+    runs, tests = (mine.records, mine.evaluations) if found.profile.real else ((), ())
+    return shown(catalogue.comparisons[name], runs, tests)
 
 
 def write_files(names: Sequence[str], found: Findings, page: PageProfile, results: Path) -> None:
@@ -65,7 +88,7 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
         print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 
 
-def page_profile(found: Findings) -> PageProfile:
+def page_profile(found: Findings, catalogue: Catalogue) -> PageProfile:
     """Everything that the page shows of one profile; curves only of what was trained."""
     keys = {record.key for record in found.records}
     return PageProfile(
@@ -76,6 +99,11 @@ def page_profile(found: Findings) -> PageProfile:
         learning=to_svg(draw_curves(FIGURE_4, found.records)) if keys >= set(FIGURE_4.values()) else None,
         costs={spec.key: paper_cost(spec) for spec in found.specs},
         sources=found.sources,
+        compared={
+            f"Table {name}: {each.title}": beside_others(catalogue, name, found)
+            for name, each in catalogue.comparisons.items()
+            if found.profile.real
+        },
     )
 
 

@@ -88,6 +88,7 @@ class PageProfile:
     learning: bytes | None
     costs: Mapping[str, Cost]
     sources: tuple[Source, ...]  # the last one is whose verdicts these are
+    compared: Mapping[str, pd.DataFrame]  # with other systems, by heading
 
     @property
     def readable(self) -> bool:
