@@ -7,13 +7,14 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
+READ = sorted({*HERE.glob("*.ipynb")} - {HERE / "hosted.ipynb"})  # that one trains, and stands without outputs
 SECONDS = 300  # that a cell may take
 
 
-def executed(path: Path) -> nbformat.NotebookNode:
-    """The notebook with fresh outputs; an error in a cell is raised."""
+def executed(path: Path, folder: Path) -> nbformat.NotebookNode:
+    """The notebook with fresh outputs, run in that folder; an error in a cell is raised."""
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=SECONDS, record_timing=False, resources={"metadata": {"path": HERE}})
+    client = NotebookClient(notebook, timeout=SECONDS, record_timing=False, resources={"metadata": {"path": folder}})
     client.execute()
     notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
     notebook.metadata.language_info = {"name": "python"}  # a version would be a difference on every machine
@@ -22,11 +23,12 @@ def executed(path: Path) -> nbformat.NotebookNode:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("notebooks", nargs="*", type=Path, default=sorted(HERE.glob("*.ipynb")), help="default: all")
+    parser.add_argument("notebooks", nargs="*", type=Path, default=READ, help="default: all but hosted.ipynb")
     parser.add_argument("--to", type=Path, default=HERE, help="folder to write to (default: here)")
+    parser.add_argument("--within", type=Path, default=HERE, help="folder to run in (default: here)")
     arguments = parser.parse_args()
     for path in arguments.notebooks:
-        nbformat.write(executed(path), arguments.to / path.name)
+        nbformat.write(executed(path, arguments.within), arguments.to / path.name)
 
 
 if __name__ == "__main__":

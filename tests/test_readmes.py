@@ -4,12 +4,16 @@ import doctest
 import re
 import shlex
 import subprocess
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
 from nlrepro.cli import parser
+from nlrepro.record import Record
+from nlrepro.report import kinds, tables, verdicts
 
 READMES = sorted(
     path for path in ROOT.rglob("README.md") if not {".venv", "local", ".pytest_cache", "build"} & {*path.relative_to(ROOT).parts}
@@ -65,3 +69,18 @@ def test_the_examples_of_the_readme_run() -> None:
 def test_commands_are_found() -> None:
     assert len(commands(ROOT / "README.md", "make ")) == 4
     assert len(commands(ROOT / "README.md", "python -m ablations ")) == 3
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("seed<k>.json", [field.name for field in fields(Record)]),
+        ("table<2a>.csv", [*tables.COLUMNS, *tables.COSTS]),
+        ("table<2a>-kinds.csv", kinds.COLUMNS),
+        ("claims.csv", verdicts.COLUMNS),
+    ],
+)
+def test_every_column_and_field_of_the_results_is_explained(file: str, names: Iterable[str]) -> None:
+    below = (ROOT / "results/README.md").read_text().partition(f"{file}`")[2]
+    cells = re.findall(r"^\| (`.+?) \|", below.partition("\n\n|")[2].partition("\n\n")[0], re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(cells)) == list(names)
