@@ -18,6 +18,7 @@ from nlrepro.record import Record
 from nlrepro.report.readme import pasted
 from nlrepro.report.statistics import one_more
 from nlrepro.run import Folders
+from nlrepro.sweep.board import watched
 from nlrepro.sweep.jobs import with_parents
 from nlrepro.train.runner import execute
 
@@ -78,8 +79,8 @@ def verify_run(catalogue: Catalogue, key: str, seed: int, profile: Profile, data
     with TemporaryDirectory() as place:
         job = catalogue.job(key, seed, profile, Folders(data=data, results=Path(place)))
         for each in with_parents([job], catalogue.tables_of):
-            print(f"{each.run.name}: {each.run.recipe.steps} steps", flush=True)
-            now = execute(each)
+            with watched(each.run.name) as report:
+                now = execute(each, report=report)
     print(compared(before, now, [record.metrics.top1 for record in known]))
 
 
