@@ -14,10 +14,11 @@ from nlrepro.experiments.findings import evaluated, fresh
 from nlrepro.experiments.reporting import report
 from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
+from nlrepro.report.queries import csv_path, read_queries, summary
 from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
 from nlrepro.run import Folders
 
-READMES = (Path("README.md"), Path("results/README.md"))
+READMES = (Path("README.md"), Path("results/README.md"), Path("nlrepro/attention/README.md"))
 VARIANTS = ("mini", "mini-start1", "mini-start2", "mini-600-steps")  # Table 2a from other pretrained nets, and trained longer
 SEEDS = 3  # that `make table2a` trains
 
@@ -59,12 +60,14 @@ def bodies(catalogue: Catalogue) -> dict[str, str]:
     found = {name: findings.gather(catalogue, profiles.load(name), public) for name in published}
     if "mini" not in found:
         return {}
+    measured = csv_path(findings.PUBLISHED, "mini")
     tables = {f"table{name}": findings.PUBLISHED / "tables" / "mini" / f"table{name}.md" for name in catalogue}
     return {
         "verdicts": verdict_table(found["mini"].verdicts),
         "durations": durations(found["mini"].records, "2a", SEEDS),
         "variants": variants_table({name: variant.tables["2a"] for name, variant in found.items()}),
         **{name: without_heading(path.read_text()) for name, path in tables.items() if path.is_file()},
+        **({"queries": summary(read_queries(measured))} if measured.is_file() else {}),
     }
 
 
