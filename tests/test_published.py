@@ -45,7 +45,7 @@ def test_a_published_number_that_no_record_gives_is_named(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(PUBLISHED / "records" / "mini-start1", findings.PUBLISHED / "records" / "mini-start1")
     for readme in publishing.READMES:
-        readme.parent.mkdir(exist_ok=True)
+        readme.parent.mkdir(parents=True, exist_ok=True)
         readme.touch()
     reporting.report(TABLES, ["2a"], profiles.load("mini-start1"), Folders(results=findings.PUBLISHED))
     assert main(["verify"]) == 0
@@ -130,7 +130,7 @@ def test_the_readmes_show_what_the_published_records_give() -> None:
     """Tables, verdicts, durations, variants: each stands in one of them at least, and nobody has typed it."""
     texts = {path: (ROOT / path).read_text() for path in publishing.READMES}
     found = publishing.bodies(TABLES)
-    assert found.keys() == {"verdicts", "durations", "variants", *(f"table{name}" for name in TABLES)}
+    assert found.keys() == {"verdicts", "durations", "variants", "queries", *(f"table{name}" for name in TABLES)}
     for mark, body in found.items():
         assert any(body in text for text in texts.values()), mark
         assert {path: pasted(text, mark, body) for path, text in texts.items()} == texts

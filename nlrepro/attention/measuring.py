@@ -80,9 +80,12 @@ def lines_of(run: Run, videos: int) -> pd.DataFrame:
         begun = measure(beginning(run), batches(run, fitting, videos)).groupby("block", sort=False)
         lines = lines.join(begun[["map_positions", "map_videos"]].mean().add_suffix("_start"))
     made = provenance(0)
-    told = {"key": run.key, "seed": run.seed, "fingerprint": run.fingerprint, "date": made.date, "git": made.git}
-    told |= {"torch": made.versions["torch"], "device": made.device}
-    return lines.reset_index().assign(**told).reindex(columns=COLUMNS)
+    return (
+        lines.reset_index()
+        .assign(key=run.key, seed=run.seed, fingerprint=run.fingerprint)
+        .assign(date=made.date, git=made.git, torch=made.versions["torch"], device=made.device)
+        .reindex(columns=[*COLUMNS])
+    )
 
 
 def beginning(run: Run) -> VideoResNet:
@@ -94,7 +97,7 @@ def beginning(run: Run) -> VideoResNet:
 
 
 def batches(run: Run, profile: Profile, videos: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The middle clips of at most so many test videos, evenly spaced, of real ones the middle square; each batch has all classes."""
+    """The middle clips of at most so many test videos, evenly spaced; of real ones the middle square. Each goes through all."""
     dataset = Splits(run, run.recipe).dataset(profile.clips[run.spec.clip].test)
     side = profile.real.test_side if profile.real else 0
     chosen = range(0, len(dataset), -(-len(dataset) // videos))

@@ -9,8 +9,8 @@ it gains if all positions have their mean map.
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,15 +45,12 @@ def read_queries(path: Path) -> pd.DataFrame:
 
 
 def write_queries(frame: pd.DataFrame, path: Path) -> list[Path]:
-    """Write the lines, the table of all nets and the picture, side by side."""
-    contents: dict[str, str | bytes] = {
-        "csv": frame.to_csv(index=False, float_format="%.4f", na_rep=MISSING),
-        "md": f"# Do the maps depend on the query?\n\n{table(frame)}\n\n{note(frame)}\n",
-        "svg": to_svg(draw(frame)),
-    }
-    for ending, content in contents.items():
-        write_atomic(path.with_suffix(f".{ending}"), content)
-    return [path.with_suffix(f".{ending}") for ending in contents]
+    """Write the lines as `path` and, made of what it then holds, the table of all nets and the picture beside it."""
+    write_atomic(path, frame.to_csv(index=False, float_format="%.4f", na_rep=MISSING))
+    kept, text, picture = read_queries(path), path.with_suffix(".md"), path.with_suffix(".svg")
+    write_atomic(text, f"# Do the maps depend on the query?\n\n{table(kept)}\n\n{note(kept)}\n")
+    write_atomic(picture, to_svg(draw(kept)))
+    return [path, text, picture]
 
 
 def pooled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -61,8 +58,8 @@ def pooled(frame: pd.DataFrame) -> pd.DataFrame:
     numbers, of_videos = [*MEASURED, *STARTS], [f"{name}_se" for name in MEASURED]
     nets = frame.groupby(["key", "seed"], sort=False)[[*numbers, *of_videos]].mean().groupby("key", sort=False)
     of_seeds = nets[[*MEASURED]].sem().fillna(0.0).add_suffix("_se")  # of one seed it is not known
-    errors = np.sqrt(of_seeds**2 + nets[of_videos].mean() ** 2)
-    return nets[numbers].mean().join(errors).assign(seeds=nets.size()).reset_index()
+    squared = of_seeds.pow(2) + nets[of_videos].mean().pow(2)
+    return nets[numbers].mean().join(squared.pow(0.5)).assign(seeds=nets.size()).reset_index()
 
 
 def label(key: str) -> str:
@@ -75,7 +72,7 @@ def label(key: str) -> str:
 def table(frame: pd.DataFrame, style: str = "pipe") -> str:
     """A line a net, to read: the distances that its name has as columns, and the accuracy with one map."""
     found = pooled(frame)
-    lines = {"net": found["key"].map(label), "seeds": found["seeds"].astype(str)}
+    lines: dict[str, Any] = {"net": found["key"].map(label), "seeds": found["seeds"].astype(str)}
     for title, name in SHOWN.items():
         lines[title] = found[name].map(lambda value: MISSING if isnan(value) else f"{value:.3f}")
     lines["top-1"] = found["top1"].map(number)
@@ -90,11 +87,11 @@ def note(frame: pd.DataFrame) -> str:
     """What the table's columns are, and where its numbers come from."""
     videos, days, devices = (sorted(set(frame[name])) for name in ("videos", "date", "device"))
     return (
-        "Distances are (1 - cos) / 2 of a block's maps f / C and of its outputs z - x, between two positions of a clip and between "
-        "two videos at the same position; means over a net's blocks. With one map: points of top-1, with one standard error, that "
-        "a net gains if all positions of its blocks have their mean map. A net is C2D with embedded Gaussian blocks over spacetime "
-        f"where its name says nothing else. {' or '.join(map(str, videos))} test videos; {days[0][:10]} to {days[-1][:10]}; "
-        f"{', '.join(devices)}."
+        "Distances are (1 - cos) / 2, between two positions of a clip and between two videos at the same position: of the maps "
+        "f / C, and of the outputs z - x; means over the blocks of a net. With one map: the points of top-1, with one standard "
+        "error, that a net gains if all positions have the mean of their maps. A net is C2D with embedded Gaussian blocks over "
+        f"spacetime where its name says nothing else. {' or '.join(map(str, videos))} test videos; "
+        f"{' to '.join(sorted({days[0][:10], days[-1][:10]}))}; {', '.join(devices)}."
     )
 
 
