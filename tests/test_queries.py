@@ -162,18 +162,20 @@ def test_one_map_is_the_mean_of_the_maps(form: str, domain: str, group: int | No
 
 
 def test_a_net_is_scored_as_it_is_and_with_one_map(smoke: Profile) -> None:
-    """Of a net without any dependence on the query both are the same; a hook that is gone changes nothing."""
+    """Of a net without any dependence on the query both are the same; hooks leave nothing behind."""
     torch.manual_seed(0)
     net = VideoResNet(NetSpec(blocks="5-block", domain="space"), smoke.geometry, 6).eval()
     for block in net.inserted.values():
         nn.init.ones_(block.bn.weight)  # type: ignore[arg-type]
-    shown = torch.randn(4, 3, 8, 32, 32)
+    shown = torch.randn(12, 3, 8, 32, 32)
     with torch.no_grad():
+        net.fc.bias -= net(shown).mean(0)  # so that not all are of one class
         before, labels = net(shown), net(shown).argmax(1)
     found = measure(net, [(shown, labels), (shown.flip(0)[:3], labels.flip(0)[:3])])
     assert list(found["block"]) == 2 * list(net.inserted)
-    assert list(found["videos"]) == 5 * [4] + 5 * [3]
+    assert list(found["videos"]) == 5 * [12] + 5 * [3]
     assert set(found["top1"]) == {100.0}
+    assert found["one_map_delta"][0] < 0
     with torch.no_grad():
         assert torch.equal(net(shown), before)
         for block in net.inserted.values():

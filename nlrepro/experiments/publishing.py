@@ -14,7 +14,7 @@ from nlrepro.experiments.findings import evaluated, fresh
 from nlrepro.experiments.reporting import report
 from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
-from nlrepro.report.queries import csv_path, read_queries, summary
+from nlrepro.report.queries import QUERIES, csv_path, read_queries, summary, write_queries
 from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
 from nlrepro.run import Folders
 
@@ -48,6 +48,7 @@ def publish(
         evaluations.write(found, public.results)
     for path in fresh(catalogue, axes, profile, public)[1] + evaluated(catalogue, profile, public.results)[1]:
         path.unlink()
+    write_measured()
     report(catalogue, names, profile, public)
     if profile.name in VARIANTS:
         write_readmes(catalogue)
@@ -69,6 +70,12 @@ def bodies(catalogue: Catalogue) -> dict[str, str]:
         **{name: without_heading(path.read_text()) for name, path in tables.items() if path.is_file()},
         **({"queries": summary(read_queries(measured))} if measured.is_file() else {}),
     }
+
+
+def write_measured() -> None:
+    """The tables and the pictures of all that was measured of maps."""
+    for path in sorted(findings.PUBLISHED.glob(f"attention/*/{QUERIES}")):
+        write_queries(read_queries(path), path)
 
 
 def write_readmes(catalogue: Catalogue) -> None:

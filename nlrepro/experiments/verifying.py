@@ -13,12 +13,12 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
-from nlrepro.experiments.publishing import READMES, bodies
+from nlrepro.experiments.publishing import READMES, bodies, write_measured
 from nlrepro.experiments.reporting import report
 from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.report.queries import QUERIES, read_queries, write_queries
+from nlrepro.report.queries import QUERIES
 from nlrepro.report.readme import pasted
 from nlrepro.run import Folders
 from nlrepro.sweep.jobs import with_parents
@@ -49,7 +49,7 @@ def verify(catalogue: Catalogue) -> None:
                 print(f"{name}: {len(tables)} tables from {len(records.paths(findings.PUBLISHED, name))} records", flush=True)
             for path in (path for path in committed if path.name == QUERIES):
                 write_atomic(findings.PUBLISHED / path, committed[path])
-                write_queries(read_queries(findings.PUBLISHED / path), findings.PUBLISHED / path)
+            write_measured()
             made, parts = published(), bodies(catalogue)
     files = [str(findings.PUBLISHED / path) for path in sorted({*committed, *made}) if committed.get(path) != made.get(path)]
     marks = [f"{mark} in {path}" for path, text in texts.items() for mark in parts if pasted(text, mark, parts[mark]) != text]
