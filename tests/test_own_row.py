@@ -102,7 +102,7 @@ def apply(diff: str, folder: Path) -> None:
     ("recipe", "table", "label", "key"),
     [
         ("Add another place", "2b", "early res4", "r50-c2d-nl-early-res4-embedded-spacetime"),
-        ("Add another block", "2c", "5 temporal blocks", "r50-c2d-temporal-5-block"),
+        ("Add another block", "2a", "simplified (GCNet)", "r50-c2d-simplified-res4"),
     ],
 )
 def test_the_readmes_other_rows_stand_in_their_tables(

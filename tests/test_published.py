@@ -16,6 +16,7 @@ from nlrepro.errors import BadInput
 from nlrepro.experiments import findings, publishing, reporting
 from nlrepro.experiments.verifying import compared
 from nlrepro.record import Record
+from nlrepro.report.queries import csv_path, read_queries, write_queries
 from nlrepro.report.readme import pasted, without_heading
 from nlrepro.run import Folders
 
@@ -45,17 +46,21 @@ def test_a_published_number_that_no_record_gives_is_named(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(PUBLISHED / "records" / "mini-start1", findings.PUBLISHED / "records" / "mini-start1")
     for readme in publishing.READMES:
-        readme.parent.mkdir(exist_ok=True)
+        readme.parent.mkdir(parents=True, exist_ok=True)
         readme.touch()
     reporting.report(TABLES, ["2a"], profiles.load("mini-start1"), Folders(results=findings.PUBLISHED))
+    measured = csv_path(findings.PUBLISHED, "mini")
+    write_queries(read_queries(csv_path(PUBLISHED, "mini")), measured)
     assert main(["verify"]) == 0
+    measured.with_suffix(".md").write_text("")
     table = findings.PUBLISHED / "tables" / "mini-start1" / "table2a.md"
     table.write_text(table.read_text().replace("85.", "95.", 1))
     (findings.PUBLISHED / "figures" / "mini-start1" / "table2a.svg").unlink()
     capsys.readouterr()
     assert main(["verify"]) == 2
     said = capsys.readouterr().err
-    assert f"{findings.PUBLISHED}/figures/mini-start1/table2a.svg, {table}; `publish`" in said
+    given = [measured.with_suffix(".md"), f"{findings.PUBLISHED}/figures/mini-start1/table2a.svg", table]
+    assert f"give: {', '.join(map(str, given))}; `publish`" in said
 
 
 def test_where_nothing_is_published_it_is_said(
@@ -139,7 +144,7 @@ def test_the_readmes_show_what_the_published_records_give() -> None:
     """Tables, verdicts, durations, variants: each stands in one of them at least, and nobody has typed it."""
     texts = {path: (ROOT / path).read_text() for path in publishing.READMES}
     found = publishing.bodies(TABLES)
-    assert found.keys() == {"verdicts", "durations", "variants", *(f"table{name}" for name in TABLES)}
+    assert found.keys() == {"verdicts", "durations", "variants", "queries", *(f"table{name}" for name in TABLES)}
     for mark, body in found.items():
         assert any(body in text for text in texts.values()), mark
         assert {path: pasted(text, mark, body) for path, text in texts.items()} == texts

@@ -1,11 +1,12 @@
-"""The verb `attend`: what a position of a non-local block looks at, as a picture; and `keep`: a net to look with."""
+"""The verb `attend`: what a position of a non-local block looks at, as a picture; `keep`: a net to look with; and `queries`: how
+much what they look at depends on the position."""
 
 import argparse
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlrepro.cli.verbs import Verbs, folders, positive, seed
+from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, folders, positive, seed
 from nlrepro.errors import BadInput
 
 if TYPE_CHECKING:
@@ -83,6 +84,18 @@ def do_keep(arguments: argparse.Namespace, profile: "Profile") -> None:
     print(f"{arguments.out}: float16 of {note.file}")
 
 
+def do_queries(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.attention.measuring import queries
+    from nlrepro.experiments.findings import PUBLISHED
+    from nlrepro.experiments.publishing import write_readmes
+
+    target = PUBLISHED if arguments.publish else arguments.results
+    tables, chosen = arguments.catalogue(), (arguments.tables, arguments.seeds, arguments.only)
+    queries(tables, *chosen, profile, folders(arguments), arguments.videos, target)
+    if arguments.publish:
+        write_readmes(tables)
+
+
 def add_verbs(verbs: Verbs) -> None:
     look = verbs.add(
         "attend",
@@ -108,3 +121,15 @@ def add_verbs(verbs: Verbs) -> None:
     kept.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
     kept.add_argument("--seed", type=seed, default=0)
     kept.add_argument("--out", type=Path, required=True, help="the file to write; OUT.json is the note")
+
+    asked = verbs.add(
+        "queries",
+        do_queries,
+        "do the maps of finished nets depend on the query? distances between positions of a clip, and between videos",
+        "2a --seeds 0,1,2",
+    )
+    add_tables(asked)
+    add_seeds(asked)
+    add_only(asked)
+    asked.add_argument("--videos", type=positive, default=500, help="at most so many test videos (default: 500)")
+    asked.add_argument("--publish", action="store_true", help="write to results/published and the READMEs (maintainers)")

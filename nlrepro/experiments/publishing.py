@@ -14,10 +14,11 @@ from nlrepro.experiments.findings import evaluated, fresh
 from nlrepro.experiments.reporting import report
 from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
+from nlrepro.report.queries import QUERIES, csv_path, read_queries, summary, write_queries
 from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
 from nlrepro.run import Folders
 
-READMES = (Path("README.md"), Path("results/README.md"))
+READMES = (Path("README.md"), Path("results/README.md"), Path("nlrepro/attention/README.md"))
 VARIANTS = ("mini", "mini-start1", "mini-start2", "mini-600-steps")  # Table 2a from other pretrained nets, and trained longer
 SEEDS = 3  # that `make table2a` trains
 
@@ -47,6 +48,7 @@ def publish(
         evaluations.write(found, public.results)
     for path in fresh(catalogue, axes, profile, public)[1] + evaluated(catalogue, profile, public.results)[1]:
         path.unlink()
+    write_measured()
     report(catalogue, names, profile, public)
     if profile.name in VARIANTS:
         write_readmes(catalogue)
@@ -59,13 +61,21 @@ def bodies(catalogue: Catalogue) -> dict[str, str]:
     found = {name: findings.gather(catalogue, profiles.load(name), public) for name in published}
     if "mini" not in found:
         return {}
+    measured = csv_path(findings.PUBLISHED, "mini")
     tables = {f"table{name}": findings.PUBLISHED / "tables" / "mini" / f"table{name}.md" for name in catalogue}
     return {
         "verdicts": verdict_table(found["mini"].verdicts),
         "durations": durations(found["mini"].records, "2a", SEEDS),
         "variants": variants_table({name: variant.tables["2a"] for name, variant in found.items()}),
         **{name: without_heading(path.read_text()) for name, path in tables.items() if path.is_file()},
+        **({"queries": summary(read_queries(measured))} if measured.is_file() else {}),
     }
+
+
+def write_measured() -> None:
+    """The tables and the pictures of all that was measured of maps."""
+    for path in sorted(findings.PUBLISHED.glob(f"attention/*/{QUERIES}")):
+        write_queries(read_queries(path), path)
 
 
 def write_readmes(catalogue: Catalogue) -> None:

@@ -11,10 +11,12 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
-from nlrepro.experiments.publishing import READMES, bodies
+from nlrepro.experiments.publishing import READMES, bodies, write_measured
 from nlrepro.experiments.reporting import report
+from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
 from nlrepro.record import Record
+from nlrepro.report.queries import QUERIES
 from nlrepro.report.readme import pasted
 from nlrepro.report.statistics import one_more
 from nlrepro.run import Folders
@@ -27,6 +29,8 @@ Files = dict[Path, bytes]
 
 def verify(catalogue: Catalogue) -> None:
     """Make all tables, figures, the page and the READMEs' tables again from the records alone, and compare them byte by byte.
+
+    What was measured of maps is a record too: its table and its picture are made again.
 
     Raises:
         BadInput: nothing is published here, or something is not what the records give; each such file is named.
@@ -43,6 +47,9 @@ def verify(catalogue: Catalogue) -> None:
                 with redirect_stdout(io.StringIO()):
                     report(catalogue, tables, profiles.load(name), Folders(results=findings.PUBLISHED))
                 print(f"{name}: {len(tables)} tables from {len(records.paths(findings.PUBLISHED, name))} records", flush=True)
+            for path in (path for path in committed if path.name == QUERIES):
+                write_atomic(findings.PUBLISHED / path, committed[path])
+            write_measured()
             made, parts = published(), bodies(catalogue)
     files = [str(findings.PUBLISHED / path) for path in sorted({*committed, *made}) if committed.get(path) != made.get(path)]
     marks = [f"{mark} in {path}" for path, text in texts.items() for mark in parts if pasted(text, mark, parts[mark]) != text]
@@ -53,7 +60,7 @@ def verify(catalogue: Catalogue) -> None:
 
 def published() -> Files:
     """All published files that are made of records, by their paths below `results/published`."""
-    folders = [findings.PUBLISHED / kind for kind in ("tables", "figures")]
+    folders = [findings.PUBLISHED / kind for kind in ("tables", "figures", "attention")]
     paths = [findings.PUBLISHED / "report.html", *(path for folder in folders for path in folder.glob("*/*"))]
     return {path.relative_to(findings.PUBLISHED): path.read_bytes() for path in paths if path.is_file()}
 
