@@ -280,7 +280,8 @@ def test_published_lines_are_of_the_profile_as_it_is_now(path: Path) -> None:
 
 def test_what_the_readme_says_of_queries_was_measured() -> None:
     """Where a block in res4 or res5 does with one map, and one in res2 or res3 does not."""
-    found = pooled(read_queries(csv_path(findings.PUBLISHED, "mini"))).set_index("key")
+    lines = read_queries(csv_path(findings.PUBLISHED, "mini"))
+    found = pooled(lines).set_index("key")
     late = ["gaussian", "dot", "concatenation", "embedded"]
     late = [f"r50-c2d-nl-res4-{form}-spacetime" for form in late] + ["r50-c2d-nl-res5-embedded-spacetime"]
     baseline = pd.read_csv(findings.PUBLISHED / "tables" / "mini" / "table2b.csv").set_index("row")["top1"]["baseline"]
@@ -290,3 +291,7 @@ def test_what_the_readme_says_of_queries_was_measured() -> None:
         assert abs(net["one_map_delta"]) < max(2 * net["one_map_delta_se"], 1.0), key
     for key, net in found.loc[[f"r50-c2d-nl-{stage}-embedded-spacetime" for stage in ("res2", "res3")]].iterrows():
         assert net["top1"] + net["one_map_delta"] + 2 * net["one_map_delta_se"] < baseline, key
+    for depth in (50, 101):
+        of_net = lines[lines["key"] == f"r{depth}-c2d-nl-10-block-embedded-spacetime"]
+        mean = of_net.groupby(of_net["block"].str[:4])["map_positions"].mean()
+        assert mean["res3"] > 1.5 * mean["res4"], depth

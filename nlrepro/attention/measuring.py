@@ -49,10 +49,10 @@ def queries(
     if not finished:
         raise BadInput(f"no finished run with non-local blocks below {folders.results}; `sweep` makes them")
     path = csv_path(target, profile.name)
-    found = [lines_of(run, videos) for run in tqdm(finished, desc="measured", unit=" nets")]
-    before = [read_queries(path)] if path.is_file() else []
-    frame = current(pd.concat([*found, *before]), catalogue, profile)
-    written = write_queries(frame, path)
+    for run in tqdm(finished, desc="measured", unit=" nets"):
+        before = [read_queries(path)] if path.is_file() else []
+        written = write_queries(current(pd.concat([lines_of(run, videos), *before]), catalogue, profile), path)
+    frame = read_queries(path)
     print(f"{table(frame, 'simple')}\n\n{note(frame)}\nwritten: {', '.join(map(str, written))}")
 
 
