@@ -26,8 +26,8 @@ def crowd(number: int, image: int, category: int, *box: int) -> dict[str, Any]:
     x, y, width, height = box
     inside = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
     inside[y : y + height, x : x + width] = 1
-    flat = inside.flatten(order="F")
-    ends = [0, *(np.flatnonzero(np.diff(flat)) + 1), len(flat)]
+    flat = [0, *inside.flatten(order="F")]
+    ends = [1, *(np.flatnonzero(np.diff(flat)) + 1), len(flat)]
     runs = {"counts": [int(run) for run in np.diff(ends)], "size": [HEIGHT, WIDTH]}
     return annotation(number, image, category, *box, iscrowd=1, segmentation=runs)
 

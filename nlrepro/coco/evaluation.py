@@ -34,7 +34,8 @@ class Precision:
 
 def precision(coco: Any, images: Sequence[int], detections: Sequence[Detection], measure: Measure) -> Precision:
     """Of all detections in these images, which have only the fields of this measure (`detections`)."""
-    found = silently(coco.loadRes, list(detections)) if detections else indexed(coco.dataset | {"annotations": []})
+    results = [{**item} for item in detections]  # loadRes writes into them
+    found = silently(coco.loadRes, results) if results else indexed(coco.dataset | {"annotations": []})
     test = api()[1].COCOeval(coco, found, WORDS[measure])
     test.params.imgIds = list(images)
     for step in (test.evaluate, test.accumulate, test.summarize):
