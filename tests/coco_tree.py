@@ -40,7 +40,7 @@ def points(x: float, y: float, width: float, height: float, seen: int = 17) -> d
 
 INSTANCES = [
     annotation(1, 1, PERSON, 4, 6, 40, 50),
-    annotation(2, 1, DOG, 50, 20, 30, 24),
+    annotation(2, 1, DOG, 50, 20, 30, 24, area=360, segmentation=[[50, 20, 80, 20, 50, 44]]),  # a triangle
     crowd(3, 2, PERSON, 0, 0, 60, 64),
     annotation(4, 2, PERSON, 62, 10, 30, 44),
     crowd(6, 3, DOG, 8, 8, 20, 20),

@@ -163,6 +163,8 @@ def test_nothing_is_downloaded(
         (["--weights", "torchvision", "--backbone", "r101"], "torchvision has weights of the r50 without blocks alone"),
         (["--weights", "nowhere.pth"], "cannot read nowhere.pth"),
         (["--weights", "nowhere.pth", "--head-blocks"], "give --kind keypoints with it"),
+        (["--weights", "nowhere.pth", "--out", "."], "--out . is a folder"),
+        (["--weights", "nowhere.pth", "--out", "README.md/found.json"], "cannot write README.md"),
         (["--weights", "nowhere.pth", "--data", "nowhere"], "no file nowhere/annotations/instances_val2017.json"),
     ],
 )

@@ -14,7 +14,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 
 from nlrepro.coco.data import Tree, tree
-from nlrepro.coco.evaluation import MEASURES, WORDS, Detection, Measure, Precision, detections, precision
+from nlrepro.coco.evaluation import MEASURES, Detection, Measure, Precision, detections, precision
 from nlrepro.coco.nets import Kind
 
 Output = dict[str, Tensor]
@@ -33,8 +33,8 @@ def perfect(whole: Tree, image: int, shift: float = 0.0) -> Output:
     boxes = torch.tensor([row["bbox"] for row in rows]).view(-1, 4) + torch.tensor([shift, 0, 0, 0])
     boxes[:, 2:] += boxes[:, :2]
     masks = torch.zeros(len(rows), 1, HEIGHT, WIDTH)
-    for mask, (x1, y1, x2, y2) in zip(masks, boxes.round().int().tolist(), strict=True):
-        mask[:, y1:y2, x1:x2] = 0.9
+    for mask, row in zip(masks, rows, strict=True):
+        mask[0] = 0.9 * torch.from_numpy(whole.coco.annToMask(row)).roll(int(shift), 1)
     points = torch.tensor([row.get("keypoints", [0] * 51) for row in rows]).view(-1, 17, 3) + torch.tensor([shift, 0.0, 0.0])
     labels = torch.tensor([row["category_id"] for row in rows], dtype=torch.int64)
     return {"boxes": boxes, "labels": labels, "scores": torch.ones(len(rows)), "masks": masks, "keypoints": points}
@@ -67,7 +67,7 @@ def test_it_is_what_cocoeval_says(root: Path, kind: Kind, measure: Measure, tmp_
     with redirect_stdout(io.StringIO()):
         names = {"boxes": "instances", "keypoints": "person_keypoints"}
         ground = COCO(str(root / "annotations" / f"{names[kind]}_val2017.json"))
-        test = COCOeval(ground, ground.loadRes(str(file)), WORDS[measure])
+        test = COCOeval(ground, ground.loadRes(str(file)), {"box": "bbox", "mask": "segm", "kp": "keypoints"}[measure])
         test.evaluate()
         test.accumulate()
         test.summarize()

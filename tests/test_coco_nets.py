@@ -10,7 +10,7 @@ from torchvision.models.detection import keypointrcnn_resnet50_fpn, maskrcnn_res
 from torchvision.ops import FrozenBatchNorm2d
 
 from nlrepro import NonLocalBlock
-from nlrepro.coco.costs import costs
+from nlrepro.coco.costs import costs, table
 from nlrepro.coco.nets import Affine, Backbone, batch_independent, keypoint_rcnn, mask_rcnn
 from nlrepro.coco.weights import RELEASED, stated
 
@@ -122,6 +122,11 @@ def test_one_block_adds_less_than_5_percent_to_a_whole_net() -> None:
     assert after["whole net"].params - before["whole net"].params == 4 * 1024 * 512 + 3 * 512 + 1024 + 2 * 1024
     n, m = 50 * 84, 25 * 42  # positions of res4 at 800x1333, padded to 800x1344, and those left after subsampling
     assert after["whole net"].macs - before["whole net"].macs == n * 4 * 1024 * 512 + 2 * n * m * 512
+
+
+@pytest.mark.rare
+def test_the_readme_has_what_is_counted() -> None:
+    assert table() in (ROOT / "nlrepro" / "coco" / "README.md").read_text()
 
 
 def test_what_torchvision_states_is_read_from_its_description() -> None:

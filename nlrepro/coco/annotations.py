@@ -26,7 +26,7 @@ def api() -> tuple[ModuleType, ModuleType, ModuleType]:
     try:
         from pycocotools import coco, cocoeval, mask
     except ImportError:
-        raise BadInput("COCO's annotations need pycocotools, which is not installed: pip install 'nlrepro[coco]'") from None
+        raise BadInput("COCO's annotations need pycocotools, which is not installed: pip install pycocotools") from None
     return coco, cocoeval, mask
 
 

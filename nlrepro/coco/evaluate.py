@@ -81,7 +81,7 @@ def evaluate(net: Net, weights: str, root: Path, images: int | None = None, out:
     """
     begun = time.monotonic()
     if out:
-        make_folder(out.parent)
+        demand_file(out)
     if weights == TORCHVISION and not net.plain:
         raise BadInput("torchvision has weights of the r50 without blocks alone; leave --backbone and blocks out, or give a file")
     path = located(weights, net.kind)
@@ -90,12 +90,13 @@ def evaluate(net: Net, weights: str, root: Path, images: int | None = None, out:
     loaded = load(built, path, net.kind)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tested, notes, found = run(built.to(device), replace(whole, images=whole.images[:images]), device)
+    precisions = {measure: precision(whole.coco, tested, items, measure) for measure, items in found.items()}
     made = provenance(time.monotonic() - begun, device)
     result = Evaluation(
         net=net,
         weights=loaded.file,
         sha256=loaded.sha256,
-        precision={measure: precision(whole.coco, tested, found[measure], measure) for measure in MEASURES[net.kind]},
+        precision=precisions,
         stated=loaded.stated,
         images=len(tested),
         listed=whole.listed,
@@ -105,6 +106,16 @@ def evaluate(net: Net, weights: str, root: Path, images: int | None = None, out:
     if out:
         write_atomic(out, json.dumps(asdict(result), indent=1) + "\n")
     return result
+
+
+def demand_file(out: Path) -> None:
+    """
+    Raises:
+        BadInput: no file can be written there, which is better told before the test than after it.
+    """
+    if out.is_dir():
+        raise BadInput(f"--out {out} is a folder; give the name of a JSON file")
+    make_folder(out.parent)
 
 
 @torch.inference_mode()
