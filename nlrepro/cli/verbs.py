@@ -23,11 +23,13 @@ class Verbs:
         )
         self._added = self.parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def add(self, name: str, do: Do, text: str, example: str, profile: str = "mini") -> argparse.ArgumentParser:
+    def add(
+        self, name: str, do: Do, text: str, example: str, profile: str = "mini", data: str = "the videos"
+    ) -> argparse.ArgumentParser:
         verb = self._added.add_parser(name, help=text, description=text, epilog=f"example: python -m ablations {name} {example}")
         verb.set_defaults(do=do)
         verb.add_argument("--profile", default=profile, help=f"{', '.join(PROFILES)}, or a TOML file (default: {profile})")
-        verb.add_argument("--data", type=Path, default=Path("data"), help="folder that holds the videos (default: data)")
+        verb.add_argument("--data", type=Path, default=Path("data"), help=f"folder that holds {data} (default: data)")
         verb.add_argument("--results", type=Path, default=Path("results/local"), help="default: results/local")
         return verb
 

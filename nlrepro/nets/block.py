@@ -121,8 +121,8 @@ class NonLocalBlock(nn.Module):
         """The inverse of `flatten`: (S, N, K) -> (B, K, T, H, W), B, T, H, W those of x."""
         batch, _, frames, height, width = x.shape
         if self.domain == "time":
-            return y.view(batch, height, width, frames, -1).permute(0, 4, 3, 1, 2)  # (B, K, T, H, W)
-        return y.reshape(batch, frames, height, width, -1).permute(0, 4, 1, 2, 3)  # (B, K, T, H, W)
+            return y.view(batch, height, width, frames, y.shape[2]).permute(0, 4, 3, 1, 2)  # (B, K, T, H, W)
+        return y.reshape(batch, frames, height, width, y.shape[2]).permute(0, 4, 1, 2, 3)  # (B, K, T, H, W)
 
 
 def pool(x: Tensor) -> Tensor:
