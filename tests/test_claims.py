@@ -246,7 +246,7 @@ def test_frame_has_a_line_per_sentence() -> None:
     assert (frame["difference"] < frame["high"]).all()
 
 
-@pytest.mark.parametrize(("macs", "word", "saved"), [(12, "holds", "0.3x"), (16, "fails", "-0.1x")])
+@pytest.mark.parametrize(("macs", "word", "saved"), [(12, "holds", "0.30x"), (16, "fails", "-0.10x")])
 def test_what_a_row_costs_is_counted_without_records(macs: int, word: str, saved: str) -> None:
     claim = next(claim for claim in TABLES.claims if isinstance(claim, Cheaper))
     costs = {"C2D baseline": 10, "I3D 3x3x3": 18, "I3D 3x1x1": 15, "NL C2D, 5-block": macs}

@@ -110,8 +110,8 @@ def test_a_published_run_is_trained_again_with_what_it_starts_from(
     shutil.copytree(swept / "records", findings.PUBLISHED / "records")
     assert main(["verify", "r50-i3d-3x1x1-long", "--seed", "1", "--profile", "smoke", "--data", str(data)]) == 0
     said = capsys.readouterr().out
-    assert "r50-i3d-3x1x1 seed 1: 4 steps\n" in said
-    assert "r50-i3d-3x1x1-long seed 1: 3 steps\n" in said
+    assert "r50-i3d-3x1x1 seed 1 from step 0 of 4\n" in said
+    assert "r50-i3d-3x1x1-long seed 1 from step 0 of 3\n" in said
     assert said.splitlines()[-1].startswith("the same digits: top-1 ")
 
 

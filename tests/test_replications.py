@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf, nan, sqrt
 from pathlib import Path
@@ -28,6 +28,7 @@ from nlrepro.record import Metrics, Part, Record
 from nlrepro.report.claims import Beats, Cell, Cheaper
 from nlrepro.report.columns import groups
 from nlrepro.report.judge import judge
+from nlrepro.report.origins import Source
 from nlrepro.report.replication import Replication
 from nlrepro.report.statistics import one_more
 from nlrepro.report.tables import TableRow, TableSpec, table_frame
@@ -349,6 +350,10 @@ def seeds(key: str, *ranks: str) -> list[Record]:
     return [measured(r, top1=100.0 * r.metrics.ranks.count("0") / len(r.metrics.ranks)) for r in found]
 
 
+def of(records: Sequence[Record]) -> Source:
+    return Source(name="replication anna", folder=Path(), records=tuple(records))
+
+
 def test_the_line_under_a_table_says_how_a_replication_compares() -> None:
     before = seeds("base", "0011", "0111", "0001") + seeds("gaussian", "0001", "0001", "0001")
     claims = [
@@ -356,7 +361,7 @@ def test_the_line_under_a_table_says_how_a_replication_compares() -> None:
         Cheaper(table="2a", text="", pairs=()),
     ]
     theirs = seeds("base", "0011") + seeds("gaussian", "0000")
-    line = Replication(name="anna", records=theirs, verdicts=judge(claims[:1], [SPEC], theirs, 3)).line(SPEC, before)
+    line = Replication(name="anna", source=of(theirs), verdicts=judge(claims[:1], [SPEC], theirs, 3)).line(SPEC, before)
     assert line == (
         "Replication anna: 2 of 2 rows; seed 0; the published digits in 1 of 2 runs; 1 of 2 accuracies lie where 95 % of further "
         "published seeds would (outside: Gaussian seed 0); its verdicts: undecided 1 (preliminary: 1 seed of 3); 2024-01-01; "
@@ -364,11 +369,11 @@ def test_the_line_under_a_table_says_how_a_replication_compares() -> None:
     )
     more = [*theirs, replace(theirs[0], seed=1)]  # which one row alone has
     assert (
-        Replication(name="anna", records=more, verdicts=[])
+        Replication(name="anna", source=of(more), verdicts=[])
         .line(SPEC, before)
         .startswith("Replication anna: 2 of 2 rows; seed 0; ")
     )
-    alone = Replication(name="anna", records=theirs[:1], verdicts=judge(claims[:1], [SPEC], theirs[:1], 3))
+    alone = Replication(name="anna", source=of(theirs[:1]), verdicts=judge(claims[:1], [SPEC], theirs[:1], 3))
     assert alone.line(SPEC, []) == "Replication anna: 1 of 2 rows; seed 0; 2024-01-01; a laptop CPU."
     assert "1 of 1 runs; 2024" in alone.line(SPEC, before[:1])
 
