@@ -119,6 +119,27 @@ def test_a_verdict_names_the_comparison_that_supports_it_least_and_the_others_st
     assert html.index('class="plain sentences"') < html.index('class="panels')
 
 
+def all_lead_somewhere(html: str) -> bool:
+    return set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'\bid="([^"]+)"', html))
+
+
+def test_published_numbers_lead_to_their_records_where_there_are_no_others(tmp_path: Path) -> None:
+    mini = profiles.load("mini")
+    html = render([reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path)), TABLES)], "mini")
+    assert '<td class="published"><a href="#mini-r50-c2d">' in html
+    assert all_lead_somewhere(html)
+
+
+def test_a_profile_without_long_clips_has_a_page(tmp_path: Path) -> None:
+    mini = profiles.load("mini")
+    short = replace(mini, name="own", clips={"short": mini.clips["short"]}, recipes={"short": mini.recipes["short"]})
+    assert reporting.about(mini).endswith(
+        "short clips have 8 frames, long clips have 16 frames (the paper's: short 32, long 128)."
+    )
+    page = reporting.page_profile(findings.gather(TABLES, short, Folders(results=tmp_path)), TABLES)
+    assert "short clips have 8 frames (the" in page.about
+
+
 def test_ids_are_unique_though_figures_share_theirs() -> None:
     ids = re.findall(r'\bid="([^"]+)"', PAGE.read_text())
     assert len(ids) == len(set(ids))
@@ -139,8 +160,12 @@ def test_released_weights_have_columns_of_their_own(tmp_path: Path) -> None:
     evaluations.write(found, tmp_path)
     html = render([paper_profile(tmp_path)], "paper")
     assert ">caffe2 32x2<" in html
-    assert ">75.0<small>0.0\N{EN DASH}100.0</small>" in html
+    assert ">75.0</a><small>0.0\N{EN DASH}100.0</small>" in html
     assert "&lt;b&gt;.pkl" in html  # names from files are text
+    assert all_lead_somewhere(html)
+    file = evaluations.evaluation_path(Path("."), found)
+    assert f'<td class="caffe2 32x2"><a href="#paper-{RunSpec().key}">75.0</a>' in html
+    assert f'<a href="{file}">&lt;b&gt;.pkl</a>' in html
     assert "<b>.pkl" not in html
 
 

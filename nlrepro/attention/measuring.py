@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from tqdm import tqdm
 
 from nlrepro.attention.attend import net_of, normalised
 from nlrepro.attention.dependence import measure
+from nlrepro.bars import progress_bar
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop
 from nlrepro.errors import BadInput
 from nlrepro.experiments.catalogue import Catalogue
@@ -49,7 +49,7 @@ def queries(
     if not finished:
         raise BadInput(f"no finished run with non-local blocks below {folders.results}; `sweep` makes them")
     path = csv_path(target, profile.name)
-    for run in tqdm(finished, desc="measured", unit=" nets"):
+    for run in progress_bar(finished, desc="measured", unit=" nets"):
         before = [read_queries(path)] if path.is_file() else []
         written = write_queries(current(pd.concat([lines_of(run, videos), *before]), catalogue, profile), path)
     frame = read_queries(path)

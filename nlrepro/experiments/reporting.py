@@ -48,12 +48,8 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
     if own or not compared:
         write_files([axis.table for axis in catalogue.chosen(own)], found, page, results)
     for name in compared:
-        print(
-            "\n"
-            + write_comparison(
-                catalogue.comparisons[name], beside_others(catalogue, name, found), results / "tables" / profile.name
-            )
-        )
+        frame = beside_others(catalogue, name, found)
+        print("\n" + write_comparison(catalogue.comparisons[name], frame, results / "tables" / profile.name))
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
         shown, first = [page_profile(one, catalogue) for one in others], PROFILES[0]
     else:
@@ -112,13 +108,13 @@ def about(profile: Profile) -> str:
     task, width = profile.generator, profile.geometry.width
     if task is None:
         return "Real videos with the paper's nets and recipe, or what the profile says otherwise."
-    short, long = profile.clips["short"], profile.clips["long"]
+    frames = ", ".join(f"{kind} clips have {clips.frames} frames" for kind, clips in profile.clips.items())
+    classes = " or ".join(str(number) for number in sorted({clips.classes for clips in profile.clips.values()}))
     return (
         f"Not Kinetics: {task.videos['train']:,} generated training videos of {task.size}x{task.size} pixels, and the paper's "
         f"nets with {width} channels where these have 64. The task is made of the comparisons that the block makes, so gains are "
         "larger than on Kinetics: compare directions and verdicts, not points. "
-        f"There are {short.classes} classes, so that top-5 says little; clips have {short.frames} frames for the paper's 32, "
-        f"long ones {long.frames} for its 128."
+        f"There are {classes} classes, so that top-5 says little; {frames} (the paper's: short 32, long 128)."
     )
 
 

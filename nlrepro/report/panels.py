@@ -125,9 +125,10 @@ class PageProfile:
         return settings(self.sources)
 
     @property
-    def sourced(self) -> list[str]:
-        """The sources whose runs there are."""
-        return [source.name for source in self.sources if source.records]
+    def linked(self) -> set[str]:
+        """The groups of columns whose numbers lead to records: sources, and released weights."""
+        tests = {test.weights.name for source in self.sources for test in source.evaluations}
+        return tests | {source.name for source in self.sources}
 
     @property
     def downloads(self) -> dict[str, pd.DataFrame]:
