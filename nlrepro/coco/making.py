@@ -5,13 +5,13 @@
     <split>2017/000000000001.png ...
     scenes.json, checksums_<split>.json            the settings, and what tells damaged files
 
-A keypoint has COCO's name of its number; what it is in a digit, `scenes.keypoints` tells. What is missing or damaged is made and
-what is there kept.
+A keypoint has COCO's name of its number; what it is in a digit, strokes.py tells. What is missing or damaged is made and what is
+there kept.
 """
 
 import io
 import json
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
@@ -33,12 +33,9 @@ from nlrepro.sweep.orphans import die_with_parent
 Row = dict[str, Any]  # as COCO has it
 NOTE = "scenes.json"
 LICENSE = {"id": 1, "name": "optdigits: CC BY 4.0", "url": "https://archive.ics.uci.edu/dataset/80"}
-SIDES = [
-    f"{side}_{part}"
-    for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-    for side in ("left", "right")
-]
-PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": ["nose", *SIDES], "skeleton": []}
+PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
+PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": NAMES, "skeleton": []}
 DIGITS = [{"id": number, "name": name, "supercategory": "digit"} for number, name in ((1, "same"), (2, "other"))]
 
 
@@ -55,13 +52,12 @@ def make(task: Scenes, root: Path, jobs: int) -> None:
     with exclusive(root.with_name(f".{root.name}.lock"), f"makes the images in {root}"):
         if not (note.is_file() and note.read_text() == settings):
             if note.exists() or (root / "annotations").exists():
-                raise BadInput(
-                    f"{root} holds images of other settings, or no generated ones; remove that folder, or take another"
-                )
+                raise BadInput(f"{root} holds images of other settings, or others than generated ones; remove it or name another")
             write_atomic(note, settings)
-        for split in task.images:
-            if not whole(root, split):
-                write_split(task, root, split, jobs)
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
+            for split in task.images:
+                if not whole(root, split):
+                    write_split(task, root, split, pool)
 
 
 def whole(root: Path, split: str) -> bool:
@@ -73,22 +69,17 @@ def whole(root: Path, split: str) -> bool:
         return False
 
 
-def write_split(task: Scenes, root: Path, split: str, jobs: int) -> None:
+def write_split(task: Scenes, root: Path, split: str, pool: Executor) -> None:
     """Draw all images of a split and write those that are not there as they should be; then the annotations."""
     files: dict[str, int] = {}
     images: list[Row] = []
     rows: list[Row] = []
-    number = task.images[split]
     write = partial(write_image, task=task, root=root, split=split)
-    with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
-        progress_bar(total=number, desc=f"images in {root / folder(split)}", unit=" images") as bar,
-    ):
-        for image, checksum, found in pool.map(write, range(number), chunksize=32):
-            files[f"{folder(split)}/{image['file_name']}"] = checksum
-            images.append(image)
-            rows += [{"id": len(rows) + i, "image_id": image["id"], **row} for i, row in enumerate(found, 1)]
-            bar.update()
+    drawn = pool.map(write, range(task.images[split]), chunksize=32)
+    for image, checksum, found in progress_bar(drawn, total=task.images[split], desc=f"{root / folder(split)}", unit=" images"):
+        files[f"{folder(split)}/{image['file_name']}"] = checksum
+        images.append(image)
+        rows += [{"id": len(rows) + i, "image_id": image["id"], **row} for i, row in enumerate(found, 1)]
     for name, content in contents(images, rows).items():
         file = f"annotations/{name}_{folder(split)}.json"
         files[file] = put(root / file, json.dumps(content).encode())
@@ -102,9 +93,10 @@ def folder(split: str) -> str:
 def write_image(index: int, *, task: Scenes, root: Path, split: str) -> tuple[Row, int, list[Row]]:
     """Write an image; returns its row, its checksum, and the rows of its objects, without ids."""
     picture, things = scene(task, split, index)
-    image = {"id": index + 1, "file_name": f"{index + 1:012d}.png", "width": task.size, "height": task.size, "license": 1}
+    name = f"{index + 1:012d}.png"
     Image.fromarray(picture).save(content := io.BytesIO(), "png")
-    checksum = put(root / folder(split) / image["file_name"], content.getvalue())
+    checksum = put(root / folder(split) / name, content.getvalue())
+    image = {"id": index + 1, "file_name": name, "width": task.size, "height": task.size, "license": 1}
     return image, checksum, [row(thing) for thing in things]
 
 
