@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Thread
@@ -17,7 +18,7 @@ from nlrepro.coco.data import Objects, for_training, tree
 from nlrepro.coco.evaluation import MEASURES, Measure, detections, precision
 from nlrepro.coco.making import make
 from nlrepro.coco.nets import Kind
-from nlrepro.coco.scenes import INK, Layout, Scenes, draw, layout, patch, scene, thing
+from nlrepro.coco.scenes import INK, Digit, Layout, Scenes, draw, layout, patch, scene, thing
 from nlrepro.coco.strokes import keypoints
 from nlrepro.data.synthetic import Box, digit_images, random_of
 from nlrepro.errors import BadInput
@@ -57,7 +58,7 @@ def test_a_scene_is_a_function_of_settings_split_and_index(task: Scenes) -> None
         np.testing.assert_array_equal(first.mask, second.mask)
         np.testing.assert_array_equal(first.keypoints, second.keypoints)
     for other in (scene(task, "train", 4), scene(task, "val", 3), scene(replace(task, seed=2), "train", 3)):
-        assert (other.picture != once.picture).any()
+        assert (other.picture != once.picture).mean() > 0.5  # background and noise too
 
 
 def test_no_handwriting_of_one_split_is_in_another() -> None:
@@ -90,11 +91,19 @@ def test_the_cards_ink_decides_all_categories_and_nothing_else(task: Scenes) -> 
 
 
 @both
-def test_the_card_has_either_ink_whatever_the_digits(task: Scenes) -> None:
-    """So that no scene without its card tells a category: the share of 1 is a half, for each ink."""
-    for ink in ("red", "green"):
-        found = [digit.ink == each.ink for each in layouts(task) for digit in each.digits if digit.ink == ink]
-        assert 0.3 < np.mean(found) < 0.7
+def test_no_digit_tells_the_cards_ink(task: Scenes) -> None:
+    """Whichever digit is asked: its ink is the card's in half of the scenes."""
+    found = [layout(task, "train", index) for index in range(200)]
+    asked: list[Callable[[Layout], Digit]] = [
+        lambda each: each.digits[0],
+        lambda each: each.digits[-1],
+        lambda each: min(each.digits, key=lambda digit: digit.square.distance(each.card)),
+        lambda each: max(each.digits, key=lambda digit: digit.square.side),
+        lambda each: max(each.digits, key=lambda digit: sum(digit.ink == other.ink for other in each.digits)),
+    ]
+    for ask in asked:
+        assert 0.38 < np.mean([ask(each).ink == each.ink for each in found]) < 0.62
+    assert 0.38 < np.mean([each.ink == "red" for each in found]) < 0.62
 
 
 @both
