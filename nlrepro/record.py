@@ -111,6 +111,10 @@ class Record:
     made: Provenance
     videos: str | None = None  # which ones it has seen (nlrepro/data/identity.py); None in records from before that was kept
 
+    @property
+    def headline(self) -> str:
+        return f"top-1 {self.metrics.top1:.1f} %"
+
 
 def settings(spec: RunSpec, profile: Profile) -> dict[str, Any]:
     """All that the result depends on besides seed and videos: the spec, its part of the profile, and the same of its parent."""

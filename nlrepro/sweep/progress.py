@@ -3,11 +3,12 @@
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from tqdm import tqdm
 
-from nlrepro.run import Run
 from nlrepro.train.progress import Progress
+from nlrepro.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def clock(seconds: float) -> str:
     return str(tqdm.format_interval(seconds))
 
 
-def outcome(run: Run) -> str:
+def outcome(run: Trial[Any]) -> str:
     """What a run that is done has come to, and how long it took, all tries together."""
     record = run.recorded()
-    return f"done, top-1 {record.metrics.top1:.1f} %, took {clock(record.made.seconds)}" if record else "done"
+    return f"done, {record.headline}, took {clock(record.made.seconds)}" if record else "done"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import isfinite
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -21,7 +21,7 @@ from nlrepro.nets.cost import cost
 from nlrepro.profile import Kind
 from nlrepro.record import Metrics, Part, Record
 from nlrepro.run import Run
-from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.jobs import Job, Work
 from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.orphans import die_with_parent
 from nlrepro.sweep.status import forget_failure, forget_queued, mark_failed, reason
@@ -34,9 +34,10 @@ from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.progress import Report, nobody
 from nlrepro.train.provenance import announce, provenance, tell
 from nlrepro.train.start import warm_start
+from nlrepro.trial import Trial
 
 
-def execute(job: Job, *, machine: Machine = ONE, report: Report = nobody, wait: bool = True) -> Record:
+def execute(job: Work, *, machine: Machine = ONE, report: Report = nobody, wait: bool = True) -> Any:
     """Train and test one run and write its record; `report` is told how far it is.
 
     If another process trains the same run, this one waits for its record. A run of several processes does not wait.
@@ -58,11 +59,11 @@ def execute(job: Job, *, machine: Machine = ONE, report: Report = nobody, wait: 
     else:
         lock = exclusive(run.lock, f"trains {run.name}", wait=wait and machine.world_size == 1)
     with lock, marked(run):
-        return run.finished() or train(job, machine, report)
+        return run.finished() or job.train(machine, report)
 
 
 @contextmanager
-def marked(run: Run) -> Iterator[None]:
+def marked(run: Trial[Any]) -> Iterator[None]:
     """Begin a try without the leftovers of an earlier one; if it fails, its folder says why until the next try."""
     if not rank():
         forget_failure(run)
