@@ -76,6 +76,10 @@ class Point:
     train_loss: float
     val_top1: float  # percent
 
+    @property
+    def headline(self) -> str:
+        return f"val {self.val_top1:.1f} %"
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Cost:

@@ -65,7 +65,7 @@ class Row:
         facts = [
             f"step {told.step}/{told.steps}" if told.tested is None else f"testing {told.tested:.0%}",
             f"{clock(self.left)} left" if self.left is not None else "",
-            f"val {told.last.val_top1:.1f} %" if told.last else "",
+            told.last.headline if told.last else "",
             f"loss {told.loss:.2f}" if told.loss is not None and told.tested is None else "",
         ]
         fraction = told.step / told.steps if told.tested is None else told.tested

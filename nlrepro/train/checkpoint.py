@@ -8,7 +8,7 @@ dropout, `Try` what a later try must know of this one. Order and crop of clips a
 import io
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -17,8 +17,9 @@ from pytorch_lightning.callbacks import Callback
 
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
+from nlrepro.profile import Recipe
 from nlrepro.train.intact import flaw
-from nlrepro.train.module import VideoClassifier, demand_number
+from nlrepro.train.module import demand_number
 from nlrepro.train.progress import Progress, Report
 from nlrepro.train.provenance import tell
 
@@ -56,6 +57,13 @@ class AtomicCheckpoints(TorchCheckpointIO):
         save_atomic(checkpoint, Path(path))
 
 
+class Learner(Protocol):
+    """A Lightning module as a try sees it."""
+
+    recipe: Recipe
+    curve: Any  # a list of `Told`
+
+
 class Try(Callback):
     """One try of a run: it tells `report` how far it is, and stops if the loss is no number.
 
@@ -64,7 +72,7 @@ class Try(Callback):
     Its state is what a later try must know: the seconds that the steps before the checkpoint took, the devices and the videos.
     """
 
-    def __init__(self, classifier: VideoClassifier, report: Report, devices: int, videos: str | None) -> None:
+    def __init__(self, classifier: Learner, report: Report, devices: int, videos: str | None) -> None:
         self.classifier, self.report = classifier, report
         self.devices, self.videos = devices, videos
         self.before, self.begun = 0.0, time.monotonic()

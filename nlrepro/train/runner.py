@@ -26,7 +26,7 @@ from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.orphans import die_with_parent
 from nlrepro.sweep.status import forget_failure, forget_queued, mark_failed, reason
 from nlrepro.tracking.dashboard import conclude, dashboard, id_path, resume
-from nlrepro.train.checkpoint import AtomicCheckpoints, Try, earlier, save_atomic
+from nlrepro.train.checkpoint import AtomicCheckpoints, Learner, Try, earlier, save_atomic
 from nlrepro.train.datamodule import Splits
 from nlrepro.train.machine import ONE, Machine, rank
 from nlrepro.train.module import VideoClassifier, percent, points
@@ -128,7 +128,7 @@ def prepare(run: Run) -> None:
     pl.seed_everything(run.seed, verbose=False)
 
 
-def trainer(classifier: VideoClassifier, checkpoint: Path, log: Logger | bool, attempt: Try, machine: Machine) -> pl.Trainer:
+def trainer(classifier: Learner, checkpoint: Path, log: Logger | bool, attempt: Try, machine: Machine) -> pl.Trainer:
     """Lightning's trainer, for the recipe's number of steps, with a checkpoint at each validation."""
     recipe, folder = classifier.recipe, checkpoint.parent
     saver = ModelCheckpoint(folder, checkpoint.stem, save_on_train_epoch_end=False, enable_version_counter=False)
