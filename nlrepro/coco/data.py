@@ -45,7 +45,7 @@ class Tree:
 
 
 def tree(root: Path, split: str, kind: Kind) -> Tree:
-    """The images of a split that have a file; `split` is "train" or "val".
+    """The images of a split that have a file; `split` is "train", "val", or of generated trees (making.py) "test".
 
     Raises:
         BadInput: pycocotools, the annotations or all images are missing, or the annotations are damaged.

@@ -19,7 +19,7 @@ Everything is a function of (generator settings, split, index). Digit images of 
 import re
 import zlib
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,21 @@ FOLDS = ("train", "train", "train", "val", "test")  # of every five images of a 
 TRIES = 10_000  # draws of places; in mini a video takes about seven
 CLEAR = 2  # pixels between two things that do not touch
 NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kind
+
+
+class Look(Protocol):
+    """The settings that all pictures have; `Generator` tells what they mean."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def card(self) -> int: ...
+    @property
+    def tint(self) -> float: ...
+    @property
+    def noise(self) -> float: ...
 
 
 def kind_of(video: str) -> str:
@@ -140,23 +155,23 @@ def digit_image(task: Generator, digit: int, split: str, rng: np.random.Generato
     return image
 
 
-def card_image(task: Generator) -> Floats:
+def card_image(task: Look) -> Floats:
     return np.ones((task.card, task.card), np.float32)
 
 
-def background(task: Generator, frames: int, rng: np.random.Generator) -> Floats:
+def background(task: Look, frames: int, rng: np.random.Generator) -> Floats:
     """Grey with a slight tint, (T, H, W, 3)."""
     colour = rng.uniform(60, 200) + rng.uniform(-task.tint, task.tint, 3)
     return np.broadcast_to(colour, (frames, task.size, task.size, 3)).astype(np.float32)
 
 
-def finish(video: Floats, task: Generator, rng: np.random.Generator) -> Frames:
+def finish(video: Floats, task: Look, rng: np.random.Generator) -> Frames:
     """Add pixel noise and round to bytes."""
     noisy = video + rng.standard_normal(video.shape, np.float32) * task.noise
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def random_of(task: Generator, split: str, index: int) -> np.random.Generator:
+def random_of(task: Look, split: str, index: int) -> np.random.Generator:
     """The random numbers of one video: the same in every process, on every machine."""
     return np.random.default_rng([task.seed, zlib.crc32(split.encode()), index])
 
