@@ -74,7 +74,8 @@ def sentence(frame: pd.DataFrame) -> str:
     seconds = listed([f"{row['step_s']:.3f} s for {row['backbone']}" for _, row in plain.iterrows()])
     ratios = listed([f"{row['ratio']:.2f}" for _, row in blocked.iterrows()])
     number = frame["images"].iloc[0]
-    return f"- A training step of Mask R-CNN on {number} images of {SIDE}x{LONGEST} takes {seconds}; with a block {ratios} times that."
+    what = f"A training step of Mask R-CNN on {number} images of {SIDE}x{LONGEST}"
+    return f"- {what} takes {seconds}; with a block {ratios} times that."
 
 
 def bench(arguments: argparse.Namespace, folder: Path) -> str:
