@@ -61,6 +61,11 @@ class Metrics:
     listed: int | None = None  # videos that the split should have, where some may be missing or unusable
 
     @property
+    def logged(self) -> dict[str, float]:
+        """What dashboards show of the test."""
+        return {"test_top1": self.top1, "test_top5": self.top5, "test_loss": self.loss}
+
+    @property
     def tested(self) -> str:
         """ "2000 test videos", or "19,402 of 19,761 videos (98.2 %)" where not all could be used."""
         if self.listed is None or self.listed == self.videos:
@@ -75,6 +80,10 @@ class Point:
     step: int
     train_loss: float
     val_top1: float  # percent
+
+    @property
+    def headline(self) -> str:
+        return f"val {self.val_top1:.1f} %"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -110,6 +119,10 @@ class Record:
     cost: Cost
     made: Provenance
     videos: str | None = None  # which ones it has seen (nlrepro/data/identity.py); None in records from before that was kept
+
+    @property
+    def headline(self) -> str:
+        return f"top-1 {self.metrics.top1:.1f} %"
 
 
 def settings(spec: RunSpec, profile: Profile) -> dict[str, Any]:

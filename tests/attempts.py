@@ -22,12 +22,13 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.train.module import Batch, VideoClassifier
 from nlrepro.train.pretraining import pretrain
+from nlrepro.trial import Folders
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 SERVER = multiprocessing.get_context("forkserver")

@@ -16,7 +16,7 @@ from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.experiments.costs import labour
-from nlrepro.run import Folders
+from nlrepro.trial import Folders
 
 SMOKE = ("--profile", "smoke")
 KEYS = [job.run.key for job in TABLES.complete(TABLES.values(), [0], profiles.load("smoke"), Folders())]

@@ -20,13 +20,13 @@ from nlrepro.data.generate import make
 from nlrepro.data.videos import Tree, decoded
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
-from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.sweep.slurm import queue
 from nlrepro.sweep.status import FAILED, QUEUED, failure, queued, state
 from nlrepro.train.runner import execute
+from nlrepro.trial import Folders
 
 SMOKE = ("--profile", "smoke")
 C2D = "r50-c2d"

@@ -32,9 +32,9 @@ from nlrepro.report.columns import side_by_side
 from nlrepro.report.finding import note
 from nlrepro.report.released import released_columns, released_notes, with_released
 from nlrepro.report.tables import table_frame
-from nlrepro.run import Folders
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
+from nlrepro.trial import Folders
 
 C2D = RunSpec()
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="5-block"))

@@ -23,12 +23,13 @@ from nlrepro.files import atomic, write_atomic
 from nlrepro.profile import Profile
 from nlrepro.report.figures import draw_gains, to_svg
 from nlrepro.report.tables import TableRow, TableSpec, table_frame
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.train.checkpoint import save_atomic
 from nlrepro.train.module import VideoClassifier
 from nlrepro.train.runner import execute
+from nlrepro.trial import Folders
 
 KEYS = ("r50-c2d", "r50-nl")
 TABLE = TableSpec(

@@ -11,10 +11,10 @@ import torch
 
 from ablations.registry import TABLES
 from nlrepro.profile import Profile
-from nlrepro.run import Folders
 from nlrepro.sweep import worker
 from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.local import Scheduler
+from nlrepro.trial import Folders
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,9 @@ from nlrepro.nets.reading import tensors
 from nlrepro.profile import Profile
 from nlrepro.released.evaluate import identify
 from nlrepro.released.importing import keep
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.trial import Folders
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
 SEED = 0

@@ -37,7 +37,7 @@ from nlrepro.report.kinds import (
 from nlrepro.report.page import render
 from nlrepro.report.statistics import accuracy
 from nlrepro.report.tables import TableRow, TableSpec
-from nlrepro.run import Folders
+from nlrepro.trial import Folders
 
 SPEC = TableSpec(
     table="2c",

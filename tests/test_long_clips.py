@@ -16,12 +16,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ablations.long_clips import LongClips
 from nlrepro import profiles
 from nlrepro.profile import Profile
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Build, Job
 from nlrepro.train.module import VideoClassifier
 from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.runner import execute
+from nlrepro.trial import Folders
 
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 MODEL = {"conv": "3x1x1", "blocks": "5-block"}

@@ -16,7 +16,7 @@ from nlrepro.experiments import findings
 from nlrepro.experiments.reporting import beside_others
 from nlrepro.report.formats import MISSING
 from nlrepro.report.others import shown
-from nlrepro.run import Folders
+from nlrepro.trial import Folders
 
 KEY = VERSUS_OTHERS.ours["NL I3D", "ResNet-50"]
 

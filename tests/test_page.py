@@ -20,8 +20,8 @@ from nlrepro import record as records
 from nlrepro.experiments import findings, reporting
 from nlrepro.report.page import render
 from nlrepro.report.panels import PageProfile, provenance
-from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
+from nlrepro.trial import Folders
 
 PUBLISHED = Path(__file__).parent.parent / "results" / "published"
 PAGE = PUBLISHED / "report.html"

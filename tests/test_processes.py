@@ -13,11 +13,12 @@ from torch import Tensor
 from nlrepro import record as records
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.train import runner
 from nlrepro.train.module import Batch, VideoClassifier
+from nlrepro.trial import Folders
 
 SHORT = RunSpec()
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"

@@ -18,7 +18,7 @@ from nlrepro.experiments.verifying import compared
 from nlrepro.record import Record
 from nlrepro.report.queries import csv_path, read_queries, write_queries
 from nlrepro.report.readme import pasted, without_heading
-from nlrepro.run import Folders
+from nlrepro.trial import Folders
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"

@@ -25,8 +25,9 @@ from nlrepro.experiments import findings
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.report.queries import COLUMNS, csv_path, pooled, read_queries, table
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.trial import Folders
 
 CLIPS, FRAMES, CHANNELS, SIDE = 3, 4, 6, 2
 NL = RunSpec(net=NetSpec(blocks="res4"))

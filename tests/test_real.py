@@ -14,12 +14,13 @@ from nlrepro.errors import BadInput
 from nlrepro.nets.imagenet import imagenet
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile, dry
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import Depth, NetSpec, RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.train.module import VideoClassifier
 from nlrepro.train.runner import execute
 from nlrepro.train.start import warm_start
+from nlrepro.trial import Folders
 
 NL = RunSpec(net=NetSpec(conv="3x1x1", blocks="res4"))
 

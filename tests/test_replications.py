@@ -32,8 +32,8 @@ from nlrepro.report.origins import Source
 from nlrepro.report.replication import Replication
 from nlrepro.report.statistics import one_more
 from nlrepro.report.tables import TableRow, TableSpec, table_frame
-from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
+from nlrepro.trial import Folders
 
 PUBLISHED = ROOT / "results" / "published" / "records"
 KEYS = [TABLES["2a"].spec(**row.value).key for row in TABLES["2a"].rows]

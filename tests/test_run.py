@@ -8,8 +8,9 @@ from conftest import record
 
 from nlrepro.data.videos import Tree
 from nlrepro.profile import Profile
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.trial import Folders
 
 LONG = RunSpec(clip="long")
 

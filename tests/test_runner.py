@@ -14,12 +14,13 @@ from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.profile import Profile
 from nlrepro.record import Record
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.train.module import Batch, VideoClassifier
 from nlrepro.train.progress import Progress
 from nlrepro.train.runner import execute
+from nlrepro.trial import Folders
 
 SHORT, LONG = RunSpec(), RunSpec(clip="long")
 

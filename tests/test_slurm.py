@@ -14,12 +14,13 @@ from nlrepro import profiles
 from nlrepro.errors import BadInput
 from nlrepro.experiments.listing import listing
 from nlrepro.profile import Profile
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep import slurm
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.sweep.status import queued
+from nlrepro.trial import Folders
 
 pytestmark = [
     pytest.mark.rare,

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from ablations.registry import TABLES
 from nlrepro.experiments.ablation import Ablation
 from nlrepro.profile import Profile
-from nlrepro.run import Folders
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
+from nlrepro.trial import Folders
 
 GOLDEN = Path(__file__).parent / "golden" / "keys.txt"
 

@@ -17,9 +17,9 @@ from attempts import SIGNALS, Strike, Struck
 
 from ablations.registry import TABLES
 from nlrepro.profile import Profile
-from nlrepro.run import Folders
 from nlrepro.sweep.jobs import Job, with_parents
 from nlrepro.train.pretraining import pretrain
+from nlrepro.trial import Folders
 
 pytestmark = pytest.mark.rare
 STEPS = 12

@@ -17,9 +17,9 @@ from nlrepro import record as records
 from nlrepro.experiments.listing import listing
 from nlrepro.experiments.reporting import report
 from nlrepro.profile import Profile
-from nlrepro.run import Folders
 from nlrepro.sweep.jobs import Job, with_parents
 from nlrepro.train.module import VideoClassifier
+from nlrepro.trial import Folders
 
 pytestmark = pytest.mark.rare
 KILLS = 20

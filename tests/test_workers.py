@@ -19,7 +19,6 @@ from conftest import ROOT, command
 
 from ablations.registry import TABLES
 from nlrepro.profile import Profile
-from nlrepro.run import Folders
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.sweep.local import Scheduler
@@ -27,6 +26,7 @@ from nlrepro.sweep.status import failure, mark_failed, reason
 from nlrepro.sweep.temporary import MARK
 from nlrepro.train.module import Batch, VideoClassifier
 from nlrepro.train.runner import execute
+from nlrepro.trial import Folders
 
 
 @pytest.fixture

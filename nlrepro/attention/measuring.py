@@ -16,10 +16,11 @@ from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.record import fingerprint
 from nlrepro.report.queries import COLUMNS, MEASURED, csv_path, note, read_queries, table, write_queries
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.train.datamodule import Splits
 from nlrepro.train.provenance import provenance
 from nlrepro.train.start import warm_start
+from nlrepro.trial import Folders
 
 CLIPS = 10  # of a batch, whose videos are compared with each other
 

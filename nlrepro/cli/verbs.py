@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nlrepro.run import Folders
+    from nlrepro.trial import Folders
 
 SEEDS = 2**32  # that NumPy's generator takes
 PROFILES = sorted(path.stem for path in (Path(__file__).parents[1] / "profiles").glob("*.toml"))
@@ -35,7 +35,7 @@ class Verbs:
 
 
 def folders(arguments: argparse.Namespace) -> "Folders":
-    from nlrepro.run import Folders
+    from nlrepro.trial import Folders
 
     return Folders(data=arguments.data, results=arguments.results, imagenet=tuple(getattr(arguments, "imagenet", ())))
 

@@ -11,9 +11,10 @@ from nlrepro.nets.forms import forms
 from nlrepro.profile import Profile
 from nlrepro.report.claims import Claim
 from nlrepro.report.others import Comparison
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec, every_run
 from nlrepro.sweep.jobs import Build, Job, with_parents
+from nlrepro.trial import Folders
 
 Axes = Iterable[type[Ablation]]
 

@@ -21,8 +21,8 @@ from nlrepro.report.released import released_notes, with_released
 from nlrepro.report.replication import Replication
 from nlrepro.report.tables import TableRow, TableSpec, comparable, table_frame
 from nlrepro.report.verdicts import Verdict
-from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
+from nlrepro.trial import Folders
 
 PUBLISHED = Path("results/published")
 REPLICATIONS = Path("results/replications")  # a folder of results for each; `import-records` fills them

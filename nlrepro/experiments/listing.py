@@ -11,9 +11,10 @@ from nlrepro.evaluation import left_out
 from nlrepro.experiments.catalogue import Axes, Catalogue
 from nlrepro.profile import Profile
 from nlrepro.record import seed_of
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.sweep.slurm import queue as slurm_queue
 from nlrepro.sweep.status import QUEUED, State, state
+from nlrepro.trial import Folders
 
 Found = dict[Run, State]
 

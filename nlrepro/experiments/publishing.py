@@ -16,7 +16,7 @@ from nlrepro.files import write_atomic
 from nlrepro.profile import Profile
 from nlrepro.report.queries import QUERIES, csv_path, read_queries, summary, write_queries
 from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
-from nlrepro.run import Folders
+from nlrepro.trial import Folders
 
 READMES = (Path("README.md"), Path("results/README.md"), Path("nlrepro/attention/README.md"))
 VARIANTS = ("mini", "mini-start1", "mini-start2", "mini-600-steps")  # Table 2a from other pretrained nets, and trained longer

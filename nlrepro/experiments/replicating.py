@@ -17,8 +17,8 @@ from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.misfits import misfit
 from nlrepro.profile import Profile
 from nlrepro.record import Record, record_path
-from nlrepro.run import Folders
 from nlrepro.spec import RunSpec
+from nlrepro.trial import Folders
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 RESERVED = ("published", "local", "paper", "yours", "here")  # of the other numbers of a table

@@ -22,8 +22,8 @@ from nlrepro.report.page import write_page
 from nlrepro.report.panels import PagePanel, PageProfile
 from nlrepro.report.task import draw_task
 from nlrepro.report.verdicts import error_rates, write_claims
-from nlrepro.run import Folders
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.trial import Folders
 
 PROFILES = ("mini", "paper")  # always on the page; another one, such as your own, joins them when it is reported
 FIGURE_4 = {"C2D baseline": RunSpec().key, "NL C2D, 5-block": RunSpec(net=NetSpec(blocks="5-block")).key}

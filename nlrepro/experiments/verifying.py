@@ -19,10 +19,10 @@ from nlrepro.record import Record
 from nlrepro.report.queries import QUERIES
 from nlrepro.report.readme import pasted
 from nlrepro.report.statistics import one_more
-from nlrepro.run import Folders
 from nlrepro.sweep.board import watched
 from nlrepro.sweep.jobs import with_parents
 from nlrepro.train.runner import execute
+from nlrepro.trial import Folders
 
 Files = dict[Path, bytes]
 

@@ -21,12 +21,13 @@ from nlrepro.profile import Profile
 from nlrepro.released.adopt import demand_sane
 from nlrepro.released.importing import net, note_path, suited
 from nlrepro.released.names import Source
-from nlrepro.run import Folders, Run
+from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.train.machine import ONE, Machine
 from nlrepro.train.module import VideoClassifier
 from nlrepro.train.provenance import provenance
 from nlrepro.train.runner import quiet, test
+from nlrepro.trial import Folders
 
 
 def identify(file: Path, spec: RunSpec, profile: Profile) -> Weights:

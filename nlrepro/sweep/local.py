@@ -14,7 +14,7 @@ from multiprocessing.context import ForkServerContext
 
 from nlrepro.sweep.board import board
 from nlrepro.sweep.gpus import freest, gpus
-from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.jobs import Work
 from nlrepro.sweep.lock import is_held
 from nlrepro.sweep.progress import Whole, outcome
 from nlrepro.sweep.status import mark_failed
@@ -31,17 +31,17 @@ PARENT_FAILED = "the run that it starts from failed"
 class Scheduler:
     """A loop that starts each job as soon as its parent is done and a process is free."""
 
-    def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
+    def __init__(self, jobs: Sequence[Work], at_once: int) -> None:
         self.jobs, self.waiting, self.at_once = jobs, list(jobs), at_once
         self.running: list[Worker] = []
         self.gpus = gpus()
-        self.failures: dict[Job, str] = {}
+        self.failures: dict[Work, str] = {}
         self.board, self.whole = board(), Whole()
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         imports = ["nlrepro.sweep.server", "nlrepro.train.runner", "wandb"]
         self.context.set_forkserver_preload(imports)  # once: 6 s saved a run
 
-    def go(self) -> dict[Job, str]:
+    def go(self) -> dict[Work, str]:
         """Run all, and return those that failed with the reason."""
         mark_temporary_folder()
         os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the runs
@@ -85,7 +85,7 @@ class Scheduler:
                     self.whole.rows.append(self.running[-1].row)
         return elsewhere
 
-    def parent(self, job: Job) -> Job | None:
+    def parent(self, job: Work) -> Work | None:
         """The job of this sweep that makes what this one starts from; None where that is recorded."""
         parent = job.run.parent
         return next((other for other in self.jobs if other.run == parent), None)
@@ -104,7 +104,7 @@ class Scheduler:
             else:
                 self.board.say(f"{worker.job.run.name}: {outcome(worker.job.run)}")
 
-    def fail(self, job: Job, why: str) -> None:
+    def fail(self, job: Work, why: str) -> None:
         self.failures[job] = why
         mark_failed(job.run, why)
         self.board.say(f"{job.run.name}: failed: {why}")

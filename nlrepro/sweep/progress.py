@@ -3,11 +3,12 @@
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from tqdm import tqdm
 
-from nlrepro.run import Run
 from nlrepro.train.progress import Progress
+from nlrepro.trial import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ class Row:
         facts = [
             f"step {told.step}/{told.steps}" if told.tested is None else f"testing {told.tested:.0%}",
             f"{clock(self.left)} left" if self.left is not None else "",
-            f"val {told.last.val_top1:.1f} %" if told.last else "",
+            told.last.headline if told.last else "",
             f"loss {told.loss:.2f}" if told.loss is not None and told.tested is None else "",
         ]
         fraction = told.step / told.steps if told.tested is None else told.tested
@@ -100,7 +101,7 @@ def clock(seconds: float) -> str:
     return str(tqdm.format_interval(seconds))
 
 
-def outcome(run: Run) -> str:
+def outcome(run: Trial[Any]) -> str:
     """What a run that is done has come to, and how long it took, all tries together."""
     record = run.recorded()
-    return f"done, top-1 {record.metrics.top1:.1f} %, took {clock(record.made.seconds)}" if record else "done"
+    return f"done, {record.headline}, took {clock(record.made.seconds)}" if record else "done"

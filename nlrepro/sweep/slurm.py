@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlrepro.errors import BadInput
-from nlrepro.run import Run
 from nlrepro.sweep.board import watched
-from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.jobs import Work
 from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.status import forget_failure, mark_queued, queued
 from nlrepro.train.machine import Machine
 from nlrepro.train.runner import execute
+from nlrepro.trial import Trial
 
 REQUEUES = 1000  # after so many time limits a job gives up
 
@@ -56,7 +56,7 @@ class Cluster:
 class Task:
     """What a job of SLURM's does; submitit calls `checkpoint` before it queues the job again."""
 
-    job: Job
+    job: Work
     machine: Machine
 
     def __call__(self) -> None:
@@ -69,13 +69,13 @@ class Task:
         return DelayedSubmission(self)
 
 
-def submit(jobs: Sequence[Job], cluster: Cluster) -> None:
+def submit(jobs: Sequence[Work], cluster: Cluster) -> None:
     """Queue each job that is not in the queue already; `jobs` has parents before children.
 
     Raises:
         BadInput: SLURM is not there, or refuses a job.
     """
-    numbers: dict[Run, str] = {}
+    numbers: dict[Trial[Any], str] = {}
     with exclusive(jobs[0].run.folders.results / "submit.lock", "submits runs to SLURM"):
         alive = queue()
         if alive is None:

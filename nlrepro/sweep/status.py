@@ -4,19 +4,19 @@ import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
-from nlrepro.run import Run
 from nlrepro.stored import read_as
 from nlrepro.sweep.lock import is_held
+from nlrepro.trial import Trial
 
 FAILED, QUEUED = "failed.txt", "slurm.json"
 Name = Literal["done", "stale", "running", "queued", "stopped", "failed", "damaged", "missing"]
 
 
-def mark_failed(run: Run, reason: str) -> None:
+def mark_failed(run: Trial[Any], reason: str) -> None:
     """Note why a try failed. The first note of a try stays: of several processes the others fail only after the first."""
     path = run.folder / FAILED
     if not path.is_file():
@@ -30,7 +30,7 @@ def reason(error: BaseException) -> str:
     return ": ".join([*kind, *filter(None, [" ".join(str(error).split())])])[:500]
 
 
-def failure(run: Run) -> str | None:
+def failure(run: Trial[Any]) -> str | None:
     """Why the last try failed, in one line."""
     path = run.folder / FAILED
     if not path.is_file():
@@ -39,7 +39,7 @@ def failure(run: Run) -> str | None:
     return " ".join(words) or f"its note {path} is empty"
 
 
-def forget_failure(run: Run) -> None:
+def forget_failure(run: Trial[Any]) -> None:
     (run.folder / FAILED).unlink(missing_ok=True)
 
 
@@ -51,12 +51,12 @@ class Queued:
     fingerprint: str
 
 
-def mark_queued(run: Run, job: str) -> None:
+def mark_queued(run: Trial[Any], job: str) -> None:
     queued = Queued(job=job, fingerprint=run.fingerprint)
     write_atomic(run.folder / QUEUED, json.dumps(asdict(queued)) + "\n")
 
 
-def queued(run: Run) -> Queued | None:
+def queued(run: Trial[Any]) -> Queued | None:
     """What was submitted; a damaged note counts as none: the lock keeps a second job of the run from training it again."""
     path = run.folder / QUEUED
     with suppress(BadInput):
@@ -64,7 +64,7 @@ def queued(run: Run) -> Queued | None:
     return None
 
 
-def forget_queued(run: Run) -> None:
+def forget_queued(run: Trial[Any]) -> None:
     (run.folder / QUEUED).unlink(missing_ok=True)
 
 
@@ -76,7 +76,7 @@ class State:
     why: str = ""
 
 
-def state(run: Run, queue: dict[str, str] | None) -> State:
+def state(run: Trial[Any], queue: dict[str, str] | None) -> State:
     """How far a run is; `queue` is SLURM's, None where it does not answer."""
     found = run.recorded()
     if found and run.is_fresh(found):

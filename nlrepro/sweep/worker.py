@@ -16,7 +16,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder
 from nlrepro.sweep.gpus import keep_to
-from nlrepro.sweep.jobs import Job
+from nlrepro.sweep.jobs import Work
 from nlrepro.sweep.lock import Busy
 from nlrepro.sweep.orphans import die_with_parent
 from nlrepro.sweep.progress import Row
@@ -31,7 +31,7 @@ TERMINATED = "its process was told to end (SIGTERM)"
 class Worker:
     """A started process; `pipe` can be read when it has something to tell or has ended."""
 
-    def __init__(self, context: ForkServerContext, job: Job, gpu: str | None) -> None:
+    def __init__(self, context: ForkServerContext, job: Work, gpu: str | None) -> None:
         self.job, self.gpu = job, gpu
         self.pipe, other = context.Pipe(duplex=False)
         self.process = context.Process(target=work, args=(job, other, gpu), name=job.run.name)
@@ -76,7 +76,7 @@ class Worker:
         self.process.join()
 
 
-def work(job: Job, pipe: Connection, gpu: str | None) -> None:
+def work(job: Work, pipe: Connection, gpu: str | None) -> None:
     """Make the run; what it prints goes to its log, what goes wrong also to the sweep."""
     keep_to(gpu)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's to handle
@@ -93,7 +93,7 @@ def work(job: Job, pipe: Connection, gpu: str | None) -> None:
         tell(pipe, reason(error))
 
 
-def logged(job: Job, pipe: Connection, log: IO[str]) -> None:
+def logged(job: Work, pipe: Connection, log: IO[str]) -> None:
     """Make the run; the log has the traceback of what goes wrong."""
     try:
         execute(job, report=pipe.send, wait=False)

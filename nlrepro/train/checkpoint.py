@@ -1,6 +1,6 @@
 """The state of an unfinished run, written at each validation. The next try goes on from it as if nothing had happened.
 
-Lightning saves the net, the optimiser, the schedule and its counters. `VideoClassifier` adds the curve and the random numbers of
+Lightning saves the net, the optimiser, the schedule and its counters. `Learner` adds the curve and the random numbers of
 dropout, `Try` what a later try must know of this one. Order and crop of clips are functions of the step
 (nlrepro/train/sampler.py) and need no state.
 """
@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import Callback
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.train.intact import flaw
-from nlrepro.train.module import VideoClassifier, demand_number
+from nlrepro.train.learner import Learner, demand_number
 from nlrepro.train.progress import Progress, Report
 from nlrepro.train.provenance import tell
 
@@ -64,7 +64,7 @@ class Try(Callback):
     Its state is what a later try must know: the seconds that the steps before the checkpoint took, the devices and the videos.
     """
 
-    def __init__(self, classifier: VideoClassifier, report: Report, devices: int, videos: str | None) -> None:
+    def __init__(self, classifier: Learner, report: Report, devices: int, videos: str | None) -> None:
         self.classifier, self.report = classifier, report
         self.devices, self.videos = devices, videos
         self.before, self.begun = 0.0, time.monotonic()

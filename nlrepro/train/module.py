@@ -1,9 +1,7 @@
 """`VideoClassifier`: a net with its recipe. Lightning trains it, torchmetrics measures it."""
 
-from math import isfinite
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed
@@ -16,18 +14,9 @@ from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.record import Point
 from nlrepro.spec import RunSpec
+from nlrepro.train.learner import Learner, demand_number
 
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
-
-
-def demand_number(loss: float, step: int) -> None:
-    """Refuse a training loss from which no training comes back.
-
-    Raises:
-        FloatingPointError: it is infinite or not a number.
-    """
-    if not isfinite(loss):
-        raise FloatingPointError(f"the training loss was {loss} at step {step}")
 
 
 def percent(accuracy: Metric) -> float:
@@ -35,16 +24,13 @@ def percent(accuracy: Metric) -> float:
     return round(100 * float(accuracy.compute()), 4)
 
 
-def points(curve: list[tuple[int, float, float]]) -> list[Point]:
-    """The points of a curve as checkpoints hold it: (step, training loss, validation top-1)."""
-    return [Point(step=step, train_loss=loss, val_top1=top1) for step, loss, top1 in curve]
-
-
-class VideoClassifier(pl.LightningModule):
+class VideoClassifier(Learner):
     """A net under a profile's recipe for the spec's kind of clip. What it does depends on spec, profile and seed alone.
 
     Subclasses name the table that asks for it; whichever trains a run, the result is the same.
     """
+
+    point = Point
 
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__()
@@ -65,7 +51,6 @@ class VideoClassifier(pl.LightningModule):
         self.top5 = MulticlassAccuracy(self.clips.classes, top_k=min(5, self.clips.classes), average="micro")
         self.clip_top1 = MulticlassAccuracy(self.clips.classes, average="micro")  # of single views
         self.train_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
-        self.curve: list[Point] = []
         self.ranks: list[int] = []
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -130,16 +115,9 @@ class VideoClassifier(pl.LightningModule):
             ranks[number :: len(shares)] = share
         return ranks
 
-    def configure_optimizers(self) -> Any:
-        """The recipe's optimiser and its schedule, advanced every step."""
-        recipe, optimizer = self.recipe, self.optimizer(self.groups())
-        schedule: torch.optim.lr_scheduler.LRScheduler
-        if recipe.schedule == "one-cycle":
-            rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # of just one step PyTorch divides by zero
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising)
-        else:
-            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    @property
+    def nesterov(self) -> bool:
+        return self.released_recipe
 
     @property
     def released_recipe(self) -> bool:
@@ -154,25 +132,3 @@ class VideoClassifier(pl.LightningModule):
         theirs = {id(p) for norm in self.norms for p in norm.parameters()}
         norms, others = ([p for p in trained if (id(p) in theirs) is apart] for apart in (True, False))
         return [{"params": others}, *([{"params": norms, "weight_decay": 0.0}] if norms else [])]
-
-    def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
-        recipe = self.recipe
-        if recipe.optimizer == "sgd":
-            decay, nesterov = recipe.weight_decay, self.released_recipe
-            return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
-        return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the curve and the random state; broken weights are not saved, as every later try would start from them."""
-        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
-            raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
-        checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]
-        checkpoint["random"] = torch.get_rng_state()  # of dropout
-        if self.device.type == "cuda":
-            checkpoint["random_cuda"] = torch.cuda.get_rng_state(self.device)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.curve = points(checkpoint["curve"])
-        torch.set_rng_state(checkpoint["random"])
-        if "random_cuda" in checkpoint and self.device.type == "cuda":
-            torch.cuda.set_rng_state(checkpoint["random_cuda"], self.device)

@@ -2,8 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from nlrepro.record import Point
+
+class Told(Protocol):
+    """A point of a training curve."""
+
+    @property
+    def headline(self) -> str:
+        """What a validation gave, in a few words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +20,7 @@ class Progress:
     step: int  # that are done, also by earlier tries
     steps: int
     loss: float | None = None  # of a recent batch, of this process's part of it
-    last: Point | None = None  # of the curve: the last validation, also of an earlier try
+    last: Told | None = None  # of the curve: the last validation, also of an earlier try
     tested: float | None = None  # the part of the test that is done; None before it
 
 

@@ -9,19 +9,20 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from nlrepro.data.decoding import READER
 from nlrepro.record import Provenance
-from nlrepro.run import Run
+from nlrepro.trial import Trial
 
 VERSIONS = ("torch", "torchvision", "pytorch-lightning", READER, "numpy")
 
 
 @rank_zero_only
-def announce(run: Run, first: int, steps: int) -> None:
+def announce(run: Trial[Any], first: int, steps: int) -> None:
     """Print one line when a try begins at step `first`; it stands in the log of a sweep."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     print(f"{now} {platform.node()} process {os.getpid()}: {run.name} from step {first} of {steps}", flush=True)
