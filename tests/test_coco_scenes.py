@@ -17,8 +17,8 @@ from nlrepro.coco import making
 from nlrepro.coco.data import Objects, for_training, tree
 from nlrepro.coco.evaluation import MEASURES, Measure, detections, precision
 from nlrepro.coco.making import make
-from nlrepro.coco.nets import Kind
 from nlrepro.coco.scenes import INK, Digit, Layout, Scenes, draw, layout, patch, scene, thing
+from nlrepro.coco.spec import Kind
 from nlrepro.coco.strokes import keypoints
 from nlrepro.data.synthetic import Box, digit_images, random_of
 from nlrepro.errors import BadInput

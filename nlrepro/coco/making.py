@@ -24,6 +24,7 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from nlrepro.bars import progress_bar
+from nlrepro.coco.annotations import FILES, api
 from nlrepro.coco.scenes import Scenes, Thing, scene
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
@@ -45,8 +46,6 @@ def make(task: Scenes, root: Path, jobs: int) -> None:
     Raises:
         BadInput: `root` holds images of other settings, or real ones; the settings leave no room; or pycocotools is missing.
     """
-    from nlrepro.coco.annotations import api  # torch comes with it, and would come into each of the processes
-
     api()
     settings, note = json.dumps(asdict(task), indent=1), root / NOTE
     with exclusive(root.with_name(f".{root.name}.lock"), f"makes the images in {root}"):
@@ -109,9 +108,7 @@ def put(path: Path, content: bytes) -> int:
 
 def row(thing: Thing) -> Row:
     """The fields of both files."""
-    from pycocotools import mask
-
-    runs = mask.encode(np.asfortranarray(thing.mask, np.uint8))
+    runs = api()[2].encode(np.asfortranarray(thing.mask, np.uint8))
     return {
         "category_id": thing.category,
         "bbox": list(thing.box),
@@ -125,8 +122,6 @@ def row(thing: Thing) -> Row:
 
 def contents(images: list[Row], rows: list[Row]) -> dict[str, Row]:
     """The two annotation files of a split by the beginnings of their names."""
-    from nlrepro.coco.annotations import FILES
-
     common = {"info": {"description": "generated scenes of nlrepro"}, "licenses": [LICENSE], "images": images}
     boxes = [{name: value for name, value in row.items() if "keypoints" not in name} for row in rows]
     people = [row | {"category_id": PERSON["id"]} for row in rows]
