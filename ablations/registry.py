@@ -1,4 +1,4 @@
-"""The seven ablations of Table 2, in the paper's order, and the other tables: the only registry. Whoever adds a table adds it here."""
+"""The seven ablations of Table 2, in the paper's order, and the others: the only registry. Whoever adds a table adds it here."""
 
 from ablations.block_count import BlockCount
 from ablations.detection import DETECTION

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib import resources
 from math import nan
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from nlrepro.beyond.trials import Measured
 from nlrepro.errors import BadInput
-from nlrepro.report.claims import Beats, Cell, Claim
+from nlrepro.report.claims import Beats, Cell
 from nlrepro.sweep.jobs import Work
 from nlrepro.trial import Folders
 
@@ -53,9 +53,16 @@ class Experiment:
     task: Task
     measures: Mapping[str, str]  # by the name of the paper's column: the title to show
     lines: tuple[Line, ...]
-    claims: tuple[Claim, ...]
+    claims: tuple[Beats, ...]
     main: tuple[str, ...]
     size: int = 2
+
+    def within(self, profile: Any) -> "Experiment":
+        """Without rows that the profile cannot build, and sentences about them."""
+        lines = tuple(line for line in self.lines if self.task.can(line.spec, profile))
+        depths = {line.depth for line in lines}
+        claims = tuple(claim for claim in self.claims if {cell.depth for pair in claim.pairs for cell in pair} <= depths)
+        return replace(self, lines=lines, claims=claims)
 
     def baseline(self, line: Line) -> Line:
         place = self.lines.index(line)
@@ -87,7 +94,7 @@ class Experiment:
             BadInput: there is no such profile, or no key matches `only`.
         """
         loaded = self.task.load(profile)
-        specs = {line.spec.key: line.spec for line in self.lines if self.task.can(line.spec, loaded)}
+        specs = {line.spec.key: line.spec for line in self.within(loaded).lines}
         chosen = [spec for key, spec in specs.items() if fnmatchcase(key, only)]
         if not chosen:
             raise BadInput(f"no run key matches {only!r}; the keys of table {self.table} are {', '.join(specs)}")

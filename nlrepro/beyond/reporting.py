@@ -67,6 +67,7 @@ class Board:
 def board(experiment: Experiment, profile_name: str, folders: Folders) -> Board:
     """What the records say; local ones beside the published."""
     profile = experiment.task.load(profile_name)
+    experiment = experiment.within(profile)
     mine, stale = fresh(experiment, profile, folders)
     frames = {"here": frame(experiment, mine)}
     if not findings.is_published(folders.results) and findings.PUBLISHED.is_dir():
@@ -83,7 +84,7 @@ def fresh(experiment: Experiment, profile: Any, folders: Folders) -> tuple[list[
     """
     good: list[Outcome] = []
     stale: list[Path] = []
-    specs = {line.spec.key: line.spec for line in experiment.lines if experiment.task.can(line.spec, profile)}
+    specs = {line.spec.key: line.spec for line in experiment.within(profile).lines}
     for record in outcome.read_all(folders.results, profile.name):
         if record.key in specs:
             run = experiment.task.trial(specs[record.key], profile, record.seed, folders)
@@ -122,7 +123,7 @@ def publish(experiment: Experiment, profile_name: str, folders: Folders, seeds: 
     profile, public = experiment.task.load(profile_name), Folders(data=folders.data, results=findings.PUBLISHED)
     good = [record for record in fresh(experiment, profile, folders)[0] if record.seed in seeds]
     have = {(record.key, record.seed) for record in good}
-    wanted = [line.spec.key for line in experiment.lines if experiment.task.can(line.spec, profile)]
+    wanted = [line.spec.key for line in experiment.within(profile).lines]
     missing = [f"{key} seed {seed}" for key in wanted for seed in seeds if (key, seed) not in have]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")

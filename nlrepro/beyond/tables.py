@@ -55,23 +55,22 @@ def _cells(name: str, interval: Interval | None) -> dict[str, float]:
 
 
 def shown(experiment: Experiment, by_source: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The table to read, as text: each measure of the paper and of each source; differences of the main ones with intervals."""
+    """The table to read, as text: a line a row and measure, with the paper's number and that of each source."""
+    lines = [_texts(experiment, i, measure, by_source) for i in range(len(experiment.lines)) for measure in experiment.measures]
+    return pd.DataFrame(lines)
+
+
+def _texts(experiment: Experiment, i: int, measure: str, by_source: dict[str, pd.DataFrame]) -> dict[str, str]:
+    label = experiment.label(experiment.lines[i]) if measure == next(iter(experiment.measures)) else ""
     first = next(iter(by_source.values()))
-    columns: dict[str, list[str]] = {"": [experiment.label(line) for line in experiment.lines]}
-    for measure, title in experiment.measures.items():
-        columns[f"{title}: paper"] = [number(value) for value in first[f"paper_{measure}"]]
-        columns |= {name: [number(value) for value in found[measure]] for name, found in _named(title, by_source)}
-    for measure in experiment.main:
-        title = f"{experiment.measures[measure]} above baseline"
-        columns[f"{title}: paper"] = [number(value, sign=True) for value in first[f"paper_{measure}_delta"]]
-        for name, found in _named(title, by_source):
-            ends = zip(*(found[f"{measure}_delta{end}"] for end in ("", "_low", "_high")), strict=True)
-            columns[name] = [with_interval(mean, low, high, sign=True) for mean, low, high in ends]
-    return pd.DataFrame(columns)
+    texts = {"": label, "measure": experiment.measures[measure], "paper": number(first[f"paper_{measure}"][i])}
+    texts |= {name: _ends(found, measure, i) for name, found in by_source.items()}
+    texts["above baseline: paper"] = number(first[f"paper_{measure}_delta"][i], sign=True)
+    return texts | {f"{name} ": _ends(found, f"{measure}_delta", i, sign=True) for name, found in by_source.items()}
 
 
-def _named(title: str, by_source: dict[str, pd.DataFrame]) -> list[tuple[str, pd.DataFrame]]:
-    return [(f"{title}: {source}", found) for source, found in by_source.items()]
+def _ends(found: pd.DataFrame, column: str, i: int, sign: bool = False) -> str:
+    return with_interval(found[column][i], found[f"{column}_low"][i], found[f"{column}_high"][i], sign=sign)
 
 
 def draw(experiment: Experiment, by_source: dict[str, pd.DataFrame]) -> Figure:
