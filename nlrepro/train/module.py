@@ -1,7 +1,8 @@
 """`VideoClassifier`: a net with its recipe. Lightning trains it, torchmetrics measures it."""
 
+from dataclasses import astuple
 from math import isfinite
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -17,6 +18,7 @@ from nlrepro.profile import Profile
 from nlrepro.record import Point
 from nlrepro.spec import RunSpec
 
+T = TypeVar("T")
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
 
 
@@ -40,11 +42,25 @@ def points(curve: list[tuple[int, float, float]]) -> list[Point]:
     return [Point(step=step, train_loss=loss, val_top1=top1) for step, loss, top1 in curve]
 
 
+def in_order(mine: list[T]) -> list[T]:
+    """What all processes found out about their test videos, in the order of these (nlrepro/train/sampler.py)."""
+    if not distributed.is_initialized():
+        return mine
+    shares: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(shares, mine)
+    found = [item for share in shares for item in share]
+    for number, share in enumerate(shares):
+        found[number :: len(shares)] = share
+    return found
+
+
 class VideoClassifier(pl.LightningModule):
     """A net under a profile's recipe for the spec's kind of clip. What it does depends on spec, profile and seed alone.
 
     Subclasses name the table that asks for it; whichever trains a run, the result is the same.
     """
+
+    loss = staticmethod(F.cross_entropy)  # of scores (B, classes) and labels
 
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__()
@@ -78,7 +94,7 @@ class VideoClassifier(pl.LightningModule):
         clips, labels = batch
         if self.recipe.frozen_norm:
             self.freeze_norms()
-        loss = F.cross_entropy(self(clips), labels)
+        loss = self.loss(self(clips), labels)
         self.train_loss.update(loss.detach())
         return loss
 
@@ -119,17 +135,6 @@ class VideoClassifier(pl.LightningModule):
             return scores.mean(1).softmax(1)
         return scores.softmax(2).mean(1)
 
-    def all_ranks(self) -> list[int]:
-        """The ranks of the true classes from all processes, in the order of the test videos (nlrepro/train/sampler.py)."""
-        if not distributed.is_initialized():
-            return self.ranks
-        shares: list[list[int]] = [[] for _ in range(distributed.get_world_size())]
-        distributed.all_gather_object(shares, self.ranks)
-        ranks = [0] * sum(map(len, shares))
-        for number, share in enumerate(shares):
-            ranks[number :: len(shares)] = share
-        return ranks
-
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and its schedule, advanced every step."""
         recipe, optimizer = self.recipe, self.optimizer(self.groups())
@@ -166,7 +171,7 @@ class VideoClassifier(pl.LightningModule):
         """Add the curve and the random state; broken weights are not saved, as every later try would start from them."""
         if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
             raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
-        checkpoint["curve"] = [(p.step, p.train_loss, p.val_top1) for p in self.curve]
+        checkpoint["curve"] = [astuple(point) for point in self.curve]
         checkpoint["random"] = torch.get_rng_state()  # of dropout
         if self.device.type == "cuda":
             checkpoint["random_cuda"] = torch.cuda.get_rng_state(self.device)
