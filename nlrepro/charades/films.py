@@ -85,10 +85,8 @@ def plot(task: Films, part: Part, index: int) -> Plot:
     inks = rng.permutation([*INKS, *rng.choice(list(INKS), number - len(INKS))]).tolist()
     squares = places(task, number, rng)
     half = task.frames // 2
-    cards = [
-        Thing(str(rng.choice(list(INKS))), squares[i], seen(half, task.card_frames, rng, after=i * half))
-        for i in range(len(INKS))
-    ]
+    when = seen(half, task.card_frames, rng), seen(half, task.card_frames, rng, after=half)
+    cards = [Thing(str(rng.choice(list(INKS))), square, frames) for square, frames in zip(squares[:2], when, strict=True)]
     times = [seen(task.frames, task.digit_frames, rng) for _ in digits]
     things = [Thing(*parts) for parts in zip(inks, squares[2:], times, strict=True)]
     return Plot((cards[0], cards[1]), dict(zip(digits, things, strict=True)))

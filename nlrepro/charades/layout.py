@@ -51,9 +51,8 @@ def shelf(root: Path, part: Part, classes: int) -> Shelf:
         BadInput: the folder or a table is missing or damaged, two tables list one video, or a part has no video.
     """
     parts = PUBLIC if part in PUBLIC else (part,)
-    listed = {
-        name: annotations(root / TABLE[name], classes) for name in parts if name in PUBLIC or (root / TABLE[name]).is_file()
-    }
+    tables = [name for name in parts if name in PUBLIC or (root / TABLE[name]).is_file()]
+    listed = {name: annotations(root / TABLE[name], classes) for name in tables}
     for video in listed.get("train", {}).keys() & listed.get("val", {}).keys():
         raise BadInput(f"{root / TABLE['train']} and {TABLE['val']} both list the video {video}; remove it from one of them")
     folder = folder_of(root, parts[0])
@@ -79,6 +78,4 @@ def folder_of(root: Path, part: Part) -> Path:
     for name in names:
         if (root / name).is_dir():
             return root / name
-    raise BadInput(
-        f"no folder {' or '.join(names)} in {root}; unpack {names[0]}.zip there, or point --data at the folder above it"
-    )
+    raise BadInput(f"no folder {' or '.join(names)} in {root}; unpack one of them there, or point --data at the folder above")

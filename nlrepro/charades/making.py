@@ -1,7 +1,7 @@
 """The generated videos (films.py) as a folder laid out as Charades is unpacked (layout.py), so that they are read as it is.
 
-The labels of the test, which Charades holds back, are there as well. `films.json` holds the settings, `checksums_<part>.json` what
-tells damaged files. What is missing or damaged is made and what is there kept.
+The labels of the test, which Charades holds back, are there as well. `films.json` holds the settings, `checksums_<part>.json`
+what tells damaged files. What is missing or damaged is made and what is there kept.
 """
 
 import csv
@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nlrepro.bars import progress_bar
 from nlrepro.charades.annotations import row
-from nlrepro.charades.films import Films, film
+from nlrepro.charades.films import RATE, Films, film
 from nlrepro.charades.layout import FOLDERS, PUBLIC, SUFFIX, TABLE
 from nlrepro.charades.spec import Part
 from nlrepro.data.generate import h264
@@ -28,7 +28,7 @@ from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.orphans import die_with_parent
 
 NOTE = "films.json"
-COLUMNS = "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length".split(",")
+COLUMNS = ["id", "subject", "scene", "quality", "relevance", "verified", "script", "objects", "descriptions", "actions", "length"]
 
 
 def make(task: Films, root: Path, jobs: int = 1) -> None:
@@ -70,7 +70,7 @@ def write_part(task: Films, root: Path, part: Part, jobs: int) -> None:
     ):
         for video, checksum, actions in pool.map(write, range(number), chunksize=32):
             files[video] = checksum
-            rows.append({"id": Path(video).stem, "actions": actions, "length": f"{task.frames / 30:.2f}"})
+            rows.append({"id": Path(video).stem, "actions": actions, "length": f"{task.frames / RATE:.2f}"})
             bar.update()
     written = io.StringIO()
     table = csv.DictWriter(written, COLUMNS, restval="", lineterminator="\n")

@@ -1,6 +1,5 @@
 """With what to run Table 4: a `Profile` stands on one of Table 2's, whose nets it starts from and whose geometry they have."""
 
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,8 +39,16 @@ class Profile:
     @property
     def as_table2(self) -> kinetics.Profile:
         """The same as a profile of the video task, for the code that trains it."""
-        own = {"clips": {"long": self.clips}, "recipes": {"long": self.recipe}, "data": self.data, "real": self.real}
-        return replace(self.of_parents, name=self.name, generator=None, pretraining=None, seeds=self.seeds, **own)
+        return kinetics.Profile(
+            name=self.name,
+            data=self.data,
+            clips={"long": self.clips},
+            geometry=self.of_parents.geometry,
+            recipes={"long": self.recipe},
+            pretrained=self.of_parents.pretrained,
+            real=self.real,
+            seeds=self.seeds,
+        )
 
     def root(self, data: Path) -> Path:
         """The folder in Charades' layout, below the data folder."""

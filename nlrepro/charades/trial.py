@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nlrepro.beyond.trials import Measured
-from nlrepro.charades.layout import FOLDERS, PUBLIC, TABLE, shelf
+from nlrepro.charades.layout import FOLDERS, SUFFIX, TABLE, shelf
 from nlrepro.charades.profile import Profile
 from nlrepro.charades.spec import TRAINED, ActionSpec, Part
 from nlrepro.errors import BadInput
@@ -103,7 +103,6 @@ def changes(root: Path) -> tuple[int, ...]:
 def part_digest(root: Path, part: Part, classes: int, changed: tuple[int, ...]) -> str:
     """Of a part's actions and files: it changes when one is added, removed, renamed or has another size. Kept by `changed`."""
     found = shelf(root, part, classes)
-    lines = [
-        f"{video} {(found.folder / f'{video}.mp4').stat().st_size} {found.listed[part].get(video)}" for video in found.ids(part)
-    ]
+    sizes = {video: (found.folder / f"{video}{SUFFIX}").stat().st_size for video in found.ids(part)}
+    lines = [f"{video} {size} {found.listed[part].get(video)}" for video, size in sizes.items()]
     return sha256("\n".join(lines).encode()).hexdigest()[:12]

@@ -86,7 +86,7 @@ class ActionClips(Dataset[tuple[Tensor, Tensor]]):
     """Clips of some of a folder's videos, each with its actions: (T, H, W, 3) uint8, (classes,) of 0 and 1."""
 
     def __init__(self, videos: Videos, parts: Sequence[Part], classes: int, *, training: bool) -> None:
-        """Without `training`, videos that have no actions are left out: Charades' own evaluation ranks them last in all classes."""
+        """Without `training`, videos without actions are left out: Charades' own evaluation ranks them last in all classes."""
         listed = {video: actions for part in parts for video, actions in videos.shelf.listed[part].items()}
         self.videos, self.classes, self.training = videos, classes, training
         self.held_back = not listed

@@ -1,5 +1,6 @@
 """`VideoClassifier`: a net with its recipe. Lightning trains it, torchmetrics measures it."""
 
+from collections.abc import Callable
 from dataclasses import astuple
 from math import isfinite
 from typing import Any, TypeVar
@@ -60,7 +61,7 @@ class VideoClassifier(pl.LightningModule):
     Subclasses name the table that asks for it; whichever trains a run, the result is the same.
     """
 
-    loss = staticmethod(F.cross_entropy)  # of scores (B, classes) and labels
+    loss: Callable[..., Tensor] = staticmethod(F.cross_entropy)  # of scores (B, classes) and labels
 
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__()
