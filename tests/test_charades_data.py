@@ -116,7 +116,7 @@ def test_broken_videos_are_left_out_and_counted(root: Path) -> None:
     assert videos.notes("val") == ()
     for video in videos.ids:
         (root / "Charades_v1_480" / f"{video}.mp4").write_bytes(b"no video")
-    with pytest.raises(BadInput, match="none of the 6 videos in .* can be used; the first: "):
+    with pytest.raises(BadInput, match=r"none of the 6 videos in .* can be used; the first: "):
         opened(as_real(smoke()), "train", root, 1)
 
 

@@ -92,7 +92,7 @@ def test_a_cards_ink_changes_nothing_but_the_cards_square_while_it_is_seen(task:
 
 
 def test_no_room_and_odd_profiles_are_told(task: Films, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no room for [34] digits of 20 px and two cards of 6 px in 32 px"):
+    with pytest.raises(BadInput, match=r"no room for [34] digits of 20 px and two cards of 6 px in 32 px"):
         plot(replace(task, digit=20), "train", 0)
     path = tmp_path / "mine.toml"
     path.write_text('base = "mini"\n[films]\ndigits = [1, 2, 3, 4]\n')
