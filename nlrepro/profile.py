@@ -6,7 +6,7 @@ Nothing in those is code: the three profiles take the same path through the prog
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
@@ -122,7 +122,7 @@ class Recipe:
     validate_every: AtLeastOne  # steps between two points of the curve
     validate_videos: AtLeastOne  # videos of the validation split that a point looks at, evenly spaced
 
-    def scaled(self, part: Fraction) -> "Recipe":
+    def scaled(self, part: Fraction) -> Self:
         """A part of the batch, at that part of the learning rate, for as many clips (linear scaling, Goyal et al. 2017)."""
         batch = max(int(self.batch * part), 1)
         part = Fraction(batch, self.batch)

@@ -61,6 +61,11 @@ class Metrics:
     listed: int | None = None  # videos that the split should have, where some may be missing or unusable
 
     @property
+    def logged(self) -> dict[str, float]:
+        """What dashboards show of the test."""
+        return {"test_top1": self.top1, "test_top5": self.top5, "test_loss": self.loss}
+
+    @property
     def tested(self) -> str:
         """ "2000 test videos", or "19,402 of 19,761 videos (98.2 %)" where not all could be used."""
         if self.listed is None or self.listed == self.videos:

@@ -14,7 +14,7 @@ from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation, points
 from PIL import Image
 
 from nlrepro.coco.data import Objects, for_training, picture, target, teaches, tree
-from nlrepro.coco.nets import Kind
+from nlrepro.coco.spec import Kind
 from nlrepro.errors import BadInput
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nlrepro.coco.data import Tree, tree
 from nlrepro.coco.evaluation import MEASURES, Detection, Measure, Precision, detections, precision
-from nlrepro.coco.nets import Kind
+from nlrepro.coco.spec import Kind
 
 Output = dict[str, Tensor]
 CASES: list[tuple[Kind, Measure]] = [(kind, measure) for kind, measures in MEASURES.items() for measure in measures]

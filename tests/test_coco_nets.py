@@ -11,7 +11,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from nlrepro import NonLocalBlock
 from nlrepro.coco.costs import costs, table
-from nlrepro.coco.nets import Affine, Backbone, batch_independent, keypoint_rcnn, mask_rcnn
+from nlrepro.coco.nets import Affine, batch_independent, keypoint_rcnn, mask_rcnn
+from nlrepro.coco.spec import Backbone
 from nlrepro.coco.weights import RELEASED, stated
 
 HEAD = [f"roi_heads.keypoint_head.{i}_nonlocal" for i in (3, 7, 11, 15)]

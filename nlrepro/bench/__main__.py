@@ -12,6 +12,7 @@ from nlrepro.report.readme import paste
 BENCHES = {
     "blocks": ("nlrepro.bench.block_cases", "bench"),
     "nets": ("nlrepro.bench.nets", "bench-nets"),
+    "detectors": ("nlrepro.bench.detectors", "bench-detectors"),
     "loader": ("nlrepro.bench.loader", "bench-loader"),
 }
 

@@ -24,7 +24,9 @@ from nlrepro.nets.reading import tensors
 from nlrepro.nets.transfer import start_from
 from nlrepro.record import as_read
 from nlrepro.sweep.status import forget_queued
+from nlrepro.tracking.dashboard import conclude, config, dashboard, id_path, resume
 from nlrepro.train.checkpoint import Try, earlier, save_atomic
+from nlrepro.train.datamodule import WORKERS
 from nlrepro.train.machine import Machine
 from nlrepro.train.progress import Report
 from nlrepro.train.provenance import announce, provenance, tell
@@ -64,12 +66,16 @@ class ActionJob:
 
 
 def train(job: ActionJob, machine: Machine, report: Report) -> Outcome:
+    """Go on from where an earlier try was cut off, test, and write the record.
+
+    Raises:
+        BadInput: the videos, or the weights to start from, are missing or damaged.
+    """
     run = job.run
-    if run.data is None:
-        job.prepare(1)
-    data = run.data
     tell(run.damaged_record(), run.damaged_net())
-    prepare(run.as_run)
+    job.prepare(WORKERS if run.profile.real else 1)
+    prepare(run.seed, exact=run.profile.real is None)
+    data = run.data
     classifier = job.build(run.spec, run.profile, devices=machine.world_size)
     if run.profile.real and not torch.cuda.is_available():
         accelerate(classifier.net)
@@ -78,7 +84,10 @@ def train(job: ActionJob, machine: Machine, report: Report) -> Outcome:
     state = earlier(run.checkpoint, classifier, machine.world_size, data)
     first = int(state["global_step"]) if state else 0
     announce(run, first, classifier.recipe.steps)
-    lightning = trainer(classifier, run.checkpoint, False, attempt, machine)
+    log = dashboard(run, job.tables, config(run.as_run))
+    lightning = trainer(classifier, run.checkpoint, log, attempt, machine)
+    if lightning.logger and lightning.is_global_zero:
+        resume(lightning.logger, run.folder, classifier.points(state["curve"]) if state else [])
     splits = ActionSplits(run.spec, run.profile, run.folders.data, classifier.recipe, run.seed, first)
     lightning.fit(classifier, datamodule=splits, ckpt_path=str(run.checkpoint) if state else None, weights_only=True)
     metrics, tested = test(classifier, lightning, splits, run)
@@ -99,9 +108,12 @@ def train(job: ActionJob, machine: Machine, report: Report) -> Outcome:
         data=data,
     )
     if lightning.is_global_zero:
+        if lightning.logger:
+            conclude(lightning.logger, {"test": metrics["map"]} if metrics else {})
         save_atomic(classifier.net.state_dict(), run.weights)
         outcome.write(record, run.folders.results)
         run.checkpoint.unlink(missing_ok=True)
+        id_path(run).unlink(missing_ok=True)
         forget_queued(run)
     return record
 

@@ -8,7 +8,6 @@ positions of the larger maps, where Table 2's released test averages softmax sco
 """
 
 import sys
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +18,20 @@ from nlrepro.beyond.outcome import Score
 from nlrepro.charades.precision import Bools, Floats, mean_average_precision
 from nlrepro.charades.profile import Profile
 from nlrepro.charades.spec import ActionSpec
-from nlrepro.train.module import Batch, VideoClassifier, demand_number, in_order
+from nlrepro.train.learner import demand_number
+from nlrepro.train.module import Batch, VideoClassifier, in_order
 
 
 class ActionClassifier(VideoClassifier):
     """A net and its recipe; labels are (B, classes) of 0 and 1."""
 
+    point = Score
     loss = staticmethod(F.binary_cross_entropy_with_logits)  # mean over clips and classes
 
     def __init__(self, spec: ActionSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__(spec.parent, profile.as_table2, devices)
         self.net.window = sys.maxsize
         self.over_views = profile.over_views
-        self.curve: list[Score] = []  # type: ignore[assignment]  # other points than Table 2's
         self.seen: list[tuple[Tensor, Tensor]] = []  # scores (classes,) and labels (classes,), a video
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -62,9 +62,5 @@ class ActionClassifier(VideoClassifier):
         loss, value = float(self.train_loss.compute()), mean_average_precision(*self.all_seen())
         demand_number(loss, self.global_step)
         self.curve.append(Score(step=self.global_step, train_loss=loss, value=value))
-        self.log_dict({"train_loss": loss, "val_map": value})
+        self.log_dict({"train_loss": loss, "value": value})
         self.train_loss.reset()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_load_checkpoint(checkpoint)
-        self.curve = [Score(step=step, train_loss=loss, value=value) for step, loss, value in checkpoint["curve"]]

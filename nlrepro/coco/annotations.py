@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nlrepro.coco.nets import CLASSES, Kind
+from nlrepro.coco.spec import CLASSES, Kind
 from nlrepro.errors import BadInput
 
 FILES: dict[Kind, str] = {"boxes": "instances", "keypoints": "person_keypoints"}

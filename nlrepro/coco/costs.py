@@ -12,7 +12,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.detection import MaskRCNN
 
-from nlrepro.coco.nets import LONGEST, SIDE, Backbone, mask_rcnn
+from nlrepro.coco.nets import LONGEST, SIDE, mask_rcnn
+from nlrepro.coco.spec import Backbone
 from nlrepro.record import Cost
 
 PROPOSALS, DETECTIONS = 1000, 100  # regions of an image in a test, for the box head and for the mask head

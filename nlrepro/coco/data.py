@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms.functional import to_tensor
 
 from nlrepro.coco.annotations import KEYPOINTS, annotations
-from nlrepro.coco.nets import Kind
+from nlrepro.coco.spec import Kind
 from nlrepro.errors import BadInput
 
 Row = dict[str, Any]  # an annotation, as COCO has it

@@ -14,7 +14,8 @@ from torch import nn
 from nlrepro.bars import progress_bar
 from nlrepro.coco.data import Tree, picture, tree
 from nlrepro.coco.evaluation import MEASURES, Detection, Measure, Precision, detections, precision
-from nlrepro.coco.nets import Backbone, Kind, keypoint_rcnn, mask_rcnn
+from nlrepro.coco.nets import keypoint_rcnn, mask_rcnn
+from nlrepro.coco.spec import Backbone, Kind
 from nlrepro.coco.weights import TORCHVISION, load, located
 from nlrepro.errors import BadInput
 from nlrepro.files import make_folder, write_atomic
@@ -41,8 +42,8 @@ class Net:
         """Without weights, ready for a test."""
         if self.kind == "boxes":
             return mask_rcnn(self.backbone, block=self.block, sides=(self.side,)).eval()
-        blocks = {"head_blocks": self.head_blocks, "backbone_block": self.block}
-        return keypoint_rcnn(self.backbone, **blocks, sides=(self.side,)).eval()
+        net = keypoint_rcnn(self.backbone, head_blocks=self.head_blocks, backbone_block=self.block, sides=(self.side,))
+        return net.eval()
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

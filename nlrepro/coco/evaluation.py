@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from nlrepro.coco.annotations import api, indexed, silently
-from nlrepro.coco.nets import Kind
+from nlrepro.coco.spec import Kind
 from nlrepro.record import STRICT
 
 Measure = Literal["box", "mask", "kp"]  # the names of the paper's columns

@@ -102,7 +102,7 @@ def folder(split: str) -> str:
 def write_image(index: int, *, task: Scenes, root: Path, split: str) -> tuple[Row, int, list[Row]]:
     """Write an image; returns its row, its checksum, and the rows of its objects, without ids."""
     picture, things = scene(task, split, index)
-    image = {"id": index + 1, "file_name": f"{index + 1:012d}.png", "width": task.size, "height": task.size, "license": 1}
+    image: Row = {"id": index + 1, "file_name": f"{index + 1:012d}.png", "width": task.size, "height": task.size, "license": 1}
     Image.fromarray(picture).save(content := io.BytesIO(), "png")
     checksum = put(root / folder(split) / image["file_name"], content.getvalue())
     return image, checksum, [row(thing) for thing in things]

@@ -9,22 +9,26 @@ COCO is not public (their released code is that of the video nets; facebookresea
 form, here embedded Gaussian with 2x2 subsampling, the default of section 4; and what normalises it (`Affine`).
 """
 
-from collections.abc import Sequence
-from typing import Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import get_model_weights
 from torchvision.models.detection import KeypointRCNN, MaskRCNN
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 
+from nlrepro.coco.spec import CLASSES, Backbone, DetectionSpec
+from nlrepro.errors import BadInput
 from nlrepro.nets.adding import add_nonlocal, channels_of
 from nlrepro.nets.block import NonLocalBlock
+from nlrepro.nets.reading import tensors
 
 Net = TypeVar("Net", bound=nn.Module)
-Kind = Literal["boxes", "keypoints"]
-Backbone = Literal["r50", "r101", "x101"]
+State = Mapping[str, Tensor]
 RESNETS: dict[Backbone, str] = {"r50": "resnet50", "r101": "resnet101", "x101": "resnext101_32x8d"}  # torchvision's names
-CLASSES: dict[Kind, int] = {"boxes": 91, "keypoints": 2}  # COCO's numbers of categories go to 90, a person's is 1; 0: background
 SIDE, LONGEST = 800, 1333  # pixels: images are scaled to this shorter side, unless the longer one would pass its limit
 SIDES = (640, 672, 704, 736, 768, 800)  # of which training for keypoints draws one
 
@@ -47,13 +51,21 @@ class Affine(nn.Module):
         return x * self.weight.view(shape) + self.bias.view(shape)  # (B, C, T, H, W)
 
 
-def mask_rcnn(backbone: Backbone, *, block: bool, classes: int = CLASSES["boxes"], sides: Sequence[int] = (SIDE,)) -> MaskRCNN:
+def mask_rcnn(
+    backbone: Backbone,
+    *,
+    block: bool,
+    classes: int = CLASSES["boxes"],
+    sides: Sequence[int] = (SIDE,),
+    start: State | None = None,
+) -> MaskRCNN:
     """Table 5: with `block`, one non-local block right before the last residual block of res4.
 
     Takes images (3, H, W) of values from 0 to 1, of any sizes. `sides`: their shorter sides are scaled to one of these, drawn
     in training, the last one in a test. Images of a batch are padded to one size, and the block's sums run over the padding too.
+    `start`: ImageNet weights of the ResNet.
     """
-    net = MaskRCNN(body(backbone), classes, min_size=tuple(sides), max_size=longest(sides))
+    net = MaskRCNN(body(backbone, start), classes, min_size=tuple(sides), max_size=longest(sides))
     if block:
         add_nonlocal(net, "res4", domain="space")
     return batch_independent(net)
@@ -66,9 +78,10 @@ def keypoint_rcnn(
     backbone_block: bool,
     classes: int = CLASSES["keypoints"],
     sides: Sequence[int] = SIDES,
+    start: State | None = None,
 ) -> KeypointRCNN:
     """Table 6: with `head_blocks` four in the keypoint head, after every two of its eight convolutions; else as `mask_rcnn`."""
-    net = KeypointRCNN(body(backbone), classes, min_size=tuple(sides), max_size=longest(sides))
+    net = KeypointRCNN(body(backbone, start), classes, min_size=tuple(sides), max_size=longest(sides))
     if backbone_block:
         add_nonlocal(net, "res4", domain="space")
     if head_blocks:
@@ -76,9 +89,46 @@ def keypoint_rcnn(
     return batch_independent(net)
 
 
-def body(backbone: Backbone) -> BackboneWithFPN:
-    """A ResNet with FPN and frozen normalisation, without weights."""
-    return resnet_fpn_backbone(backbone_name=RESNETS[backbone], weights=None)
+def body(backbone: Backbone, start: State | None = None) -> BackboneWithFPN:
+    """A ResNet with FPN and frozen normalisation, with ImageNet weights, or without any."""
+    net = resnet_fpn_backbone(backbone_name=RESNETS[backbone], weights=None)
+    if start is not None:
+        net.body.load_state_dict({name: x for name, x in start.items() if name in net.body.state_dict()})
+    return net
+
+
+def detector(spec: DetectionSpec, sides: Sequence[int], files: Sequence[Path] = ()) -> tuple[MaskRCNN | KeypointRCNN, str]:
+    """The net of a spec, from ImageNet weights, and what to call these in a record; `files` are torchvision's.
+
+    Raises:
+        BadInput: there are no such weights, or they are damaged.
+    """
+    start, name = imagenet(spec.backbone, files)
+    if spec.kind == "boxes":
+        return mask_rcnn(spec.backbone, block=spec.block, sides=sides, start=start), name
+    blocks = {"head_blocks": spec.head_blocks, "backbone_block": spec.block}
+    return keypoint_rcnn(spec.backbone, **blocks, sides=sides, start=start), name
+
+
+def imagenet(backbone: Backbone, files: Sequence[Path] = ()) -> tuple[State, str]:
+    """The first of the files that fits the ResNet, or else torchvision's in its cache, and what to call it in a record.
+
+    Raises:
+        BadInput: there is none, or it is damaged.
+    """
+    url = str(get_model_weights(RESNETS[backbone])["IMAGENET1K_V1"].url)
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    with torch.device("meta"):
+        wanted = {name: x.shape for name, x in body(backbone).body.state_dict().items()}
+    for path in (*files, *([cached] if cached.is_file() else [])):
+        state = tensors(path)
+        if all(name in state and state[name].shape == shape for name, shape in wanted.items()):
+            return state, f"{path.name} (sha256 {sha256(path.read_bytes()).hexdigest()[:12]})"
+    among = f" among {', '.join(map(str, files))}" * bool(files)
+    raise BadInput(
+        f"no ImageNet weights of {RESNETS[backbone]}{among}: download {url} and give it as --imagenet FILE, or put it at "
+        f"{cached} (TORCH_HOME moves that folder)"
+    )
 
 
 def longest(sides: Sequence[int]) -> int:

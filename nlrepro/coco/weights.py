@@ -11,7 +11,7 @@ from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights, Mask
 from torchvision.ops import FrozenBatchNorm2d
 
 from nlrepro.coco.evaluation import Measure
-from nlrepro.coco.nets import Kind
+from nlrepro.coco.spec import Kind
 from nlrepro.errors import BadInput
 from nlrepro.nets.reading import tensors
 from nlrepro.released.adopt import demand_sane

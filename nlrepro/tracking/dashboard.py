@@ -20,11 +20,12 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from nlrepro.files import write_atomic
 from nlrepro.nets.cost import cost
-from nlrepro.record import Metrics, Point
 from nlrepro.run import Run
+from nlrepro.trial import Trial
 
 PROJECT = "nonlocal-table2"
-LOSS, VALIDATION, TEST = "train_loss", "val_top1", "test_top1"  # what tables are drawn from
+LOSS, VALIDATION, TEST = "train_loss", "val_top1", "test_top1"  # what Table 2 is drawn from
+SHOWN = (LOSS, VALIDATION, TEST, "value", "test")  # under the name of each table; the last two are of Tables 4 to 6
 STEP = "trainer/global_step"  # the x axis that Lightning logs
 
 
@@ -38,12 +39,12 @@ class TableLogger(WandbLogger):
         self.tables = tuple(tables)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        shown = {name: value for name, value in metrics.items() if name in (LOSS, VALIDATION, TEST)}
+        shown = {name: value for name, value in metrics.items() if name in SHOWN}
         again = {f"{tag(table)}/{name}": value for table in self.tables for name, value in shown.items()}
         super().log_metrics({**metrics, **again}, step)
 
 
-def dashboard(run: Run, tables: tuple[str, ...]) -> Logger | bool:
+def dashboard(run: Trial[Any], tables: tuple[str, ...], config: Mapping[str, Any]) -> Logger | bool:
     """The logger of one run, with its files in the run's folder; False with WANDB_MODE=disabled."""
     if os.environ.get("WANDB_MODE") == "disabled":
         return False
@@ -54,10 +55,10 @@ def dashboard(run: Run, tables: tuple[str, ...]) -> Logger | bool:
         tables,
         name=run.name,
         id=wandb_id(id_path(run)),
-        group=f"{run.profile.name} {run.key}",  # the seeds of one net
+        group=f"{run.profile_name} {run.key}",  # the seeds of one net
         job_type="train",
-        tags=[run.profile.name, *map(tag, tables)],
-        config=config(run, tables),
+        tags=[run.profile_name, *map(tag, tables)],
+        config={"key": run.key, "seed": run.seed, "profile": run.profile_name, "tables": list(tables), **config},
         project=PROJECT,
         save_dir=run.folder,
         mode="online" if online else "offline",  # `offline=` comes too late where wandb is imported already
@@ -65,17 +66,17 @@ def dashboard(run: Run, tables: tuple[str, ...]) -> Logger | bool:
     )
 
 
-def config(run: Run, tables: tuple[str, ...]) -> dict[str, Any]:
-    """What runs are filtered and grouped by: the run, its net, its cost in the profile, its recipe."""
+def config(run: Run) -> dict[str, Any]:
+    """What runs are filtered and grouped by besides key and seed: net, its cost in the profile, recipe."""
     return {
-        **{"key": run.key, "seed": run.seed, "profile": run.profile.name, "tables": list(tables), "clip": run.spec.clip},
+        "clip": run.spec.clip,
         **asdict(run.spec.net),
         **asdict(cost(run.spec, run.profile)),
         **{name: getattr(run.recipe, name) for name in ("steps", "batch", "optimizer", "schedule", "lr", "weight_decay")},
     }
 
 
-def id_path(run: Run) -> Path:
+def id_path(run: Trial[Any]) -> Path:
     return run.folder / f"wandb-{run.fingerprint}.txt"
 
 
@@ -86,7 +87,7 @@ def wandb_id(path: Path) -> str:
     return path.read_text()
 
 
-def resume(logger: Logger, folder: Path, points: Sequence[Point]) -> None:
+def resume(logger: Logger, folder: Path, points: Sequence[Any]) -> None:
     """Offline, log the points of earlier tries again and remove their folders; online there is nothing to do."""
     if not isinstance(logger, WandbLogger):
         return
@@ -94,11 +95,11 @@ def resume(logger: Logger, folder: Path, points: Sequence[Point]) -> None:
         shutil.rmtree(old)
     if logger.experiment.offline:
         for point in points:
-            logger.log_metrics({LOSS: point.train_loss, VALIDATION: point.val_top1}, point.step)
+            logger.log_metrics({name: value for name, value in asdict(point).items() if name != "step"}, point.step)
 
 
-def conclude(logger: Logger, metrics: Metrics) -> None:
+def conclude(logger: Logger, metrics: Mapping[str, float]) -> None:
     """Log the test and close the run: a process of a sweep ends without wandb's own goodbye."""
-    logger.log_metrics({TEST: metrics.top1, "test_top5": metrics.top5, "test_loss": metrics.loss})
+    logger.log_metrics(dict(metrics))
     if isinstance(logger, WandbLogger):
         logger.experiment.finish()

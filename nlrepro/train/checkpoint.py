@@ -1,6 +1,6 @@
 """The state of an unfinished run, written at each validation. The next try goes on from it as if nothing had happened.
 
-Lightning saves the net, the optimiser, the schedule and its counters. `VideoClassifier` adds the curve and the random numbers of
+Lightning saves the net, the optimiser, the schedule and its counters. `Learner` adds the curve and the random numbers of
 dropout, `Try` what a later try must know of this one. Order and crop of clips are functions of the step
 (nlrepro/train/sampler.py) and need no state.
 """
@@ -8,7 +8,7 @@ dropout, `Try` what a later try must know of this one. Order and crop of clips a
 import io
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -17,9 +17,8 @@ from pytorch_lightning.callbacks import Callback
 
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
-from nlrepro.profile import Recipe
 from nlrepro.train.intact import flaw
-from nlrepro.train.module import demand_number
+from nlrepro.train.learner import Learner, demand_number
 from nlrepro.train.progress import Progress, Report
 from nlrepro.train.provenance import tell
 
@@ -55,13 +54,6 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         save_atomic(checkpoint, Path(path))
-
-
-class Learner(Protocol):
-    """A Lightning module as a try sees it."""
-
-    recipe: Recipe
-    curve: Any  # a list of `Told`
 
 
 class Try(Callback):

@@ -1,11 +1,8 @@
 """`VideoClassifier`: a net with its recipe. Lightning trains it, torchmetrics measures it."""
 
 from collections.abc import Callable
-from dataclasses import astuple
-from math import isfinite
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed
@@ -18,29 +15,15 @@ from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profile import Profile
 from nlrepro.record import Point
 from nlrepro.spec import RunSpec
+from nlrepro.train.learner import Learner, demand_number
 
 T = TypeVar("T")
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
 
 
-def demand_number(loss: float, step: int) -> None:
-    """Refuse a training loss from which no training comes back.
-
-    Raises:
-        FloatingPointError: it is infinite or not a number.
-    """
-    if not isfinite(loss):
-        raise FloatingPointError(f"the training loss was {loss} at step {step}")
-
-
 def percent(accuracy: Metric) -> float:
     """An accuracy in percent, without the noise of float32."""
     return round(100 * float(accuracy.compute()), 4)
-
-
-def points(curve: list[tuple[int, float, float]]) -> list[Point]:
-    """The points of a curve as checkpoints hold it: (step, training loss, validation top-1)."""
-    return [Point(step=step, train_loss=loss, val_top1=top1) for step, loss, top1 in curve]
 
 
 def in_order(mine: list[T]) -> list[T]:
@@ -55,12 +38,13 @@ def in_order(mine: list[T]) -> list[T]:
     return found
 
 
-class VideoClassifier(pl.LightningModule):
+class VideoClassifier(Learner):
     """A net under a profile's recipe for the spec's kind of clip. What it does depends on spec, profile and seed alone.
 
     Subclasses name the table that asks for it; whichever trains a run, the result is the same.
     """
 
+    point: ClassVar[type] = Point
     loss: Callable[..., Tensor] = staticmethod(F.cross_entropy)  # of scores (B, classes) and labels
 
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
@@ -68,7 +52,7 @@ class VideoClassifier(pl.LightningModule):
         self.run_spec, self.profile = spec, profile
         self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
         self.views = profile.data.views * (len(view_crops(profile.real, profile.release)) if profile.real else 1)
-        self.net = VideoResNet(spec.net, profile.geometry, self.clips.classes)
+        self.net: VideoResNet = VideoResNet(spec.net, profile.geometry, self.clips.classes)
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
         if self.recipe.frozen_norm:
             for norm in self.norms:
@@ -82,7 +66,6 @@ class VideoClassifier(pl.LightningModule):
         self.top5 = MulticlassAccuracy(self.clips.classes, top_k=min(5, self.clips.classes), average="micro")
         self.clip_top1 = MulticlassAccuracy(self.clips.classes, average="micro")  # of single views
         self.train_loss, self.test_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
-        self.curve: list[Point] = []
         self.ranks: list[int] = []
 
     def forward(self, clips: Tensor) -> Tensor:
@@ -136,16 +119,9 @@ class VideoClassifier(pl.LightningModule):
             return scores.mean(1).softmax(1)
         return scores.softmax(2).mean(1)
 
-    def configure_optimizers(self) -> Any:
-        """The recipe's optimiser and its schedule, advanced every step."""
-        recipe, optimizer = self.recipe, self.optimizer(self.groups())
-        schedule: torch.optim.lr_scheduler.LRScheduler
-        if recipe.schedule == "one-cycle":
-            rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # of just one step PyTorch divides by zero
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising)
-        else:
-            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    @property
+    def nesterov(self) -> bool:
+        return self.released_recipe
 
     @property
     def released_recipe(self) -> bool:
@@ -160,25 +136,3 @@ class VideoClassifier(pl.LightningModule):
         theirs = {id(p) for norm in self.norms for p in norm.parameters()}
         norms, others = ([p for p in trained if (id(p) in theirs) is apart] for apart in (True, False))
         return [{"params": others}, *([{"params": norms, "weight_decay": 0.0}] if norms else [])]
-
-    def optimizer(self, parameters: Any) -> torch.optim.Optimizer:
-        recipe = self.recipe
-        if recipe.optimizer == "sgd":
-            decay, nesterov = recipe.weight_decay, self.released_recipe
-            return torch.optim.SGD(parameters, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
-        return torch.optim.AdamW(parameters, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the curve and the random state; broken weights are not saved, as every later try would start from them."""
-        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
-            raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
-        checkpoint["curve"] = [astuple(point) for point in self.curve]
-        checkpoint["random"] = torch.get_rng_state()  # of dropout
-        if self.device.type == "cuda":
-            checkpoint["random_cuda"] = torch.cuda.get_rng_state(self.device)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.curve = points(checkpoint["curve"])
-        torch.set_rng_state(checkpoint["random"])
-        if "random_cuda" in checkpoint and self.device.type == "cuda":
-            torch.cuda.set_rng_state(checkpoint["random_cuda"], self.device)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import isfinite
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import pytorch_lightning as pl
 import torch
@@ -25,16 +25,20 @@ from nlrepro.sweep.jobs import Job, Work
 from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.orphans import die_with_parent
 from nlrepro.sweep.status import forget_failure, forget_queued, mark_failed, reason
-from nlrepro.tracking.dashboard import conclude, dashboard, id_path, resume
-from nlrepro.train.checkpoint import AtomicCheckpoints, Learner, Try, earlier, save_atomic
+from nlrepro.tracking.dashboard import conclude, config, dashboard, id_path, resume
+from nlrepro.train.checkpoint import AtomicCheckpoints, Try, earlier, save_atomic
 from nlrepro.train.datamodule import Splits
+from nlrepro.train.learner import Learner
 from nlrepro.train.machine import ONE, Machine, rank
-from nlrepro.train.module import VideoClassifier, in_order, percent, points
+from nlrepro.train.module import VideoClassifier, in_order, percent
 from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.progress import Report, nobody
 from nlrepro.train.provenance import announce, provenance, tell
 from nlrepro.train.start import warm_start
 from nlrepro.trial import Trial
+
+Exact = bool | Literal["warn"]  # as Lightning takes `deterministic`
+EXACT: Exact = "warn" if torch.cuda.is_available() else True  # max pooling in 3D has no exact backward on CUDA
 
 
 def execute(job: Work, *, machine: Machine = ONE, report: Report = nobody, wait: bool = True) -> Any:
@@ -81,7 +85,7 @@ def train(job: Job, machine: Machine, report: Report) -> Record:
     """Go on from where an earlier try was cut off, test, and write the record."""
     run, videos = job.run, job.run.videos
     tell(run.damaged_record(), run.damaged_net())
-    prepare(run)
+    prepare(run.seed, exact=run.profile.real is None)
     classifier = job.module(machine.world_size)
     if run.profile.real and not torch.cuda.is_available():
         accelerate(classifier.net)
@@ -90,9 +94,9 @@ def train(job: Job, machine: Machine, report: Report) -> Record:
     state = earlier(run.checkpoint, classifier, machine.world_size, videos)
     first = int(state["global_step"]) if state else 0
     announce(run, first, classifier.recipe.steps)
-    lightning = trainer(classifier, run.checkpoint, dashboard(run, job.tables), attempt, machine)
+    lightning = trainer(classifier, run.checkpoint, dashboard(run, job.tables, config(run)), attempt, machine)
     if lightning.logger and lightning.is_global_zero:
-        resume(lightning.logger, run.folder, points(state["curve"]) if state else [])
+        resume(lightning.logger, run.folder, classifier.points(state["curve"]) if state else [])
     fit(classifier, lightning, run, first, run.checkpoint if state else None)
     record = Record(
         key=run.key,
@@ -110,7 +114,7 @@ def train(job: Job, machine: Machine, report: Report) -> Record:
     )
     if lightning.is_global_zero:
         if lightning.logger:
-            conclude(lightning.logger, record.metrics)
+            conclude(lightning.logger, record.metrics.logged)
         save_atomic(classifier.net.state_dict(), run.weights)
         records.write(record, run.folders.results)
         run.checkpoint.unlink(missing_ok=True)
@@ -119,16 +123,23 @@ def train(job: Job, machine: Machine, report: Report) -> Record:
     return record
 
 
-def prepare(run: Run) -> None:
-    """Set what the digits of a run depend on, and its speed."""
+def prepare(seed: int, exact: bool) -> None:
+    """Set what the digits of a run depend on, and its speed; if `exact`, in one thread: more may add in another order."""
     quiet()
-    if run.profile.real is None:
-        torch.set_num_threads(1)  # another number may add in another order
+    if exact:
+        torch.set_num_threads(1)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
-    pl.seed_everything(run.seed, verbose=False)
+    pl.seed_everything(seed, verbose=False)
 
 
-def trainer(classifier: Learner, checkpoint: Path, log: Logger | bool, attempt: Try, machine: Machine) -> pl.Trainer:
+def trainer(
+    classifier: Learner,
+    checkpoint: Path,
+    log: Logger | bool,
+    attempt: Try,
+    machine: Machine,
+    exact: Exact = EXACT,
+) -> pl.Trainer:
     """Lightning's trainer, for the recipe's number of steps, with a checkpoint at each validation."""
     recipe, folder = classifier.recipe, checkpoint.parent
     saver = ModelCheckpoint(folder, checkpoint.stem, save_on_train_epoch_end=False, enable_version_counter=False)
@@ -147,7 +158,7 @@ def trainer(classifier: Learner, checkpoint: Path, log: Logger | bool, attempt: 
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
-        deterministic="warn" if torch.cuda.is_available() else True,  # max pooling in 3D has no deterministic backward on CUDA
+        deterministic=exact,
     )
 
 

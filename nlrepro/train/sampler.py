@@ -94,7 +94,7 @@ class Loader(DataLoader[Any]):
     Workers are never forked, as decord does not survive it.
     """
 
-    def __init__(self, dataset: Dataset[Any], batches: Batches, workers: int = 0) -> None:
+    def __init__(self, dataset: Dataset[Any], batches: Sampler[Any], workers: int = 0) -> None:
         super().__init__(
             dataset,
             batch_sampler=batches,
