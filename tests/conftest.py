@@ -147,6 +147,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def charades_data(data: Path) -> Path:
+    """The same folder, with the videos of the smoke profile of Table 4 in it as well."""
+    from nlrepro.charades.making import make
+    from nlrepro.charades.profile import load
+
+    profile = load("smoke")
+    assert profile.films
+    make(profile.films, profile.root(data), 2)
+    return data
+
+
+@pytest.fixture(scope="session")
 def swept(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with two seeds of every run; only read."""
     words = ("sweep", "all", "--seeds", "0,1", "--jobs", "2", "--profile", "smoke", "--data", data, "--results")

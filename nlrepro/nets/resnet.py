@@ -20,7 +20,6 @@ from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, Site
 Triple = tuple[int, int, int]
 
 EXPANSION = 4
-WINDOW = 7  # side of res5 maps that fc is trained on: 224 pixels at stride 32
 
 
 def inflated(architecture: Architecture, stage: int, i: int) -> bool:
@@ -76,6 +75,8 @@ class VideoResNet(nn.Module):
     3x1x1 with padding; those of its authors' code 2x3x3 and 2x1x1 without, so that res2's 56 x 56 maps are 55 x 55. Blocks sit
     at the spec's sites if no others are given.
     """
+
+    window = 7  # side of res5 maps that fc is trained on: 224 pixels at stride 32
 
     def __init__(self, spec: NetSpec, geometry: Geometry, classes: int, sites: tuple[Site, ...] | None = None) -> None:
         super().__init__()
@@ -136,10 +137,10 @@ class VideoResNet(nn.Module):
         The authors' code tests fully convolutionally: maps larger than the trained ones are seen in windows of those, at every
         place, and the softmax scores of all windows are averaged; their logarithms are returned.
         """
-        if self.training or self.geometry.architecture == "text" or max(x.shape[3:]) <= WINDOW:
+        if self.training or self.geometry.architecture == "text" or max(x.shape[3:]) <= self.window:
             x = x.mean((1, 3, 4))  # (B, C)
             return self.fc(F.dropout(x, self.geometry.dropout, self.training))  # (B, classes)
-        sides = [min(WINDOW, side) for side in x.shape[3:]]
+        sides = [min(self.window, side) for side in x.shape[3:]]
         x = F.avg_pool2d(x.mean(1), sides, 1).permute(0, 2, 3, 1)  # (B, H'', W'', C)
         return self.fc(x).softmax(3).mean((1, 2)).log()  # (B, classes)
 

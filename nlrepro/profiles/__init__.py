@@ -12,16 +12,16 @@ from nlrepro.profile import Profile, explain
 HERE = Path(__file__).parent
 
 
-def names() -> list[str]:
-    """The profiles that come with the package."""
-    return sorted(path.stem for path in HERE.glob("*.toml"))
+def names(here: Path = HERE) -> list[str]:
+    """The profiles that come with the package, or with a slice of it that keeps its own."""
+    return sorted(path.stem for path in here.glob("*.toml"))
 
 
-def toml_path(name: str) -> Path:
-    return Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
+def toml_path(name: str, here: Path = HERE) -> Path:
+    return Path(name) if name.endswith(".toml") else here / f"{name}.toml"
 
 
-def read_toml(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+def read_toml(name: str, here: Path = HERE, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """A profile's data; where it says `base = "mini"`, its own stand in place of those of that profile.
 
     Raises:
@@ -29,9 +29,9 @@ def read_toml(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """
     if name in above:
         raise BadInput(f"profiles stand on each other: {' on '.join((*above, name))}; `base` names one that does not")
-    path = toml_path(name)
+    path = toml_path(name, here)
     if not path.is_file():
-        raise BadInput(f"unknown profile {name!r}; use one of {', '.join(names())}, or the path of a .toml file")
+        raise BadInput(f"unknown profile {name!r}; use one of {', '.join(names(here))}, or the path of a .toml file")
     try:
         own = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -39,7 +39,7 @@ def read_toml(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: it is not UTF-8, as TOML is (byte {error.start}); save it as UTF-8") from None
     base = own.pop("base", None)
-    return own if base is None else merged(read_toml(str(base), (*above, name)), own)
+    return own if base is None else merged(read_toml(str(base), here, (*above, name)), own)
 
 
 def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

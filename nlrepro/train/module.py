@@ -1,6 +1,7 @@
 """`VideoClassifier`: a net with its recipe. Lightning trains it, torchmetrics measures it."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,7 @@ from nlrepro.record import Point
 from nlrepro.spec import RunSpec
 from nlrepro.train.learner import Learner, demand_number
 
+T = TypeVar("T")
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
 
 
@@ -24,20 +26,33 @@ def percent(accuracy: Metric) -> float:
     return round(100 * float(accuracy.compute()), 4)
 
 
+def in_order(mine: list[T]) -> list[T]:
+    """What all processes found out about their test videos, in the order of these (nlrepro/train/sampler.py)."""
+    if not distributed.is_initialized():
+        return mine
+    shares: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(shares, mine)
+    found = [item for share in shares for item in share]
+    for number, share in enumerate(shares):
+        found[number :: len(shares)] = share
+    return found
+
+
 class VideoClassifier(Learner):
     """A net under a profile's recipe for the spec's kind of clip. What it does depends on spec, profile and seed alone.
 
     Subclasses name the table that asks for it; whichever trains a run, the result is the same.
     """
 
-    point = Point
+    point: ClassVar[type] = Point
+    loss: Callable[..., Tensor] = staticmethod(F.cross_entropy)  # of scores (B, classes) and labels
 
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__()
         self.run_spec, self.profile = spec, profile
         self.recipe, self.clips = profile.recipe(spec, devices), profile.clips[spec.clip]
         self.views = profile.data.views * (len(view_crops(profile.real, profile.release)) if profile.real else 1)
-        self.net = VideoResNet(spec.net, profile.geometry, self.clips.classes)
+        self.net: VideoResNet = VideoResNet(spec.net, profile.geometry, self.clips.classes)
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
         if self.recipe.frozen_norm:
             for norm in self.norms:
@@ -63,7 +78,7 @@ class VideoClassifier(Learner):
         clips, labels = batch
         if self.recipe.frozen_norm:
             self.freeze_norms()
-        loss = F.cross_entropy(self(clips), labels)
+        loss = self.loss(self(clips), labels)
         self.train_loss.update(loss.detach())
         return loss
 
@@ -103,17 +118,6 @@ class VideoClassifier(Learner):
         if self.profile.real and self.profile.real.averaged == "scores":
             return scores.mean(1).softmax(1)
         return scores.softmax(2).mean(1)
-
-    def all_ranks(self) -> list[int]:
-        """The ranks of the true classes from all processes, in the order of the test videos (nlrepro/train/sampler.py)."""
-        if not distributed.is_initialized():
-            return self.ranks
-        shares: list[list[int]] = [[] for _ in range(distributed.get_world_size())]
-        distributed.all_gather_object(shares, self.ranks)
-        ranks = [0] * sum(map(len, shares))
-        for number, share in enumerate(shares):
-            ranks[number :: len(shares)] = share
-        return ranks
 
     @property
     def nesterov(self) -> bool:

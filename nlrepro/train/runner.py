@@ -30,7 +30,7 @@ from nlrepro.train.checkpoint import AtomicCheckpoints, Try, earlier, save_atomi
 from nlrepro.train.datamodule import Splits
 from nlrepro.train.learner import Learner
 from nlrepro.train.machine import ONE, Machine, rank
-from nlrepro.train.module import VideoClassifier, percent
+from nlrepro.train.module import VideoClassifier, in_order, percent
 from nlrepro.train.precise_bn import precise_bn
 from nlrepro.train.progress import Report, nobody
 from nlrepro.train.provenance import announce, provenance, tell
@@ -177,7 +177,7 @@ def test(classifier: VideoClassifier, tester: pl.Trainer, run: Run, at_most: int
     """
     splits = Splits(run, classifier.recipe, at_most=at_most)
     tester.test(classifier, datamodule=splits, verbose=False)
-    ranks = classifier.all_ranks()
+    ranks = in_order(classifier.ranks)
     views = classifier.views
     loss = float(classifier.test_loss.compute())
     if not isfinite(loss):

@@ -20,14 +20,7 @@ def warm_start(net: nn.Module, run: Run) -> dict[str, str]:
     """
     profile, depth, files = run.profile, run.spec.net.depth, run.folders.imagenet
     if run.parent:
-        weights = run.parent.weights
-        if not weights.is_file():
-            raise BadInput(
-                f"{run.key} starts from {run.parent.key}, which has no weights at {weights}; use `sweep`, or run it first"
-            )
-        if wrong := run.parent.damaged_net():
-            raise BadInput(f"{run.key} starts from {run.parent.key}: {wrong}")
-        start_from(net, torch.load(weights, weights_only=True))
+        from_parent(net, run.key, run.parent)
         return {}
     if profile.dry_run and profile.real and not (files or imagenet_file(depth)[0].is_file()):
         print("dry run without ImageNet weights: it starts from random ones")
@@ -35,3 +28,12 @@ def warm_start(net: nn.Module, run: Run) -> dict[str, str]:
     state, name = pretrained(depth, profile, files)
     start_from(net, state)
     return {"start": name}
+
+
+def from_parent(net: nn.Module, key: str, parent: Run) -> None:
+    """Copy what fits of the net of a finished run into the one of `key`; errors as of `warm_start`."""
+    if not parent.weights.is_file():
+        raise BadInput(f"{key} starts from {parent.key}, which has no weights at {parent.weights}; use `sweep`, or run it first")
+    if wrong := parent.damaged_net():
+        raise BadInput(f"{key} starts from {parent.key}: {wrong}")
+    start_from(net, torch.load(parent.weights, weights_only=True))

@@ -1,0 +1,55 @@
+"""Tiny trees in Charades' layout, and profiles to read them with, for tests."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from films import film
+
+from nlrepro.charades.layout import TABLE
+from nlrepro.charades.making import COLUMNS
+from nlrepro.charades.profile import Profile, load
+from nlrepro.charades.spec import Part
+from nlrepro.profile import Real
+
+TRAIN = {"AAAAA": "c092 0.00 0.20;c147 0.50 1.30", "BBBBB": "", "BROKE": "c001 0.10 0.20", "GONE1": "c001 0.10 0.20"}
+VAL = {"VVVVV": "c000 0.00 1.00", "WWWWW": "c156 0.20 0.40;c000 1.00 1.20", "EMPTY": ""}
+
+
+def table(root: Path, part: Part, rows: Mapping[str, str], columns: list[str] = COLUMNS) -> Path:
+    """A CSV file with the actions of videos; all other columns hold something, with a comma."""
+    root.mkdir(parents=True, exist_ok=True)
+    lines = [",".join(columns)]
+    for video, actions in rows.items():
+        lines.append(",".join({"id": video, "actions": actions}.get(name, '"a, b"') for name in columns))
+    path = root / TABLE[part]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def charades(root: Path) -> Path:
+    """Of seven listed videos one is broken and one is not there; another one is not listed."""
+    table(root, "train", TRAIN)
+    table(root, "val", VAL)
+    for video in {*TRAIN, *VAL, "OTHER"} - {"GONE1", "BROKE"}:
+        film(root / "Charades_v1_480" / f"{video}.mp4")
+    (root / "Charades_v1_480/BROKE.mp4").write_bytes(b"no video")
+    return root
+
+
+def as_real(profile: Profile, **changes: object) -> Profile:
+    """The profile for real videos of about 40 frames at 30 a second, in Charades' classes."""
+    return replace(
+        profile,
+        name="charades-real",
+        films=None,
+        real=Real(train_sides=(40, 56), test_side=44, devices=1, precise_batches=2),
+        data=replace(profile.data, root=".", cached=False, views=2),
+        clips=replace(profile.clips, classes=157, frames=8, stride=1),
+        recipe=replace(profile.recipe, steps=2, batch=2, validate_every=2),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def smoke() -> Profile:
+    return load("smoke")
