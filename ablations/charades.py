@@ -27,6 +27,7 @@ CHARADES = Experiment(
     title="Classification mAP in the Charades dataset, on the train/val split and the trainval/test split",
     task=Charades(tables_of),
     measures={"map": "mAP"},
+    main=("map",),
     lines=lines(),
     claims=(
         better(

@@ -51,7 +51,7 @@ def difference(records: Sequence[Outcome], first: tuple[str, str], second: tuple
 def judge(experiment: Experiment, records: Sequence[Outcome], declared: int) -> list[Verdict]:
     """The verdicts on the sentences of the table; preliminary where the seeds are not as many as declared."""
     cells, on_paper = experiment.cells(), experiment.on_paper()
-    return [verdict(claim, cells, on_paper, records, declared) for claim in experiment.claims if isinstance(claim, Beats)]
+    return [verdict(claim, cells, on_paper, records, declared) for claim in experiment.claims]
 
 
 def verdict(

@@ -1,15 +1,16 @@
 """One of Tables 4 to 6 as data: its rows, its columns, its sentences, and the task whose runs fill it."""
 
 import csv
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from importlib import resources
 from math import nan
 from typing import Any, Protocol
 
 from nlrepro.beyond.trials import Measured
-from nlrepro.report.claims import Beats, Cell, Claim
+from nlrepro.errors import BadInput
+from nlrepro.report.claims import Beats, Cell
 from nlrepro.sweep.jobs import Work
 from nlrepro.trial import Folders
 
@@ -23,6 +24,9 @@ class Task(Protocol):
         Raises:
             BadInput: there is none of that name.
         """
+
+    def can(self, spec: Any, profile: Any) -> bool:
+        """Whether the profile can build the spec's net."""
 
     def trial(self, spec: Any, profile: Any, seed: int, folders: Folders) -> Measured: ...
 
@@ -42,21 +46,31 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A table. The first row of each depth, or of each `group` of labels, is the baseline of those below it."""
+    """A table. Of each `size` rows the first is the baseline of the others; `main` are the measures that sentences are about."""
 
     table: str
     title: str
     task: Task
     measures: Mapping[str, str]  # by the name of the paper's column: the title to show
     lines: tuple[Line, ...]
-    claims: tuple[Claim, ...]
-    size: int = 2  # rows a group
+    claims: tuple[Beats, ...]
+    main: tuple[str, ...]
+    size: int = 2
 
-    @cached_property
-    def baselines(self) -> dict[str, str]:
-        """The label and depth of each row's baseline, by key."""
-        groups = [self.lines[i : i + self.size] for i in range(0, len(self.lines), self.size)]
-        return {line.spec.key: group[0].spec.key for group in groups for line in group}
+    def within(self, profile: Any) -> "Experiment":
+        """Without rows that the profile cannot build, and sentences about them."""
+        lines = tuple(line for line in self.lines if self.task.can(line.spec, profile))
+        depths = {line.depth for line in lines}
+        claims = tuple(claim for claim in self.claims if {cell.depth for pair in claim.pairs for cell in pair} <= depths)
+        return replace(self, lines=lines, claims=claims)
+
+    def baseline(self, line: Line) -> Line:
+        place = self.lines.index(line)
+        return self.lines[place - place % self.size]
+
+    def label(self, line: Line) -> str:
+        """The paper's label, with the backbone in front where the table has several."""
+        return line.label if len({each.depth for each in self.lines}) == 1 else f"R{line.depth} {line.label}"
 
     def cells(self) -> dict[Cell, tuple[str, str]]:
         """The key and the measure behind each number that a sentence can name."""
@@ -73,8 +87,18 @@ class Experiment:
             for measure, title in self.measures.items()
         }
 
-    def work(self, trials: Sequence[Measured]) -> list[Work]:
-        """The jobs of these trials and of what they start from, each once."""
+    def work(self, profile: str, seeds: Iterable[int], folders: Folders, only: str = "*") -> list[Work]:
+        """The jobs of the rows that the profile can build, seed by seed, and of what they start from, each once.
+
+        Raises:
+            BadInput: there is no such profile, or no key matches `only`.
+        """
+        loaded = self.task.load(profile)
+        specs = {line.spec.key: line.spec for line in self.within(loaded).lines}
+        chosen = [spec for key, spec in specs.items() if fnmatchcase(key, only)]
+        if not chosen:
+            raise BadInput(f"no run key matches {only!r}; the keys of table {self.table} are {', '.join(specs)}")
+        trials = [self.task.trial(spec, loaded, seed, folders) for seed in seeds for spec in chosen]
         jobs = [job for trial in trials for job in self.task.jobs(trial, (self.table,))]
         return list({job.run: job for job in jobs}.values())
 

@@ -25,6 +25,9 @@ class Charades:
     def load(self, profile: str) -> Profile:
         return load(profile)
 
+    def can(self, spec: ActionSpec, profile: Profile) -> bool:
+        return True
+
     def trial(self, spec: ActionSpec, profile: Profile, seed: int, folders: Folders) -> ActionTrial:
         return ActionTrial(spec=spec, profile=profile, seed=seed, folders=folders)
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from nlrepro.cli import attention, coco, data, replications, reports, tracking, training, weights
-from nlrepro.cli.verbs import Verbs
+from nlrepro.cli.beyond import only_beyond
+from nlrepro.cli.verbs import Verbs, demand_videos
 from nlrepro.errors import BadInput
 
 if TYPE_CHECKING:
     from nlrepro.experiments.catalogue import Catalogue
-    from nlrepro.profile import Profile
 
 
 def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) -> int:
@@ -25,8 +25,10 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
     from nlrepro.profile import dry
 
     try:
-        profile = profiles.load(arguments.profile)
-        check(arguments, profile)
+        profile = profiles.load("mini" if only_beyond(arguments) else arguments.profile)
+        check(arguments)
+        if arguments.verb in ("data", "evaluate"):
+            demand_videos(arguments, profile)
         steps = getattr(arguments, "steps", None)
         arguments.do(arguments, dry(profile, steps) if steps else profile)
         sys.stdout.flush()
@@ -61,15 +63,12 @@ def joined(words: Sequence[str]) -> list[str]:
     return found
 
 
-def check(arguments: argparse.Namespace, profile: "Profile") -> None:
+def check(arguments: argparse.Namespace) -> None:
     """What no verb could work with is told before anything begins.
 
     Raises:
-        BadInput: the results are a file, real videos are not where they should be, or there are fewer devices than asked for.
+        BadInput: the results are a file, or there are fewer devices than asked for.
     """
-    videos = arguments.data / profile.data.root
-    if profile.real and arguments.verb in ("data", "run", "sweep", "evaluate") and not videos.is_dir():
-        raise BadInput(f"no folder {videos}; give the one that holds the videos as --data (DATA= of make)")
     if arguments.results.is_file():
         raise BadInput(f"--results {arguments.results} is a file; give a folder")
     asked = getattr(arguments, "devices", 1)

@@ -10,15 +10,28 @@ if TYPE_CHECKING:
 
 
 def do_report(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.beyond.reporting import report as report_other
     from nlrepro.experiments.reporting import report
 
-    report(arguments.catalogue(), arguments.tables, profile, folders(arguments))
+    tables = arguments.catalogue()
+    names, others = tables.parted(arguments.tables)
+    for experiment in others:
+        report_other(experiment, arguments.profile, folders(arguments))
+    if names:
+        report(tables, names, profile, folders(arguments))
 
 
 def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
+    from nlrepro.beyond.reporting import publish as publish_other
     from nlrepro.experiments.publishing import publish
 
-    publish(arguments.catalogue(), arguments.tables, profile, folders(arguments), arguments.seeds, arguments.only)
+    tables = arguments.catalogue()
+    names, others = tables.parted(arguments.tables)
+    for experiment in others:
+        publish_other(experiment, arguments.profile, folders(arguments), arguments.seeds)
+    if not names:
+        return
+    publish(tables, names, profile, folders(arguments), arguments.seeds, arguments.only)
 
 
 def do_verify(arguments: argparse.Namespace, profile: "Profile") -> None:

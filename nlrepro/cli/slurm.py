@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from nlrepro.cli.verbs import positive, whole
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
     from nlrepro.sweep.slurm import Cluster
 
 
@@ -29,13 +28,13 @@ def add_options(sweep: argparse.ArgumentParser) -> None:
     group.add_argument("--slurm", type=option, action="append", default=[], metavar="NAME=VALUE", help="more for sbatch")
 
 
-def cluster(arguments: argparse.Namespace, profile: "Profile") -> "Cluster | None":
-    """What SLURM is asked for, if it is to run the sweep; a GPU for real videos unless another number is given."""
+def cluster(arguments: argparse.Namespace, real: bool) -> "Cluster | None":
+    """What SLURM is asked for, if it is to run the sweep; a GPU for real data unless another number is given."""
     if arguments.launcher == "local":
         return None
     from nlrepro.sweep.slurm import Cluster
 
-    gpus = arguments.gpus if arguments.gpus is not None else int(profile.real is not None)
+    gpus = arguments.gpus if arguments.gpus is not None else int(real)
     options = dict(arguments.slurm)
     return Cluster(
         partition=arguments.partition,

@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlrepro.cli import slurm
-from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, folders, positive, seed
+from nlrepro.cli import beyond, slurm
+from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, demand_videos, folders, positive, seed
 
 if TYPE_CHECKING:
     from nlrepro.profile import Profile
@@ -16,8 +16,12 @@ def do_list(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.experiments.listing import listing
 
     tables = arguments.catalogue()
-    for line in listing(tables, tables.chosen(arguments.tables), profile, folders(arguments)):
-        print(line)
+    names, others = tables.parted(arguments.tables)
+    for experiment in others:
+        beyond.listing(experiment, arguments)
+    if names:
+        for line in listing(tables, tables.chosen(names), profile, folders(arguments)):
+            print(line)
 
 
 def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
@@ -25,7 +29,12 @@ def do_run(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.train.machine import Machine, rank
     from nlrepro.train.runner import execute
 
-    job = arguments.catalogue().job(arguments.key, arguments.seed, profile, folders(arguments))
+    tables = arguments.catalogue()
+    if experiment := tables.other(arguments.key):
+        beyond.run(experiment, arguments)
+        return
+    demand_videos(arguments, profile)
+    job = tables.job(arguments.key, arguments.seed, profile, folders(arguments))
     with watched(job.run.name) as report:
         record = execute(job, machine=Machine(devices=arguments.devices, nodes=arguments.nodes), report=report)
     if rank() == 0:
@@ -38,11 +47,17 @@ def do_sweep(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.sweep.launch import sweep
 
     tables = arguments.catalogue()
-    axes = tables.chosen(arguments.tables)
+    names, others = tables.parted(arguments.tables)
+    for experiment in others:
+        beyond.sweep(experiment, arguments)
+    if others and not names:
+        return
+    demand_videos(arguments, profile)
+    axes = tables.chosen(names)
     jobs = tables.complete(axes, arguments.seeds, profile, folders(arguments), arguments.only)
     for line in left_out(arguments.results, profile.name):
         print(line, flush=True)
-    sweep(jobs, arguments.jobs, slurm.cluster(arguments, profile))
+    sweep(jobs, arguments.jobs, slurm.cluster(arguments, profile.real is not None))
     if not profile.dry_run:
         print(f"to see the tables of what is recorded: {report_of(arguments)}")
 

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlrepro.errors import BadInput
+
 if TYPE_CHECKING:
+    from nlrepro.profile import Profile
     from nlrepro.trial import Folders
 
+BEYOND = ("4", "5", "6")  # tables of other tasks (ablations/registry.py)
 SEEDS = 2**32  # that NumPy's generator takes
 PROFILES = sorted(path.stem for path in (Path(__file__).parents[1] / "profiles").glob("*.toml"))
 Do = Callable[[argparse.Namespace, Any], None]  # the parsed words, with `catalogue()` that gives the tables; the `Profile`
@@ -32,6 +36,16 @@ class Verbs:
         verb.add_argument("--data", type=Path, default=Path("data"), help=f"folder that holds {data} (default: data)")
         verb.add_argument("--results", type=Path, default=Path("results/local"), help="default: results/local")
         return verb
+
+
+def demand_videos(arguments: argparse.Namespace, profile: "Profile") -> None:
+    """
+    Raises:
+        BadInput: real videos are not where they should be.
+    """
+    videos = arguments.data / profile.data.root
+    if profile.real and not videos.is_dir():
+        raise BadInput(f"no folder {videos}; give the one that holds the videos as --data (DATA= of make)")
 
 
 def folders(arguments: argparse.Namespace) -> "Folders":

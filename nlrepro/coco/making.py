@@ -5,13 +5,13 @@
     <split>2017/000000000001.png ...
     scenes.json, checksums_<split>.json            the settings, and what tells damaged files
 
-A keypoint has COCO's name of its number; what it is in a digit, `scenes.keypoints` tells. What is missing or damaged is made and
-what is there kept.
+A keypoint has COCO's name of its number; what it is in a digit, strokes.py tells. What is missing or damaged is made and what is
+there kept.
 """
 
 import io
 import json
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
@@ -24,6 +24,7 @@ from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
 from nlrepro.bars import progress_bar
+from nlrepro.coco.annotations import FILES, api
 from nlrepro.coco.scenes import Scenes, Thing, scene
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
@@ -33,12 +34,9 @@ from nlrepro.sweep.orphans import die_with_parent
 Row = dict[str, Any]  # as COCO has it
 NOTE = "scenes.json"
 LICENSE = {"id": 1, "name": "optdigits: CC BY 4.0", "url": "https://archive.ics.uci.edu/dataset/80"}
-SIDES = [
-    f"{side}_{part}"
-    for part in ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-    for side in ("left", "right")
-]
-PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": ["nose", *SIDES], "skeleton": []}
+PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
+PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": NAMES, "skeleton": []}
 DIGITS = [{"id": number, "name": name, "supercategory": "digit"} for number, name in ((1, "same"), (2, "other"))]
 
 
@@ -48,20 +46,17 @@ def make(task: Scenes, root: Path, jobs: int) -> None:
     Raises:
         BadInput: `root` holds images of other settings, or real ones; the settings leave no room; or pycocotools is missing.
     """
-    from nlrepro.coco.annotations import api  # torch comes with it, and would come into each of the processes
-
     api()
     settings, note = json.dumps(asdict(task), indent=1), root / NOTE
     with exclusive(root.with_name(f".{root.name}.lock"), f"makes the images in {root}"):
         if not (note.is_file() and note.read_text() == settings):
             if note.exists() or (root / "annotations").exists():
-                raise BadInput(
-                    f"{root} holds images of other settings, or no generated ones; remove that folder, or take another"
-                )
+                raise BadInput(f"{root} holds images of other settings, or others than generated ones; remove it or name another")
             write_atomic(note, settings)
-        for split in task.images:
-            if not whole(root, split):
-                write_split(task, root, split, jobs)
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
+            for split in task.images:
+                if not whole(root, split):
+                    write_split(task, root, split, pool)
 
 
 def whole(root: Path, split: str) -> bool:
@@ -73,22 +68,17 @@ def whole(root: Path, split: str) -> bool:
         return False
 
 
-def write_split(task: Scenes, root: Path, split: str, jobs: int) -> None:
+def write_split(task: Scenes, root: Path, split: str, pool: Executor) -> None:
     """Draw all images of a split and write those that are not there as they should be; then the annotations."""
     files: dict[str, int] = {}
     images: list[Row] = []
     rows: list[Row] = []
-    number = task.images[split]
     write = partial(write_image, task=task, root=root, split=split)
-    with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
-        progress_bar(total=number, desc=f"images in {root / folder(split)}", unit=" images") as bar,
-    ):
-        for image, checksum, found in pool.map(write, range(number), chunksize=32):
-            files[f"{folder(split)}/{image['file_name']}"] = checksum
-            images.append(image)
-            rows += [{"id": len(rows) + i, "image_id": image["id"], **row} for i, row in enumerate(found, 1)]
-            bar.update()
+    drawn = pool.map(write, range(task.images[split]), chunksize=32)
+    for image, checksum, found in progress_bar(drawn, total=task.images[split], desc=f"{root / folder(split)}", unit=" images"):
+        files[f"{folder(split)}/{image['file_name']}"] = checksum
+        images.append(image)
+        rows += [{"id": len(rows) + i, "image_id": image["id"], **row} for i, row in enumerate(found, 1)]
     for name, content in contents(images, rows).items():
         file = f"annotations/{name}_{folder(split)}.json"
         files[file] = put(root / file, json.dumps(content).encode())
@@ -102,9 +92,10 @@ def folder(split: str) -> str:
 def write_image(index: int, *, task: Scenes, root: Path, split: str) -> tuple[Row, int, list[Row]]:
     """Write an image; returns its row, its checksum, and the rows of its objects, without ids."""
     picture, things = scene(task, split, index)
-    image: Row = {"id": index + 1, "file_name": f"{index + 1:012d}.png", "width": task.size, "height": task.size, "license": 1}
+    name = f"{index + 1:012d}.png"
     Image.fromarray(picture).save(content := io.BytesIO(), "png")
-    checksum = put(root / folder(split) / image["file_name"], content.getvalue())
+    checksum = put(root / folder(split) / name, content.getvalue())
+    image = {"id": index + 1, "file_name": name, "width": task.size, "height": task.size, "license": 1}
     return image, checksum, [row(thing) for thing in things]
 
 
@@ -117,9 +108,7 @@ def put(path: Path, content: bytes) -> int:
 
 def row(thing: Thing) -> Row:
     """The fields of both files."""
-    from pycocotools import mask
-
-    runs = mask.encode(np.asfortranarray(thing.mask, np.uint8))
+    runs = api()[2].encode(np.asfortranarray(thing.mask, np.uint8))
     return {
         "category_id": thing.category,
         "bbox": list(thing.box),
@@ -133,8 +122,6 @@ def row(thing: Thing) -> Row:
 
 def contents(images: list[Row], rows: list[Row]) -> dict[str, Row]:
     """The two annotation files of a split by the beginnings of their names."""
-    from nlrepro.coco.annotations import FILES
-
     common = {"info": {"description": "generated scenes of nlrepro"}, "licenses": [LICENSE], "images": images}
     boxes = [{name: value for name, value in row.items() if "keypoints" not in name} for row in rows]
     people = [row | {"category_id": PERSON["id"]} for row in rows]

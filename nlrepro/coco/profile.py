@@ -58,11 +58,7 @@ def load(name: str) -> DetectionProfile:
     Raises:
         BadInput: no such profile, or a field is missing, unknown or of the wrong type.
     """
-    known = sorted(path.stem for path in HERE.glob("*.toml"))
-    path = Path(name) if name.endswith(".toml") else HERE / f"{name}.toml"
-    if not path.is_file():
-        raise BadInput(f"Tables 5 and 6 have no profile {name!r}; use one of {', '.join(known)}, or the path of a .toml file")
     try:
-        return TypeAdapter(DetectionProfile).validate_python(profiles.read_toml(str(path)))
+        return TypeAdapter(DetectionProfile).validate_python(profiles.read_toml(name, HERE))
     except ValidationError as error:
-        raise BadInput(f"{path}: {explain(error)}") from None
+        raise BadInput(f"{profiles.toml_path(name, HERE)}: {explain(error)}") from None

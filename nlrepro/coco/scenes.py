@@ -14,10 +14,10 @@ Everything is a function of (settings, split, index). Handwritings of one split 
 from typing import Annotated, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from nlrepro.coco.strokes import Bools, keypoints
 from nlrepro.data import Frames
 from nlrepro.data.synthetic import (
     INKS,
@@ -35,9 +35,7 @@ from nlrepro.data.synthetic import (
 from nlrepro.errors import BadInput
 from nlrepro.profile import STRICT, AtLeastOne, Seed
 
-Bools = npt.NDArray[np.bool_]
 INK = 0.5  # of a pixel's area: above, the pixel is of the digit's mask
-BANDS = 8  # rows and columns of a digit's square that have a keypoint each
 AGAIN = 100  # draws of places after which all begin again, for those that lie may leave no room
 
 
@@ -73,10 +71,8 @@ class Scenes:
         first, last = self.objects
         found = range(max(len(INKS), -(-first // self.copies)), last // self.copies + 1)
         if not found:
-            least = len(INKS) * self.copies
-            raise BadInput(
-                f"objects = {list(self.objects)} has no {'even ' * self.twins}number of at least {least}; make it larger"
-            )
+            least = f"{'even ' * self.twins}number of at least {len(INKS) * self.copies}"
+            raise BadInput(f"objects = {list(self.objects)} has no {least}; make it wider")
         return found
 
 
@@ -149,9 +145,8 @@ def places(task: Scenes, sides: list[int], rng: np.random.Generator) -> list[Box
             card, boxes = random_box(task.size, task.card, rng), list[Box]()
         box = random_box(task.size, sides[len(boxes)], rng)
         twin = boxes[-1:] if len(boxes) % task.copies else []
-        if all(box.clear_of(other) for other in (card, *boxes)) and all(
-            box.distance(other) >= task.far for other in (card, *twin)
-        ):
+        clear = all(box.clear_of(other) for other in (card, *boxes))
+        if clear and all(box.distance(other) >= task.far for other in (card, *twin)):
             boxes.append(box)
         if len(boxes) == len(sides):
             return [card, *boxes]
@@ -200,22 +195,3 @@ def thing(digit: Digit, ink: str, size: int) -> Thing:
     points = keypoints(digit.strokes > INK, digit.patch)
     points[points[:, 2] > 0, :2] += (x, y)
     return Thing(digit, 1 if digit.ink == ink else 2, mask, box, points)
-
-
-def keypoints(mask: Bools, patch: Bools) -> Floats:
-    """(17, 3): x, y and visibility in the square (side, side) of a mask.
-
-    The square is cut into 8 rows: pixel i belongs to row floor(8 (i + 1/2) / side). Keypoint k < 8 is the mean of the centres of
-    those pixels of row k that the mask has; 8 + k the same of column k; 16 is the mean of all. As for torchvision the centre of
-    pixel 0 is at 0.5. Visibility is 2 if the point can be seen, 1 if it lies in the patch, 0, and x and y too, if the mask has
-    no pixel there.
-    """
-    pixels = np.argwhere(mask)[:, ::-1]  # (N, 2): x, y
-    column, row = ((pixels + 0.5) * BANDS / len(mask)).astype(int).T
-    groups = [*(pixels[row == k] for k in range(BANDS)), *(pixels[column == k] for k in range(BANDS)), pixels]
-    found = np.zeros((len(groups), 3), np.float32)
-    for point, group in zip(found, groups, strict=True):
-        if len(group):
-            x, y = group.mean(0) + 0.5
-            point[:] = x, y, 1 if patch[int(y), int(x)] else 2
-    return found

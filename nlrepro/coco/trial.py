@@ -97,12 +97,15 @@ class Detection:
     def load(self, profile: str) -> DetectionProfile:
         return detection_profiles.load(profile)
 
+    def can(self, spec: DetectionSpec, profile: DetectionProfile) -> bool:
+        return spec.backbone in profile.backbones
+
     def trial(self, spec: DetectionSpec, profile: DetectionProfile, seed: int, folders: Folders) -> DetectionTrial:
         """
         Raises:
             BadInput: the profile cannot build the spec's backbone.
         """
-        if spec.backbone not in profile.backbones:
+        if not self.can(spec, profile):
             allowed = ", ".join(profile.backbones)
             raise BadInput(f"{profile.name} has no {spec.backbone}; its backbones are {allowed}; `paper` has all")
         return DetectionTrial(spec=spec, profile=profile, seed=seed, folders=folders)

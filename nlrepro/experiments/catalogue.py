@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import partial
 
+from nlrepro.beyond.experiment import Experiment
 from nlrepro.errors import BadInput
 from nlrepro.experiments.ablation import Ablation
 from nlrepro.nets.forms import forms
@@ -20,11 +21,14 @@ Axes = Iterable[type[Ablation]]
 
 
 class Catalogue(dict[str, type[Ablation]]):
-    """The experiments by the name of their table, in their order; `comparisons` are tables that need no run of their own."""
+    """The ablations by the name of their table, in their order. `comparisons` are tables that need no run of their own, `beyond`
+    those of other tasks, which "all" does not name.
+    """
 
-    def __init__(self, *axes: type[Ablation], comparisons: Iterable[Comparison] = ()) -> None:
+    def __init__(self, *axes: type[Ablation], comparisons: Iterable[Comparison] = (), beyond: Iterable[Experiment] = ()) -> None:
         super().__init__({axis.table: axis for axis in axes})
         self.comparisons = {comparison.table: comparison for comparison in comparisons}
+        self.beyond = {experiment.table: experiment for experiment in beyond}
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -43,9 +47,20 @@ class Catalogue(dict[str, type[Ablation]]):
                 raise BadInput(
                     f"table {name} has no runs of its own; `report {name}` shows it, or use one of {', '.join(self)}, or all"
                 )
+            if name in self.beyond:
+                raise BadInput(f"table {name} is of another task; this verb takes {', '.join(self)}, or all")
             if name not in (*self, "all"):
-                raise BadInput(f"unknown table {name!r}; use one of {', '.join(self)}, or all")
+                raise BadInput(f"unknown table {name!r}; use one of {', '.join((*self, *self.beyond))}, or all")
         return list(self.values()) if "all" in names else [self[name] for name in names]
+
+    def parted(self, names: Iterable[str]) -> tuple[list[str], list[Experiment]]:
+        """The names of the tables of this task, and the experiments of others."""
+        names = list(names)
+        return [name for name in names if name not in self.beyond], [self.beyond[name] for name in names if name in self.beyond]
+
+    def other(self, key: str) -> Experiment | None:
+        """The first experiment of another task that has a run of this key."""
+        return next((each for each in self.beyond.values() if key in {line.spec.key for line in each.lines}), None)
 
     def tables_of(self, spec: RunSpec) -> tuple[str, ...]:
         """The tables that show this run."""

@@ -1,8 +1,9 @@
 """What `list` shows: how far every run of the chosen tables is, at each seed that was begun."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -14,9 +15,10 @@ from nlrepro.record import seed_of
 from nlrepro.run import Run
 from nlrepro.sweep.slurm import queue as slurm_queue
 from nlrepro.sweep.status import QUEUED, State, state
-from nlrepro.trial import Folders
+from nlrepro.trial import Folders, Trial
 
-Found = dict[Run, State]
+T = TypeVar("T", bound=Trial[Any])
+Found = Mapping[Any, State]  # by run
 
 
 def listing(tables: Catalogue, axes: Axes, profile: Profile, folders: Folders) -> list[str]:
@@ -41,7 +43,7 @@ def listing(tables: Catalogue, axes: Axes, profile: Profile, folders: Folders) -
     return [*lines, "", *totals(found), *left_out(folders.results, profile.name)]
 
 
-def begun(run: Run) -> list[Run]:
+def begun(run: T) -> list[T]:
     """The run with each seed that has a record, or a folder and no record yet."""
     seeds = {seed_of(path) for path in (*run.record_path.parent.glob("seed*.json"), *run.folder.parent.glob("seed*"))}
     return [replace(run, seed=seed) for seed in sorted(seed for seed in seeds if seed is not None)]

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
 from nlrepro.files import write_atomic
-from nlrepro.record import Record
+from nlrepro.record import Provenance, Record
 from nlrepro.report.columns import side_by_side
 from nlrepro.report.formats import to_csv, to_latex, to_text
 from nlrepro.report.tables import Frames, TableSpec
@@ -51,6 +52,11 @@ class Finding:
             write_atomic(folder / f"table{table}.{ending}", text)
 
 
+class Made(Protocol):
+    @property
+    def made(self) -> Provenance: ...
+
+
 def note(records: Sequence[Record]) -> str:
     """Where the numbers come from, in one line: profile, seeds, test videos and views, dates, devices, and what brackets mean."""
     if not records:
@@ -72,7 +78,7 @@ def note(records: Sequence[Record]) -> str:
     return f"{'; '.join(parts)}. {brackets}; delta: points above the baseline, paired by seed and video."
 
 
-def days(records: Sequence[Record]) -> str:
+def days(records: Sequence[Made]) -> str:
     """The day of the records, or the first and the last one."""
     dates = sorted({record.made.date[:10] for record in records})
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
