@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -56,6 +57,12 @@ class Experiment:
     claims: tuple[Beats, ...]
     main: tuple[str, ...]
     size: int = 2
+
+    def folder(self, profile: str) -> str | None:
+        """The name of the task's profile, which its records and tables lie under; None where the task has no such profile."""
+        with suppress(BadInput):
+            return str(self.task.load(profile).name)
+        return None
 
     def within(self, profile: Any) -> "Experiment":
         """Without rows that the profile cannot build, and sentences about them."""

@@ -39,6 +39,10 @@ class Board:
         return f"Table {self.experiment.table}. {self.experiment.title}"
 
     @property
+    def recorded(self) -> bool:
+        return any(found["seeds"].any() for found in self.frames.values())
+
+    @property
     def shown(self) -> pd.DataFrame:
         return shown(self.experiment, self.frames)
 

@@ -24,6 +24,7 @@ from nlrepro.coco.annotations import KEYPOINTS
 from nlrepro.coco.nets import Affine, add_to_head, batch_independent
 from nlrepro.coco.profile import Narrow
 from nlrepro.coco.spec import CLASSES, DEPTH, DetectionSpec
+from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.nets.resnet import EXPANSION, VideoResNet
 from nlrepro.nets.transfer import start_from
@@ -75,7 +76,7 @@ def trunk(spec: DetectionSpec, base: Profile) -> tuple[Trunk, str]:
 
 def frozen(net: Trunk) -> Trunk:
     """The net, its batch normalisation replaced by the scales and shifts that it has in a test; blocks keep theirs."""
-    for parent in list(net.modules()):
+    for parent in [module for module in net.modules() if not isinstance(module, NonLocalBlock)]:
         for name, norm in list(parent.named_children()):
             if isinstance(norm, _BatchNorm):
                 setattr(parent, name, fixed(norm))

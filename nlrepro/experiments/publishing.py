@@ -67,9 +67,15 @@ def bodies(catalogue: Catalogue) -> dict[str, str]:
         "verdicts": verdict_table(found["mini"].verdicts),
         "durations": durations(found["mini"].records, "2a", SEEDS),
         "variants": variants_table({name: variant.tables["2a"] for name, variant in found.items()}),
-        **{name: without_heading(path.read_text()) for name, path in tables.items() if path.is_file()},
+        **{name: without_heading(path.read_text()) for name, path in (tables | others(catalogue)).items() if path.is_file()},
         **({"queries": summary(read_queries(measured))} if measured.is_file() else {}),
     }
+
+
+def others(catalogue: Catalogue) -> dict[str, Path]:
+    """The published tables of other tasks, of their `mini`."""
+    folders = {name: findings.PUBLISHED / "tables" / (each.folder("mini") or "") for name, each in catalogue.beyond.items()}
+    return {f"table{name}": folder / f"table{name}.md" for name, folder in folders.items()}
 
 
 def write_measured() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from nlrepro import profiles
+from nlrepro.beyond.reporting import Board, board
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.costs import paper_cost
@@ -44,18 +45,18 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
         print(f"{what}: {', '.join(map(str, found.stale))}")
     for line in (line for one in (found, *others) for line in one.left_out):
         print(line)
-    page = page_profile(found, catalogue)
+    page = page_profile(found, catalogue, folders)
     if own or not compared:
         write_files([axis.table for axis in catalogue.chosen(own)], found, page, results)
     for name in compared:
         frame = beside_others(catalogue, name, found)
         print("\n" + write_comparison(catalogue.comparisons[name], frame, results / "tables" / profile.name))
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
-        shown, first = [page_profile(one, catalogue) for one in others], PROFILES[0]
+        shown, first = [page_profile(one, catalogue, folders) for one in others], PROFILES[0]
     else:
         order = [*PROFILES, profile.name]
         shown, first = (
-            sorted([page, *(page_profile(one, catalogue) for one in others)], key=lambda p: order.index(p.name)),
+            sorted([page, *(page_profile(one, catalogue, folders) for one in others)], key=lambda p: order.index(p.name)),
             profile.name,
         )
     print(f"written: {write_page(shown, first, results / 'report.html')}")
@@ -84,7 +85,7 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
         print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 
 
-def page_profile(found: Findings, catalogue: Catalogue) -> PageProfile:
+def page_profile(found: Findings, catalogue: Catalogue, folders: Folders) -> PageProfile:
     """Everything that the page shows of one profile; curves only of what was trained."""
     keys = {record.key for record in found.records}
     return PageProfile(
@@ -100,7 +101,14 @@ def page_profile(found: Findings, catalogue: Catalogue) -> PageProfile:
             for name, each in catalogue.comparisons.items()
             if found.profile.real
         },
+        boards=boards(catalogue, found.profile.name, folders),
     )
+
+
+def boards(catalogue: Catalogue, profile: str, folders: Folders) -> tuple[Board, ...]:
+    """The tables of other tasks whose profile has this name, where anything is recorded of them."""
+    found = [board(each, profile, folders) for each in catalogue.beyond.values() if each.folder(profile)]
+    return tuple(each for each in found if each.recorded)
 
 
 def about(profile: Profile) -> str:

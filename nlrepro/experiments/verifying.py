@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory
 
 from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.beyond.experiment import Experiment
+from nlrepro.beyond.reporting import report as report_other
 from nlrepro.errors import BadInput
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
@@ -42,6 +44,10 @@ def verify(catalogue: Catalogue) -> None:
     with TemporaryDirectory() as place:
         shutil.copytree(findings.PUBLISHED / "records", Path(place) / findings.PUBLISHED / "records")
         with chdir(place):
+            for experiment, name in others_in(catalogue, committed):
+                with redirect_stdout(io.StringIO()):
+                    report_other(experiment, name, Folders(results=findings.PUBLISHED))
+                print(f"{name}: table {experiment.table}", flush=True)
             for name in profiles_in(committed):
                 tables = tables_in(catalogue, name, committed)
                 with redirect_stdout(io.StringIO()):
@@ -66,7 +72,14 @@ def published() -> Files:
 
 
 def profiles_in(files: Files) -> list[str]:
-    return sorted({path.parent.name for path in files if path.parts[0] == "tables"})
+    """Those of Table 2."""
+    return sorted({path.parent.name for path in files if path.parts[0] == "tables"} & set(profiles.names()))
+
+
+def others_in(catalogue: Catalogue, files: Files) -> list[tuple[Experiment, str]]:
+    """The tables of other tasks, each with the name of its profile."""
+    places = [(experiment, name) for experiment in catalogue.beyond.values() for name in profiles.names()]
+    return [(each, name) for each, name in places if Path("tables", each.folder(name) or "", f"table{each.table}.csv") in files]
 
 
 def tables_in(catalogue: Catalogue, profile: str, files: Files) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -89,6 +90,7 @@ class PageProfile:
     costs: Mapping[str, Cost]
     sources: tuple[Source, ...]  # the last one is whose verdicts these are
     compared: Mapping[str, pd.DataFrame]  # with other systems, by heading
+    boards: tuple[Any, ...] = ()  # tables of other tasks (nlrepro/beyond/reporting.py)
 
     @property
     def readable(self) -> bool:

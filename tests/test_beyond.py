@@ -1,0 +1,205 @@
+"""What Tables 4 to 6 share: intervals over seeds, verdicts, tables, records; and that the registry and the command line agree."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MADE, command
+from scipy import stats
+
+from ablations.detection import DETECTION
+from ablations.keypoints import KEYPOINTS
+from ablations.registry import TABLES
+from nlrepro.beyond import outcome
+from nlrepro.beyond.comparing import judge, over_seeds
+from nlrepro.beyond.experiment import Experiment
+from nlrepro.beyond.outcome import Outcome, Score
+from nlrepro.beyond.reporting import board, publish, report
+from nlrepro.beyond.tables import frame
+from nlrepro.cli.verbs import BEYOND
+from nlrepro.errors import BadInput
+from nlrepro.experiments import findings
+from nlrepro.record import Cost
+from nlrepro.stored import Damaged
+from nlrepro.trial import Folders
+
+ALL = pytest.mark.parametrize("experiment", TABLES.beyond.values(), ids=TABLES.beyond)
+
+
+def found(key: str, seed: int, **metrics: float) -> Outcome:
+    """A record of nothing but its measures."""
+    return Outcome(
+        key=key,
+        profile="coco-mini",
+        seed=seed,
+        tables=("5",),
+        spec={},
+        fingerprint="",
+        settings={},
+        metrics=metrics,
+        tested=10,
+        curve=(Score(step=1, train_loss=1.0, value=2.0),),
+        cost=Cost(params=1, macs=1),
+        made=MADE,
+        data=None,
+    )
+
+
+def of_r50(values: Sequence[tuple[float, float]]) -> list[Outcome]:
+    """(AP without the block, AP with it), a pair a seed; boxes and masks alike."""
+    return [
+        found(key, seed, box_ap=ap, mask_ap=ap)
+        for seed, pair in enumerate(values)
+        for key, ap in zip(("r50-boxes", "r50-boxes-nl"), pair, strict=True)
+    ]
+
+
+def test_the_command_line_knows_which_tables_are_of_other_tasks() -> None:
+    assert tuple(TABLES.beyond) == BEYOND
+
+
+def test_an_interval_over_seeds_is_student_s() -> None:
+    values = [1.0, 2.5, 3.0, 2.0]
+    interval, test = over_seeds(values), stats.ttest_1samp(values, 0.0)
+    assert interval
+    ends = test.confidence_interval(0.95)
+    assert (interval.mean, interval.low, interval.high, interval.p) == pytest.approx((2.125, ends.low, ends.high, test.pvalue))
+
+
+def test_one_seed_decides_nothing() -> None:
+    verdict = judge(DETECTION, of_r50([(30.0, 60.0)]), declared=1)[0]
+    assert (verdict.verdict, verdict.difference and verdict.difference.mean) == ("undecided", 30.0)
+
+
+@pytest.mark.parametrize(
+    ("gains", "word"), [([3.0, 4.0, 5.0], "holds"), ([-3.0, -4.0, -5.0], "fails"), ([-9.0, 4.0, 5.0], "undecided")]
+)
+def test_differences_are_paired_by_seed(gains: list[float], word: str) -> None:
+    """Seeds differ by far more than what the block gains."""
+    verdict = judge(DETECTION, of_r50([(10.0 * seed, 10.0 * seed + gain) for seed, gain in enumerate(gains)]), declared=3)[0]
+    assert (verdict.verdict, verdict.preliminary) == (word, "")
+    assert verdict.difference
+    assert verdict.difference.mean == pytest.approx(np.mean(gains))
+
+
+def test_all_measures_of_a_sentence_must_be_better() -> None:
+    records = [replace(r, metrics=r.metrics | {"mask_ap": 50.0 - r.metrics["mask_ap"]}) for r in of_r50([(1, 3), (2, 5), (3, 5)])]
+    assert judge(DETECTION, records, declared=3)[0].verdict == "fails"
+
+
+def test_fewer_seeds_than_declared_are_preliminary_and_missing_rows_undecided() -> None:
+    r50, r101, _ = judge(DETECTION, of_r50([(1.0, 4.0), (1.0, 4.1)]), declared=5)
+    assert (r50.verdict, r50.preliminary) == ("holds", "2 seeds of 5")
+    assert (r101.verdict, r101.difference, r101.preliminary) == ("undecided", None, "")
+
+
+@ALL
+def test_every_sentence_holds_of_the_paper_s_own_numbers(experiment: Experiment) -> None:
+    assert {verdict.paper for verdict in judge(experiment, [], 5)} == {"holds"}
+
+
+@ALL
+def test_each_row_stands_beside_the_paper_s_and_below_its_baseline(experiment: Experiment) -> None:
+    table = frame(experiment, [])
+    assert [line.label for line in experiment.lines] == list(table["row"])
+    assert all(experiment.baseline(line).depth == line.depth for line in experiment.lines)
+    for measure in experiment.measures:
+        assert table[f"paper_{measure}"].notna().all()
+        assert table[measure].isna().all()
+
+
+def test_the_paper_s_gains_are_those_that_it_prints() -> None:
+    """Section 6: about 1 point of box AP; blocks in the head about 1 point of keypoint AP, and more with one in the backbone."""
+    assert frame(DETECTION, [])["paper_box_ap_delta"].dropna().to_list() == [1.0, 1.3, 0.9]
+    assert frame(KEYPOINTS, [])["paper_kp_ap_delta"].dropna().to_list() == [0.9, 1.4]
+
+
+def test_rows_are_compared_over_the_seeds_that_all_have() -> None:
+    records = of_r50([(1.0, 2.0), (5.0, 7.0)])[:-1]
+    table = frame(DETECTION, records).set_index("key")
+    assert (table.loc["r50-boxes", "box_ap"], table.loc["r50-boxes-nl", "box_ap_delta"]) == (1.0, 1.0)
+    assert list(table.loc[["r50-boxes", "r50-boxes-nl"], "seeds"]) == [1, 1]
+
+
+def test_a_record_is_read_as_it_was_written_and_a_damaged_one_is_told(tmp_path: Path) -> None:
+    one = found("r50-boxes", 3, box_ap=1.5)
+    path = outcome.write(one, tmp_path)
+    assert outcome.read(path) == one
+    other = path.with_name("seed4.json")
+    other.write_bytes(path.read_bytes())
+    with pytest.raises(Damaged, match="its content is that of"):
+        outcome.read(other)
+    path.write_text("{")
+    assert outcome.read_all(tmp_path, "coco-mini") == []
+    with pytest.raises(Damaged, match="sweep"):
+        outcome.read(path)
+
+
+Make = Callable[..., Outcome]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Make:
+    """Writes a record of the smoke profile with the settings that its run has."""
+    task = DETECTION.task
+    profile = task.load("smoke")
+
+    def make(key: str, seed: int, at: str = "local", fingerprint: str | None = None, **metrics: float) -> Outcome:
+        spec = next(line.spec for line in DETECTION.lines if line.spec.key == key)
+        run = task.trial(spec, profile, seed, Folders(data=tmp_path))
+        record = replace(
+            found(key, seed, **metrics), profile=profile.name, fingerprint=fingerprint or run.fingerprint, settings=run.settings
+        )
+        outcome.write(record, tmp_path / at)
+        return record
+
+    return make
+
+
+KEYS = ("r50-boxes", "r50-boxes-nl", "r101-boxes", "r101-boxes-nl")
+
+
+def test_a_report_leaves_stale_records_out(fresh: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fresh("r50-boxes", 0, box_ap=10.0, mask_ap=9.0)
+    fresh("r50-boxes-nl", 0, fingerprint="of other settings", box_ap=20.0, mask_ap=19.0)
+    report(DETECTION, "smoke", Folders(data=tmp_path, results=tmp_path / "local"))
+    told = capsys.readouterr().out
+    assert "stale" in told
+    assert "10.0" in told
+    assert "20.0" not in told
+    assert (tmp_path / "local/tables/coco-smoke/table5.csv").is_file()
+    assert "X152" not in told  # which no generated scenes have
+
+
+def test_published_numbers_stand_beside_one_s_own(fresh: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "PUBLISHED", tmp_path / "public")
+    local = Folders(data=tmp_path, results=tmp_path / "local")
+    for key in KEYS[:3]:
+        fresh(key, 0, box_ap=10.0, mask_ap=9.0)
+    with pytest.raises(BadInput, match="no fresh record of r101-boxes-nl seed 0"):
+        publish(DETECTION, "smoke", local, [0])
+    assert not (tmp_path / "public").exists()
+    fresh(KEYS[3], 0, box_ap=11.0, mask_ap=9.0)
+    fresh(KEYS[0], 7, at="public", fingerprint="of other settings", box_ap=1.0)
+    publish(DETECTION, "smoke", local, [0])
+    assert sorted(path.name for path in (tmp_path / "public/records/coco-smoke").glob("*/*")) == ["seed0.json"] * 4
+    found = board(DETECTION, "smoke", local)
+    assert list(found.frames) == ["published", "yours"]
+    assert found.frames["published"].equals(found.frames["yours"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("sweep", "5", "--profile", "nothing"), "unknown profile 'nothing'; use one of mini, paper, smoke"),
+        (("sweep", "5", "--only", "r18*"), "no run key matches 'r18*'; the keys of table 5 are r50-boxes"),
+        (("sweep", "6", "--steps", "3"), "--profile smoke"),
+        (("cost", "5"), "table 5 is of another task"),
+        (("report", "7"), "use one of 2a, 2b, 2c, 2d, 2e, 2f, 2g, 4, 5, 6, or all"),
+    ],
+)
+def test_wrong_words_are_told(words: tuple[str, ...], told: str) -> None:
+    done = command(*words)
+    assert (done.status, told in done.err) == (2, True), done.err
