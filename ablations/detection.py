@@ -4,8 +4,8 @@ The paper's claim (section 6): "a single NL block improves all R50/101 and X152 
 segmentation"; box AP grows by about 1 point. torchvision has no ResNeXt-152, so X101-32x8d stands in its row (`paper` only).
 
 Axis: one block right before the last residual block of res4, or none.
-Fixed: Mask R-CNN with FPN, trained end to end from weights that classify. In `mini` the images are drawn: a digit's category is
-whether it has the ink of a card far away.
+Fixed: Mask R-CNN with FPN, trained end to end from weights that classify. In `mini` the images are drawn: the category of
+digits is the ink of a card far away.
 
 Command: make table5
 Cost: 4 runs a seed (mini)

@@ -81,7 +81,7 @@ def test_the_cards_ink_decides_all_categories_and_nothing_else(task: Scenes) -> 
         assert {digit.ink for digit in found.digits} == {"red", "green"}
         for digit in found.digits:
             before, after = thing(digit, found.ink, 64), thing(digit, swapped.ink, 64)
-            assert before.category == (1 if digit.ink == found.ink else 2)
+            assert before.category == (1 if found.ink == "red" else 2)
             assert after.category == 3 - before.category
         pictures = [draw(task, each, random_of(task, "any", index)) for each in (found, swapped)]
         x, y, side = found.card

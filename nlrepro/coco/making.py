@@ -1,6 +1,6 @@
 """The generated scenes (scenes.py) as a folder laid out as COCO 2017 is unpacked, so that they are read as COCO is.
 
-    annotations/instances_<split>2017.json         categories 1 "same" and 2 "other", masks as compressed run lengths
+    annotations/instances_<split>2017.json         categories 1 "red-card" and 2 "green-card", masks as compressed run lengths
     annotations/person_keypoints_<split>2017.json  the same objects, all of category 1 "person", with 17 keypoints
     <split>2017/000000000001.png ...
     scenes.json, checksums_<split>.json            the settings, and what tells damaged files
@@ -26,6 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from nlrepro.bars import progress_bar
 from nlrepro.coco.annotations import FILES, api
 from nlrepro.coco.scenes import Scenes, Thing, scene
+from nlrepro.data.synthetic import INKS
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.sweep.lock import exclusive
@@ -37,7 +38,9 @@ LICENSE = {"id": 1, "name": "optdigits: CC BY 4.0", "url": "https://archive.ics.
 PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
 PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": NAMES, "skeleton": []}
-DIGITS = [{"id": number, "name": name, "supercategory": "digit"} for number, name in ((1, "same"), (2, "other"))]
+DIGITS = [
+    {"id": number, "name": name, "supercategory": "digit"} for number, name in enumerate((f"{ink}-card" for ink in INKS), 1)
+]
 
 
 def make(task: Scenes, root: Path, jobs: int) -> None:

@@ -1,8 +1,8 @@
-"""The generated scenes behind `mini` of Tables 5 and 6: which digits have the card's ink?
+"""The generated scenes behind `mini` of Tables 5 and 6: which ink has the card far away?
 
 Several handwritten digits (scikit-learn's optdigits) in red or green ink, at least one of each, lie clear of each other on a grey
-image. One small solid card lies far from all of them, in one of the two inks. A digit's category is 1 if it has the card's ink,
-and 2 if not. So who sees a digit alone finds it, but does not know its category. The card itself is no object.
+image. One small solid card lies far from all of them, in one of the two inks. The category of all digits is 1 if the
+card is red and 2 if it is green. So who sees a digit alone finds it, but does not know its category. The card itself is no object.
 
 With `hidden`, a part of the digits has an invisible patch of the background's colour over a third to a half of the digit's
 square, from one of its four sides. With `twins`, every digit is there twice, in the same handwriting, side and ink, the two far
@@ -100,7 +100,7 @@ class Thing(NamedTuple):
     """An object as it is annotated, as if no patch were there: only the visibility of keypoints knows of it."""
 
     digit: Digit
-    category: int  # 1: of the card's ink, 2: of the other
+    category: int  # the number of the card's ink, from 1
     mask: Bools  # (H, W)
     box: tuple[int, int, int, int]  # x, y, width, height: of the mask
     keypoints: Floats  # (17, 3): x, y, visibility
@@ -194,4 +194,4 @@ def thing(digit: Digit, ink: str, size: int) -> Thing:
     box = (int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
     points = keypoints(digit.strokes > INK, digit.patch)
     points[points[:, 2] > 0, :2] += (x, y)
-    return Thing(digit, 1 if digit.ink == ink else 2, mask, box, points)
+    return Thing(digit, 1 + list(INKS).index(ink), mask, box, points)
