@@ -2,7 +2,7 @@
 
 Several handwritten digits (scikit-learn's optdigits) in red or green ink, at least one of each, lie clear of each other on a grey
 image. One small solid card lies far from all of them, in one of the two inks. The category of all digits is 1 if the
-card is red and 2 if it is green. So who sees a digit alone finds it, but does not know its category. The card itself is no object.
+card is red and 2 if it is green. So who sees a digit alone finds it, but does not know its category. The card is no object.
 
 With `hidden`, a part of the digits has an invisible patch of the background's colour over a third to a half of the digit's
 square, from one of its four sides. With `twins`, every digit is there twice, in the same handwriting, side and ink, the two far
