@@ -17,10 +17,11 @@ from nlrepro.beyond.comparing import judge, over_seeds
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.outcome import Outcome, Score
 from nlrepro.beyond.reporting import board, publish, report
-from nlrepro.beyond.tables import frame
+from nlrepro.beyond.tables import draw, frame
 from nlrepro.cli.verbs import BEYOND
 from nlrepro.errors import BadInput
 from nlrepro.experiments import findings
+from nlrepro.experiments.reporting import boards
 from nlrepro.record import Cost
 from nlrepro.stored import Damaged
 from nlrepro.trial import Folders
@@ -203,3 +204,23 @@ def test_published_numbers_stand_beside_one_s_own(fresh: Make, tmp_path: Path, m
 def test_wrong_words_are_told(words: tuple[str, ...], told: str) -> None:
     done = command(*words)
     assert (done.status, told in done.err) == (2, True), done.err
+
+
+def test_the_page_has_the_tables_of_other_tasks_of_which_anything_is_recorded(fresh: Make, tmp_path: Path) -> None:
+    local = Folders(data=tmp_path, results=tmp_path / "local")
+    assert boards(TABLES, "smoke", local) == ()
+    assert boards(TABLES, "no-such-profile", local) == ()
+    fresh("r50-boxes", 0, box_ap=12.3, mask_ap=9.0)
+    (one,) = boards(TABLES, "smoke", local)
+    assert (one.heading.split(".")[0], "12.3" in one.shown.to_string()) == ("Table 5", True)
+    assert b"<svg" in one.svg
+
+
+def test_a_figure_shows_each_gain_beside_the_paper_s() -> None:
+    records = of_r50([(10.0, 30.0), (11.0, 33.0)])
+    figure = draw(DETECTION, {"here": frame(DETECTION, records)})
+    left, right = figure.axes
+    labels = [text.get_text() for text in left.get_yticklabels()]
+    assert labels[:2] == ["R50 +1 NL, box AP", "R50 +1 NL, mask AP"]
+    assert left.lines[0].get_xdata().tolist() == [1.0, 0.9, 1.3, 1.1, 0.9, 0.6]
+    assert right.lines[0].get_xdata()[:2].tolist() == [21.0, 21.0]
