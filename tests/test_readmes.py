@@ -67,7 +67,7 @@ def test_the_examples_of_the_readme_run() -> None:
 
 
 def test_commands_are_found() -> None:
-    assert len(commands(ROOT / "README.md", "make ")) == 4
+    assert len(commands(ROOT / "README.md", "make ")) == 5
     assert len(commands(ROOT / "README.md", "python -m ablations ")) == 3
 
 
