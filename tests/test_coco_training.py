@@ -220,6 +220,7 @@ def real_job(kind: Kind, small: DetectionProfile, coco: Path, imagenet: Path) ->
     return DetectionJob(DetectionTrial(spec=replace(BOXES, kind=kind), profile=small, seed=0, folders=folders), ("5",))
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("kind", ["boxes", "keypoints"])
 def test_coco_s_own_layout_is_trained_on_and_tested(kind: Kind, small: DetectionProfile, coco: Path, imagenet: Path) -> None:
     job = real_job(kind, small, coco, imagenet)
@@ -236,6 +237,7 @@ def test_coco_s_own_layout_is_trained_on_and_tested(kind: Kind, small: Detection
     assert "backbone.body.layer3.4_nonlocal.theta.weight" in state
 
 
+@pytest.mark.rare
 def test_broken_training_images_and_missing_weights_are_told(small: DetectionProfile, coco: Path, imagenet: Path) -> None:
     with pytest.raises(BadInput, match=r"no ImageNet weights of resnet101 among .*resnet50.pth: download https"):
         execute(real_job_of_r101(small, coco, imagenet))
