@@ -38,9 +38,8 @@ LICENSE = {"id": 1, "name": "optdigits: CC BY 4.0", "url": "https://archive.ics.
 PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
 PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": NAMES, "skeleton": []}
-DIGITS = [
-    {"id": number, "name": name, "supercategory": "digit"} for number, name in enumerate((f"{ink}-card" for ink in INKS), 1)
-]
+CARD = tuple(f"{ink}-card" for ink in INKS)
+NAMED = {"card": CARD, "things": (*(f"{ink}-digit" for ink in INKS), *CARD)}  # categories, by what is told
 
 
 def make(task: Scenes, root: Path, jobs: int) -> None:
@@ -82,7 +81,7 @@ def write_split(task: Scenes, root: Path, split: str, pool: Executor) -> None:
         files[f"{folder(split)}/{image['file_name']}"] = checksum
         images.append(image)
         rows += [{"id": len(rows) + i, "image_id": image["id"], **row} for i, row in enumerate(found, 1)]
-    for name, content in contents(images, rows).items():
+    for name, content in contents(task, images, rows).items():
         file = f"annotations/{name}_{folder(split)}.json"
         files[file] = put(root / file, json.dumps(content).encode())
     write_atomic(root / f"checksums_{split}.json", json.dumps(files, indent=0))
@@ -123,12 +122,13 @@ def row(thing: Thing) -> Row:
     }
 
 
-def contents(images: list[Row], rows: list[Row]) -> dict[str, Row]:
+def contents(task: Scenes, images: list[Row], rows: list[Row]) -> dict[str, Row]:
     """The two annotation files of a split by the beginnings of their names."""
     common = {"info": {"description": "generated scenes of nlrepro"}, "licenses": [LICENSE], "images": images}
+    named = [{"id": number, "name": name, "supercategory": "thing"} for number, name in enumerate(NAMED[task.told], 1)]
     boxes = [{name: value for name, value in row.items() if "keypoints" not in name} for row in rows]
     people = [row | {"category_id": PERSON["id"]} for row in rows]
     return {
-        FILES["boxes"]: common | {"annotations": boxes, "categories": DIGITS},
+        FILES["boxes"]: common | {"annotations": boxes, "categories": named},
         FILES["keypoints"]: common | {"annotations": people, "categories": [PERSON]},
     }

@@ -24,8 +24,10 @@ from nlrepro.coco.annotations import KEYPOINTS
 from nlrepro.coco.nets import Affine, add_to_head, batch_independent
 from nlrepro.coco.profile import Narrow
 from nlrepro.coco.spec import CLASSES, DEPTH, DetectionSpec
+from nlrepro.coco.start import digest_of, start_path
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.pretrained import pretrained
+from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import EXPANSION, VideoResNet
 from nlrepro.nets.transfer import start_from
 from nlrepro.profile import Profile
@@ -101,7 +103,7 @@ def narrow_net(spec: DetectionSpec, narrow: Narrow, sides: Sequence[int]) -> tup
         BadInput: they are missing or damaged.
     """
     base = profiles.load(narrow.base)
-    net_trunk, start = trunk(spec, base)
+    net_trunk, begun = trunk(spec, base)
     pyramid, channels = Pyramid(net_trunk, narrow.channels), narrow.channels
     parts = {
         **sizes(narrow, base, sides),
@@ -111,13 +113,25 @@ def narrow_net(spec: DetectionSpec, narrow: Narrow, sides: Sequence[int]) -> tup
     if spec.kind == "boxes":
         head, last = MaskRCNNHeads(channels, narrow.mask_head, 1), narrow.mask_head[-1]
         predictor = MaskRCNNPredictor(last, last, CLASSES[spec.kind])
-        return batch_independent(MaskRCNN(pyramid, mask_head=head, mask_predictor=predictor, **parts)), start
+        return started(
+            batch_independent(MaskRCNN(pyramid, mask_head=head, mask_predictor=predictor, **parts)), spec, narrow, begun
+        )
     keypoint_head = KeypointRCNNHeads(channels, narrow.keypoint_head)
     points = KeypointRCNNPredictor(narrow.keypoint_head[-1], KEYPOINTS)
     net = KeypointRCNN(pyramid, keypoint_head=keypoint_head, keypoint_predictor=points, **parts)
     if spec.head_blocks:
         add_to_head(net.roi_heads.keypoint_head)
-    return batch_independent(net), start
+    return started(batch_independent(net), spec, narrow, begun)
+
+
+def started(net: nn.Module, spec: DetectionSpec, narrow: Narrow, trunk: str) -> tuple[nn.Module, str]:
+    """The net with what it shares with the shipped detector of its backbone, and what to call its start in a record."""
+    if not narrow.start:
+        return net, trunk
+    path, own = start_path(narrow.start, spec.backbone), net.state_dict()
+    shared = {name: x.float() for name, x in tensors(path).items() if name in own and own[name].shape == x.shape}
+    net.load_state_dict(own | shared)
+    return net, f"{path.name} (sha256 {digest_of(narrow.start, spec.backbone)[:12]})"
 
 
 def sizes(narrow: Narrow, base: Profile, sides: Sequence[int]) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ class Narrow:
     """The sizes of a small net of the same structure, where `paper` has those of torchvision. Lengths in pixels."""
 
     base: str  # the profile of Table 2 whose 2D ResNets, and their pretrained weights, are the trunks
+    start: str | None = None  # shipped detectors of things (`told`) that the nets start from; without, the trunks alone
     channels: AtLeastOne  # of the feature pyramid
     anchors: tuple[AtLeastOne, ...]  # sides, one a level: res2, res3, res4, res5 and one pooled
     box_head: AtLeastOne

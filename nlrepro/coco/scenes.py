@@ -11,7 +11,7 @@ apart; patches of two twins come from opposite sides, so that each shows what th
 Everything is a function of (settings, split, index). Handwritings of one split are never seen in another.
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -55,6 +55,7 @@ class Scenes:
     noise: float  # standard deviation, of 255
     hidden: Annotated[float, Field(ge=0, le=1)]  # the share of digits that are partly hidden
     twins: bool
+    told: Literal["card", "things"] = "card"  # "things": categories are the inks of digits, and of the card, which is an object
 
     @property
     def copies(self) -> int:
@@ -100,7 +101,7 @@ class Thing(NamedTuple):
     """An object as it is annotated, as if no patch were there: only the visibility of keypoints knows of it."""
 
     digit: Digit
-    category: int  # the number of the card's ink, from 1
+    category: int  # the number of the card's ink, from 1; see `told`
     mask: Bools  # (H, W)
     box: tuple[int, int, int, int]  # x, y, width, height: of the mask
     keypoints: Floats  # (17, 3): x, y, visibility
@@ -119,7 +120,21 @@ def scene(task: Scenes, split: str, index: int) -> Scene:
     """
     found = layout(task, split, index)
     picture = draw(task, found, random_of(task, f"{split}-picture", index))
-    return Scene(picture, tuple(thing(digit, found.ink, task.size) for digit in found.digits))
+    if task.told == "card":
+        return Scene(picture, tuple(thing(digit, number_of(found.ink), task.size) for digit in found.digits))
+    own = [thing(digit, number_of(digit.ink), task.size) for digit in found.digits]
+    return Scene(picture, (*own, thing(as_digit(found), len(INKS) + number_of(found.ink), task.size)))
+
+
+def number_of(ink: str) -> int:
+    """From 1."""
+    return 1 + list(INKS).index(ink)
+
+
+def as_digit(found: Layout) -> Digit:
+    """The card as an object among the digits."""
+    whole = (found.card.side, found.card.side)
+    return Digit(-1, found.ink, found.card, np.ones(whole, np.float32), np.zeros(whole, bool))
 
 
 def layout(task: Scenes, split: str, index: int) -> Layout:
@@ -185,8 +200,8 @@ def draw(task: Scenes, found: Layout, rng: np.random.Generator) -> Frames:
     return finish(frame, task, rng)[0]
 
 
-def thing(digit: Digit, ink: str, size: int) -> Thing:
-    """A digit as an object of an image of this size that has a card of this ink."""
+def thing(digit: Digit, category: int, size: int) -> Thing:
+    """A digit as an object of an image of this size."""
     x, y, side = digit.square
     mask = np.zeros((size, size), bool)
     mask[y : y + side, x : x + side] = digit.strokes > INK
@@ -194,4 +209,4 @@ def thing(digit: Digit, ink: str, size: int) -> Thing:
     box = (int(columns[0]), int(rows[0]), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
     points = keypoints(digit.strokes > INK, digit.patch)
     points[points[:, 2] > 0, :2] += (x, y)
-    return Thing(digit, 1 + list(INKS).index(ink), mask, box, points)
+    return Thing(digit, category, mask, box, points)

@@ -10,6 +10,7 @@ from nlrepro.beyond.trials import Measured
 from nlrepro.coco import profile as detection_profiles
 from nlrepro.coco.profile import DetectionProfile
 from nlrepro.coco.spec import DEPTH, DetectionSpec
+from nlrepro.coco.start import digest_of
 from nlrepro.errors import BadInput
 from nlrepro.sweep.jobs import Work
 from nlrepro.train.machine import Machine
@@ -50,6 +51,7 @@ class DetectionTrial(Measured):
             "test": profile.test,
             "devices": profile.devices,
             "narrow": asdict(narrow) if narrow else None,
+            "start": digest_of(narrow.start, self.spec.backbone) if narrow and narrow.start else None,
             "trunk": [asdict(base.geometry), pretrained.digest(base, DEPTH[self.spec.backbone])] if base else "imagenet",
             "scenes": asdict(profile.scenes[kind]) if kind in profile.scenes else None,
         }
