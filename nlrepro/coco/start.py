@@ -2,7 +2,7 @@
 
 They are to `mini` what ImageNet's nets are to `paper`: who learns what a card far away says must first see cards. From the trunks
 alone, which tag stills, the heads take most of a run to learn to see, and when a row then began to look far away was chance.
-They were made by the code of every run, `python -m ablations sweep 5 --profile nlrepro/coco/profiles/start.toml --only 'r*-boxes'`;
+The code of every run made them: `python -m ablations sweep 5 --profile nlrepro/coco/profiles/start.toml --only 'r*-boxes'`, and
 `python -m nlrepro.coco.start NET OUT` writes such a net in half precision.
 """
 
