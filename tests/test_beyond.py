@@ -72,6 +72,7 @@ def test_an_interval_over_seeds_is_student_s() -> None:
 def test_one_seed_decides_nothing() -> None:
     verdict = judge(DETECTION, of_r50([(30.0, 60.0)]), declared=1)[0]
     assert (verdict.verdict, verdict.difference and verdict.difference.mean) == ("undecided", 30.0)
+    assert "+30.0, p = 0.5" in verdict.line  # no interval
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from nlrepro.coco import making
 from nlrepro.coco.data import Objects, for_training, tree
 from nlrepro.coco.evaluation import MEASURES, Measure, detections, precision
 from nlrepro.coco.making import make
-from nlrepro.coco.scenes import INK, Digit, Layout, Scenes, draw, layout, patch, scene, thing
+from nlrepro.coco.scenes import INK, Digit, Layout, Scenes, draw, layout, patch, scene, thing, told
 from nlrepro.coco.spec import Kind
 from nlrepro.coco.strokes import keypoints
 from nlrepro.data.synthetic import Box, digit_images, random_of
@@ -79,10 +79,8 @@ def test_the_cards_ink_decides_all_categories_and_nothing_else(task: Scenes) -> 
     for index, found in enumerate(layouts(task)):
         swapped = found._replace(ink=other[found.ink])
         assert {digit.ink for digit in found.digits} == {"red", "green"}
-        for digit in found.digits:
-            before, after = thing(digit, found.ink, 64), thing(digit, swapped.ink, 64)
-            assert before.category == (1 if found.ink == "red" else 2)
-            assert after.category == 3 - before.category
+        categories = [{category for _, category in told(task, each)} for each in (found, swapped)]
+        assert categories == ([{1}, {2}] if found.ink == "red" else [{2}, {1}])
         pictures = [draw(task, each, random_of(task, "any", index)) for each in (found, swapped)]
         x, y, side = found.card
         differs = (pictures[0] != pictures[1]).any(2)
@@ -178,7 +176,7 @@ def test_keypoints_are_as_the_formula_says(side: int) -> None:
 def test_keypoints_lie_in_the_image_where_the_digit_does() -> None:
     digit = layout(PLAIN, "train", 0).digits[0]
     near = keypoints(digit.strokes > INK, digit.patch)
-    far = thing(digit._replace(square=Box(30, 17, digit.square.side)), "red", 64).keypoints
+    far = thing(digit._replace(square=Box(30, 17, digit.square.side)), 1, 64).keypoints
     moved = near + np.where(near[:, 2:] > 0, (30, 17, 0), 0)
     np.testing.assert_allclose(far, moved)
 
@@ -212,7 +210,7 @@ def test_what_is_hidden_is_background_and_is_annotated_all_the_same() -> None:
             part = np.s_[digit.square.y : digit.square.y + digit.square.side, digit.square.x : digit.square.x + digit.square.side]
             assert grey[part][digit.patch].all()
             assert not grey[part][(digit.strokes > INK) & ~digit.patch].any()
-            one, two = thing(digit, found.ink, 64), thing(whole, found.ink, 64)
+            one, two = thing(digit, 1, 64), thing(whole, 1, 64)
             assert (one.box, one.category) == (two.box, two.category)
             np.testing.assert_array_equal(one.mask, two.mask)
             np.testing.assert_array_equal(one.keypoints[:, :2], two.keypoints[:, :2])
@@ -381,3 +379,14 @@ def test_without_pycocotools_nothing_is_drawn(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(BadInput, match="pip install pycocotools"):
         make(PLAIN, tmp_path / "coco", 1)
     assert not (tmp_path / "coco").exists()
+
+
+def test_of_things_each_has_the_category_of_its_own_ink_and_the_card_is_one() -> None:
+    task = replace(PLAIN, told="things")
+    for index in range(20):
+        found, drawn = layout(task, "train", index), scene(task, "train", index)
+        *digits, card = drawn.things
+        assert [each.category for each in digits] == [1 if digit.ink == "red" else 2 for digit in found.digits]
+        assert card.category == (3 if found.ink == "red" else 4)
+        assert card.box == (found.card.x, found.card.y, found.card.side, found.card.side)
+        assert (drawn.picture == scene(PLAIN, "train", index).picture).all()

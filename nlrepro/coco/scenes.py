@@ -120,10 +120,15 @@ def scene(task: Scenes, split: str, index: int) -> Scene:
     """
     found = layout(task, split, index)
     picture = draw(task, found, random_of(task, f"{split}-picture", index))
+    return Scene(picture, tuple(thing(digit, category, task.size) for digit, category in told(task, found)))
+
+
+def told(task: Scenes, found: Layout) -> list[tuple[Digit, int]]:
+    """The objects with their categories."""
     if task.told == "card":
-        return Scene(picture, tuple(thing(digit, number_of(found.ink), task.size) for digit in found.digits))
-    own = [thing(digit, number_of(digit.ink), task.size) for digit in found.digits]
-    return Scene(picture, (*own, thing(as_digit(found), len(INKS) + number_of(found.ink), task.size)))
+        return [(digit, number_of(found.ink)) for digit in found.digits]
+    own = [(digit, number_of(digit.ink)) for digit in found.digits]
+    return [*own, (as_digit(found), len(INKS) + number_of(found.ink))]
 
 
 def number_of(ink: str) -> int:

@@ -1,7 +1,7 @@
 """Numbers and tables as text: Markdown, LaTeX and CSV, `--` for what is missing."""
 
 from collections.abc import Iterable
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ def number(value: float, sign: bool = False) -> str:
 
 
 def with_interval(mean: float, low: float, high: float, sign: bool = False) -> str:
-    return MISSING if isnan(mean) else f"{number(mean, sign)} [{number(low)}, {number(high)}]"
+    """Without ends that nothing is known of, as of one seed."""
+    return f"{number(mean, sign)} [{number(low)}, {number(high)}]" if isfinite(low + high) else number(mean, sign)
 
 
 def ratios(values: Iterable[float]) -> list[str]:
