@@ -16,8 +16,9 @@ from pycocotools.coco import COCO
 from nlrepro.coco import making
 from nlrepro.coco.data import Objects, for_training, tree
 from nlrepro.coco.evaluation import MEASURES, Measure, detections, precision
+from nlrepro.coco.layout import Digit, Layout, Scenes, layout, patch
 from nlrepro.coco.making import make
-from nlrepro.coco.scenes import INK, Digit, Layout, Scenes, draw, layout, patch, scene, thing, told
+from nlrepro.coco.scenes import INK, draw, scene, thing, told
 from nlrepro.coco.spec import Kind
 from nlrepro.coco.strokes import keypoints
 from nlrepro.data.synthetic import Box, digit_images, random_of

@@ -25,7 +25,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from nlrepro.bars import progress_bar
 from nlrepro.coco.annotations import FILES, api
-from nlrepro.coco.scenes import Scenes, Thing, scene
+from nlrepro.coco.layout import Scenes
+from nlrepro.coco.scenes import Thing, scene
 from nlrepro.data.synthetic import INKS
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic

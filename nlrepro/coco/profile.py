@@ -7,7 +7,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro import profiles
-from nlrepro.coco.scenes import Scenes
+from nlrepro.coco.layout import Scenes
 from nlrepro.coco.spec import Backbone, Kind
 from nlrepro.errors import BadInput
 from nlrepro.profile import STRICT, AtLeastOne, Recipe, Seed, explain
