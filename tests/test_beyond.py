@@ -215,6 +215,7 @@ def test_the_page_has_the_tables_of_other_tasks_of_which_anything_is_recorded(fr
     (one,) = boards(TABLES, "smoke", local)
     assert (one.heading.split(".")[0], "12.3" in one.shown.to_string()) == ("Table 5", True)
     assert b"<svg" in one.svg
+    assert one.runs == [("r50-boxes seed 0", "box_ap 12.3, mask_ap 9.0", "records/coco-smoke/r50-boxes/seed0.json")]
 
 
 def test_a_figure_shows_each_gain_beside_the_paper_s() -> None:

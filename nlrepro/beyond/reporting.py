@@ -64,6 +64,13 @@ class Board:
         return f"{'; '.join(parts)}. Brackets: 95 % intervals over seeds, paired by seed; all rows are tested on the same data."
 
     @property
+    def runs(self) -> list[tuple[str, str, str]]:
+        """Of each record its run, what came out, and where it lies below the results."""
+        return [
+            (f"{r.key} seed {r.seed}", r.headline, record_path(Path(), r.profile, r.key, r.seed).as_posix()) for r in self.records
+        ]
+
+    @property
     def svg(self) -> bytes:
         return to_svg(draw(self.experiment, self.frames))
 
@@ -76,7 +83,7 @@ def board(experiment: Experiment, profile_name: str, folders: Folders) -> Board:
     frames = {"here": frame(experiment, mine)}
     if not findings.is_published(folders.results) and findings.PUBLISHED.is_dir():
         public = fresh(experiment, profile, Folders(data=folders.data, results=findings.PUBLISHED))[0]
-        frames = {"published": frame(experiment, public), "yours": frames["here"]}
+        frames = {"published": frame(experiment, public), "yours": frames["here"]} if public else frames
     verdicts = judge(experiment, comparable(experiment, mine), len(profile.seeds))
     return Board(experiment=experiment, profile=profile, records=mine, stale=stale, frames=frames, verdicts=verdicts)
 
