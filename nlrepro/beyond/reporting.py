@@ -109,7 +109,11 @@ def fresh(experiment: Experiment, profile: Any, folders: Folders) -> tuple[list[
 
 def report(experiment: Experiment, profile_name: str, folders: Folders) -> None:
     """Write the table's files and print it with its verdicts."""
-    found = board(experiment, profile_name, folders)
+    write(board(experiment, profile_name, folders), folders)
+
+
+def write(found: Board, folders: Folders) -> None:
+    experiment = found.experiment
     if found.stale:
         print(f"stale (made with other settings or data) and left out: {', '.join(map(str, found.stale))}")
     name, text = f"table{experiment.table}", found.shown

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from nlrepro import profiles
-from nlrepro.beyond.reporting import Board, board
+from nlrepro.beyond.reporting import Board, board, write
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.costs import paper_cost
@@ -48,6 +48,8 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
     page = page_profile(found, catalogue, folders)
     if own or not compared:
         write_files([axis.table for axis in catalogue.chosen(own)], found, page, results)
+    for one in page.boards if "all" in own else ():
+        write(one, folders)
     for name in compared:
         frame = beside_others(catalogue, name, found)
         print("\n" + write_comparison(catalogue.comparisons[name], frame, results / "tables" / profile.name))
