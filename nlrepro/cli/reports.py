@@ -23,12 +23,14 @@ def do_report(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
     from nlrepro.beyond.reporting import publish as publish_other
-    from nlrepro.experiments.publishing import publish
+    from nlrepro.experiments.publishing import publish, show
 
     tables = arguments.catalogue()
     names, others = tables.parted(arguments.tables)
     for experiment in others:
         publish_other(experiment, arguments.profile, folders(arguments), arguments.seeds)
+    if others:
+        show(tables)
     if not names:
         return
     publish(tables, names, profile, folders(arguments), arguments.seeds, arguments.only)

@@ -54,6 +54,15 @@ def publish(
         write_readmes(catalogue)
 
 
+def show(catalogue: Catalogue) -> None:
+    """The published page and the READMEs' parts anew, after tables of other tasks have been published."""
+    tables = findings.PUBLISHED / "tables" / "mini"
+    names = [name for name in catalogue if (tables / f"table{name}.csv").is_file()]
+    if names:
+        report(catalogue, names, profiles.load("mini"), Folders(results=findings.PUBLISHED))
+    write_readmes(catalogue)
+
+
 def bodies(catalogue: Catalogue) -> dict[str, str]:
     """What stands between the marks of the READMEs, by mark, from the published records; nothing before those of mini are."""
     public = Folders(results=findings.PUBLISHED)
