@@ -23,10 +23,12 @@ from nlrepro.coco.narrow import Trunk, frozen, trunk
 from nlrepro.coco.nets import Affine
 from nlrepro.coco.profile import DetectionProfile, load
 from nlrepro.coco.spec import DetectionSpec, Kind
+from nlrepro.coco.start import start_path
 from nlrepro.coco.trial import DetectionJob, DetectionTrial
 from nlrepro.errors import BadInput
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.pretrained import pretrained
+from nlrepro.nets.reading import tensors
 from nlrepro.nets.transfer import start_from
 from nlrepro.spec import NetSpec
 from nlrepro.train.runner import execute
@@ -73,6 +75,27 @@ def test_each_spec_has_its_blocks(kind: Kind) -> None:
             assert sum("keypoint_head" in name for name in blocks) == 4 * head
             assert all(isinstance(net.get_submodule(f"{name}.bn"), Affine) for name in blocks)
             assert start.startswith("mini-r50.pt (sha256")
+
+
+def test_nets_of_scenes_start_from_the_shipped_detector() -> None:
+    profile = load("mini")
+    assert profile.narrow
+    shipped = tensors(start_path("mini", "r50"))
+    net, name = training.build(DetectionTrial(spec=BOXES, profile=profile, seed=0))
+    assert name.startswith("mini-r50.pt (sha256")
+    state = net.state_dict()
+    assert set(shipped) <= set(state)
+    assert all(torch.equal(state[name], x.float()) for name, x in shipped.items())
+    assert {name.split(".")[2] for name in set(state) - set(shipped)} == {"inserted"}
+    person = DetectionSpec(kind="keypoints", backbone="r50")
+    points = training.build(DetectionTrial(spec=person, profile=profile, seed=0))[0].state_dict()
+    assert torch.equal(points["backbone.fpn.inner_blocks.0.0.weight"], shipped["backbone.fpn.inner_blocks.0.0.weight"].float())
+    alone = replace(profile, narrow=replace(profile.narrow, start=None))
+    runs = [DetectionTrial(spec=BOXES, profile=each, seed=0) for each in (profile, alone)]
+    assert runs[0].fingerprint != runs[1].fingerprint
+    other = replace(profile, narrow=replace(profile.narrow, start="none-such"))
+    with pytest.raises(BadInput, match=r"no detector none-such-r50 to start from; there are mini-r"):
+        training.build(DetectionTrial(spec=BOXES, profile=other, seed=0))
 
 
 def test_blocks_of_a_head_are_of_keypoints() -> None:
