@@ -123,6 +123,8 @@ def test_rows_are_compared_over_the_seeds_that_all_have() -> None:
     table = frame(DETECTION, records).set_index("key")
     assert (table.loc["r50-boxes", "box_ap"], table.loc["r50-boxes-nl", "box_ap_delta"]) == (1.0, 1.0)
     assert list(table.loc[["r50-boxes", "r50-boxes-nl"], "seeds"]) == [1, 1]
+    deeper = frame(DETECTION, [*of_r50([(1.0, 2.0), (5.0, 7.0)]), found("r101-boxes", 0, box_ap=3.0)]).set_index("key")
+    assert list(deeper.loc[["r50-boxes", "r101-boxes"], "seeds"]) == [2, 1]  # another baseline's rows may have fewer
 
 
 def test_a_record_is_read_as_it_was_written_and_a_damaged_one_is_told(tmp_path: Path) -> None:

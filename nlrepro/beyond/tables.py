@@ -19,14 +19,23 @@ from nlrepro.report.formats import number, with_interval
 def frame(experiment: Experiment, records: Sequence[Outcome]) -> pd.DataFrame:
     """One line a row: of each measure the mean, its difference from the baseline, and the paper's two; NaN where missing.
 
-    Only the seeds count that all rows with records have, so that no seed favours a row.
+    Only the seeds of `comparable` count, so that no seed favours a row.
     """
     return pd.DataFrame([_line(experiment, line, comparable(experiment, records)) for line in experiment.lines])
 
 
 def comparable(experiment: Experiment, records: Sequence[Outcome]) -> list[Outcome]:
-    """The records of the table's rows, of the seeds that all of them have; all, where they share none."""
-    keys = {line.spec.key for line in experiment.lines}
+    """The records of the table's rows, of the seeds that all rows with the same baseline have; all, where these share none.
+
+    A row without any record is left out of this.
+    """
+    groups: dict[str, set[str]] = {}
+    for line in experiment.lines:
+        groups.setdefault(experiment.baseline(line).spec.key, set()).add(line.spec.key)
+    return [record for keys in groups.values() for record in _shared(keys, records)]
+
+
+def _shared(keys: set[str], records: Sequence[Outcome]) -> list[Outcome]:
     mine = [record for record in records if record.key in keys]
     seeds = [{record.seed for record in mine if record.key == key} for key in {record.key for record in mine}]
     common = set.intersection(*seeds) if seeds else set()
