@@ -45,7 +45,7 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
         print(f"{what}: {', '.join(map(str, found.stale))}")
     for line in (line for one in (found, *others) for line in one.left_out):
         print(line)
-    page = page_profile(found, catalogue, folders)
+    page = page_profile(found, catalogue, boards(catalogue, profile.name, folders))
     if own or not compared:
         write_files([axis.table for axis in catalogue.chosen(own)], found, page, results)
     for one in page.boards if "all" in own else ():
@@ -54,11 +54,14 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
         frame = beside_others(catalogue, name, found)
         print("\n" + write_comparison(catalogue.comparisons[name], frame, results / "tables" / profile.name))
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
-        shown, first = [page_profile(one, catalogue, folders) for one in others], PROFILES[0]
+        shown, first = [page_profile(one, catalogue, boards(catalogue, one.profile.name, folders)) for one in others], PROFILES[0]
     else:
         order = [*PROFILES, profile.name]
         shown, first = (
-            sorted([page, *(page_profile(one, catalogue, folders) for one in others)], key=lambda p: order.index(p.name)),
+            sorted(
+                [page, *(page_profile(one, catalogue, boards(catalogue, one.profile.name, folders)) for one in others)],
+                key=lambda p: order.index(p.name),
+            ),
             profile.name,
         )
     print(f"written: {write_page(shown, first, results / 'report.html')}")
@@ -87,8 +90,8 @@ def write_files(names: Sequence[str], found: Findings, page: PageProfile, result
         print(f"written: {tables}/{texts}; {figures}/{', '.join(f'table{name}{end}.svg' for end in panel.pictures)}")
 
 
-def page_profile(found: Findings, catalogue: Catalogue, folders: Folders) -> PageProfile:
-    """Everything that the page shows of one profile; curves only of what was trained."""
+def page_profile(found: Findings, catalogue: Catalogue, others: tuple[Board, ...] = ()) -> PageProfile:
+    """Everything that the page shows of one profile; curves only of what was trained; `others` are tables of other tasks."""
     keys = {record.key for record in found.records}
     return PageProfile(
         name=found.profile.name,
@@ -103,7 +106,7 @@ def page_profile(found: Findings, catalogue: Catalogue, folders: Folders) -> Pag
             for name, each in catalogue.comparisons.items()
             if found.profile.real
         },
-        boards=boards(catalogue, found.profile.name, folders),
+        boards=others,
     )
 
 
