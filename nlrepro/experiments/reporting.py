@@ -45,7 +45,8 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
         print(f"{what}: {', '.join(map(str, found.stale))}")
     for line in (line for one in (found, *others) for line in one.left_out):
         print(line)
-    page = page_profile(found, catalogue, boards(catalogue, profile.name, folders))
+    pages = [page_profile(one, catalogue, boards(catalogue, one.profile.name, folders)) for one in (found, *others)]
+    page = pages[0]
     if own or not compared:
         write_files([axis.table for axis in catalogue.chosen(own)], found, page, results)
     for one in page.boards if "all" in own else ():
@@ -54,16 +55,10 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
         frame = beside_others(catalogue, name, found)
         print("\n" + write_comparison(catalogue.comparisons[name], frame, results / "tables" / profile.name))
     if profile.name not in PROFILES and results.resolve() == findings.PUBLISHED.resolve():
-        shown, first = [page_profile(one, catalogue, boards(catalogue, one.profile.name, folders)) for one in others], PROFILES[0]
+        shown, first = pages[1:], PROFILES[0]
     else:
         order = [*PROFILES, profile.name]
-        shown, first = (
-            sorted(
-                [page, *(page_profile(one, catalogue, boards(catalogue, one.profile.name, folders)) for one in others)],
-                key=lambda p: order.index(p.name),
-            ),
-            profile.name,
-        )
+        shown, first = sorted(pages, key=lambda p: order.index(p.name)), profile.name
     print(f"written: {write_page(shown, first, results / 'report.html')}")
 
 
