@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import get_args
 
 from nlrepro.beyond.experiment import Line, printed
-from nlrepro.charades.job import ActionJob
 from nlrepro.charades.profile import Profile, load
 from nlrepro.charades.spec import ActionSpec, Split
 from nlrepro.charades.trial import ActionTrial
@@ -33,6 +32,8 @@ class Charades:
 
     def jobs(self, trial: ActionTrial, tables: tuple[str, ...]) -> list[Work]:
         """The trial, after the runs of Table 2 that it starts from."""
+        from nlrepro.charades.job import ActionJob  # takes 0.7 s, which other tables do without
+
         parent = trial.parent
         before = with_parents([Job(parent, tables=self.tables_of(parent.spec))], self.tables_of) if parent else []
         return [*before, ActionJob(trial, tables)]
