@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Hashable, Iterable
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
 
-from nlrepro.beyond import outcome
 from nlrepro.beyond.outcome import Outcome
+from nlrepro.beyond.training import fit
 from nlrepro.charades.making import make
 from nlrepro.charades.module import ActionClassifier
 from nlrepro.charades.precision import Floats, mean_average_precision
@@ -22,15 +22,12 @@ from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.cost import cost
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.transfer import start_from
-from nlrepro.record import as_read
-from nlrepro.sweep.status import forget_queued
-from nlrepro.tracking.dashboard import conclude, config, dashboard, id_path, resume
-from nlrepro.train.checkpoint import Try, earlier, save_atomic
+from nlrepro.tracking.dashboard import config
 from nlrepro.train.datamodule import WORKERS
 from nlrepro.train.machine import Machine
 from nlrepro.train.progress import Report
-from nlrepro.train.provenance import announce, provenance, tell
-from nlrepro.train.runner import prepare, trainer
+from nlrepro.train.provenance import tell
+from nlrepro.train.runner import prepare
 from nlrepro.train.start import from_parent
 
 Build = Callable[..., ActionClassifier]  # spec, profile, devices -> the module of a run
@@ -75,47 +72,24 @@ def train(job: ActionJob, machine: Machine, report: Report) -> Outcome:
     tell(run.damaged_record(), run.damaged_net())
     job.prepare(WORKERS if run.profile.real else 1)
     prepare(run.seed, exact=run.profile.real is None)
-    data = run.data
     classifier = job.build(run.spec, run.profile, devices=machine.world_size)
     if run.profile.real and not torch.cuda.is_available():
         accelerate(classifier.net)
-    attempt = Try(classifier, report, machine.world_size, data)
     started = warm_start(classifier, run)
-    state = earlier(run.checkpoint, classifier, machine.world_size, data)
-    first = int(state["global_step"]) if state else 0
-    announce(run, first, classifier.recipe.steps)
-    log = dashboard(run, job.tables, config(run.as_run))
-    lightning = trainer(classifier, run.checkpoint, log, attempt, machine)
-    if lightning.logger and lightning.is_global_zero:
-        resume(lightning.logger, run.folder, classifier.points(state["curve"]) if state else [])
-    splits = ActionSplits(run.spec, run.profile, run.folders.data, classifier.recipe, run.seed, first)
-    lightning.fit(classifier, datamodule=splits, ckpt_path=str(run.checkpoint) if state else None, weights_only=True)
-    metrics, tested = test(classifier, lightning, splits, run)
-    record = Outcome(
-        key=run.key,
-        profile=run.profile.name,
-        seed=run.seed,
+    trained = fit(
+        run,
+        classifier,
+        lambda first: ActionSplits(run.spec, run.profile, run.folders.data, classifier.recipe, run.seed, first),
         tables=job.tables,
-        spec=asdict(run.spec),
-        fingerprint=run.fingerprint,
-        settings=as_read(run.settings),
-        metrics=metrics,
-        tested=tested,
-        notes=(*splits.notes, *(() if metrics else (held_back(run),))),
-        curve=tuple(classifier.curve),
-        cost=cost(run.spec.parent, run.profile.as_table2),
-        made=provenance(attempt.seconds, lightning.strategy.root_device, started),
-        data=data,
+        config=config(run.as_run),
+        machine=machine,
+        report=report,
     )
-    if lightning.is_global_zero:
-        if lightning.logger:
-            conclude(lightning.logger, {"test": metrics["map"]} if metrics else {})
-        save_atomic(classifier.net.state_dict(), run.weights)
-        outcome.write(record, run.folders.results)
-        run.checkpoint.unlink(missing_ok=True)
-        id_path(run).unlink(missing_ok=True)
-        forget_queued(run)
-    return record
+    metrics, tested = test(classifier, trained.lightning, trained.splits, run)
+    notes = (*trained.splits.notes, *(() if metrics else (held_back(run),)))
+    costs = cost(run.spec.parent, run.profile.as_table2)
+    record = trained.record(metrics=metrics, tested=tested, notes=notes, cost=costs, start=started)
+    return trained.keep(record, {"test": metrics["map"]} if metrics else {})
 
 
 def warm_start(classifier: ActionClassifier, run: ActionTrial) -> dict[str, str]:

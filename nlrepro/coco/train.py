@@ -7,8 +7,8 @@ from fractions import Fraction
 import torch
 from torch import nn
 
-from nlrepro.beyond import outcome
 from nlrepro.beyond.outcome import Outcome
+from nlrepro.beyond.training import fit
 from nlrepro.coco.costs import counted
 from nlrepro.coco.evaluation import MEASURES
 from nlrepro.coco.module import Detector, Seen
@@ -18,14 +18,12 @@ from nlrepro.coco.profile import DetectionProfile, DetectionRecipe
 from nlrepro.coco.spec import Kind
 from nlrepro.coco.splits import Splits
 from nlrepro.coco.trial import DetectionJob, DetectionTrial
-from nlrepro.record import Cost, as_read
-from nlrepro.sweep.status import forget_queued
-from nlrepro.tracking.dashboard import conclude, dashboard, id_path, resume
-from nlrepro.train.checkpoint import Try, earlier, save_atomic
+from nlrepro.record import Cost
+from nlrepro.train.learner import Learner
 from nlrepro.train.machine import Machine
 from nlrepro.train.progress import Report
-from nlrepro.train.provenance import announce, provenance, tell
-from nlrepro.train.runner import prepare, trainer
+from nlrepro.train.provenance import tell
+from nlrepro.train.runner import prepare
 
 
 def train(job: DetectionJob, machine: Machine, report: Report) -> Outcome:
@@ -41,46 +39,29 @@ def train(job: DetectionJob, machine: Machine, report: Report) -> Outcome:
     prepare(run.seed, generated)
     recipe = scaled(run.profile, run.spec.kind, machine.world_size)
     net, start = build(run)
-    learner, data = Detector(net, recipe), run.data
-    attempt = Try(learner, report, machine.world_size, data)
-    state = earlier(run.checkpoint, learner, machine.world_size, data)
-    first = int(state["global_step"]) if state else 0
-    announce(run, first, recipe.steps)
-    log = dashboard(run, job.tables, asdict(run.spec))
-    lightning = trainer(learner, run.checkpoint, log, attempt, machine, exact=not torch.cuda.is_available())
-    if lightning.logger and lightning.is_global_zero:
-        resume(lightning.logger, run.folder, learner.points(state["curve"]) if state else [])
-    splits = Splits(run, recipe, first)
-    lightning.fit(learner, datamodule=splits, ckpt_path=str(run.checkpoint) if state else None, weights_only=True)
-    lightning.test(learner, datamodule=splits, verbose=False)
-    assert learner.seen
-    seen = learner.seen.gathered()
-    metrics = measured(seen, run.spec.kind)
-    record = Outcome(
-        key=run.key,
-        profile=run.profile.name,
-        seed=run.seed,
+    trained = fit(
+        run,
+        Detector(net, recipe),
+        lambda first: Splits(run, recipe, first),
         tables=job.tables,
-        spec=asdict(run.spec),
-        fingerprint=run.fingerprint,
-        settings=as_read(run.settings),
-        metrics=metrics,
-        tested=len(seen.images),
-        notes=(*splits.notes, *seen.notes),
-        curve=tuple(learner.curve),
-        cost=cost(net, run.profile.sides[run.spec.kind][-1]),
-        made=provenance(attempt.seconds, lightning.strategy.root_device, {"start": start}),
-        data=data,
+        config=asdict(run.spec),
+        machine=machine,
+        report=report,
+        exact=not torch.cuda.is_available(),
     )
-    if lightning.is_global_zero:
-        if lightning.logger:
-            conclude(lightning.logger, {f"test_{name}": value for name, value in metrics.items()})
-        save_atomic(net.state_dict(), run.weights)
-        outcome.write(record, run.folders.results)
-        run.checkpoint.unlink(missing_ok=True)
-        id_path(run).unlink(missing_ok=True)
-        forget_queued(run)
-    return record
+    trained.lightning.test(trained.learner, datamodule=trained.splits, verbose=False)
+    seen = tested(trained.learner)
+    metrics, notes = measured(seen, run.spec.kind), (*trained.splits.notes, *seen.notes)
+    costs = cost(net, run.profile.sides[run.spec.kind][-1])
+    record = trained.record(metrics=metrics, tested=len(seen.images), notes=notes, cost=costs, start={"start": start})
+    return trained.keep(record, {f"test_{name}": value for name, value in metrics.items()})
+
+
+def tested(learner: Learner) -> Seen:
+    """What the net has said of the test images, in all processes."""
+    assert isinstance(learner, Detector)
+    assert learner.seen
+    return learner.seen.gathered()
 
 
 def build(run: DetectionTrial) -> tuple[nn.Module, str]:
