@@ -13,7 +13,7 @@ from ablations.detection import DETECTION
 from ablations.keypoints import KEYPOINTS
 from ablations.registry import TABLES
 from nlrepro.beyond import outcome
-from nlrepro.beyond.comparing import judge, over_seeds
+from nlrepro.beyond.comparing import judge, mean, over_seeds
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.outcome import Outcome, Score
 from nlrepro.beyond.reporting import board, publish, report
@@ -67,6 +67,12 @@ def test_an_interval_over_seeds_is_student_s() -> None:
     assert interval
     ends = test.confidence_interval(0.95)
     assert (interval.mean, interval.low, interval.high, interval.p) == pytest.approx((2.125, ends.low, ends.high, test.pvalue))
+
+
+def test_an_interval_of_a_precision_ends_at_100() -> None:
+    interval = mean(of_r50([(0.0, 90.0), (0.0, 99.0), (0.0, 98.0)]), "r50-boxes-nl", "box_ap")
+    assert interval
+    assert (interval.low < 95, interval.high) == (True, 100.0)
 
 
 def test_one_seed_decides_nothing() -> None:

@@ -39,7 +39,9 @@ def by_seed(records: Sequence[Outcome], key: str, measure: str) -> dict[int, flo
 
 
 def mean(records: Sequence[Outcome], key: str, measure: str) -> Interval | None:
-    return over_seeds(list(by_seed(records, key, measure).values()))
+    """Percent; the interval is cut to [0, 100]."""
+    found = over_seeds(list(by_seed(records, key, measure).values()))
+    return found.within(0.0, 100.0) if found and found.seeds > 1 else found
 
 
 def difference(records: Sequence[Outcome], first: tuple[str, str], second: tuple[str, str]) -> Interval | None:
