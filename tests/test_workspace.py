@@ -13,7 +13,7 @@ from nlrepro.errors import BadInput
 from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.tracking import logs
-from nlrepro.tracking.dashboard import config
+from nlrepro.tracking.dashboard import config, identity
 
 workspaces = pytest.importorskip("wandb_workspaces.workspaces")
 TITLES = {name: axis.title for name, axis in TABLES.items()}
@@ -78,10 +78,11 @@ def test_a_second_save_changes_the_first_workspace(tmp_path: Path, monkeypatch: 
 
 def test_a_run_can_be_found_by_what_it_is() -> None:
     smoke, spec = profiles.load("smoke"), RunSpec(net=NetSpec(depth=101, blocks="5-block"))
-    found = config(Run(spec=spec, profile=smoke, seed=3), ("2c", "2d"))
+    run = Run(spec=spec, profile=smoke, seed=3)
+    found = identity(run, ("2c", "2d")) | config(run)
     wanted = {"depth": 101, "blocks": "5-block", "seed": 3, "profile": "smoke", "tables": ["2c", "2d"], "steps": 4, "lr": 3e-3}
     assert wanted.items() <= found.items()
-    assert found["macs"] > config(Run(spec=RunSpec(), profile=smoke, seed=3), ())["macs"]
+    assert found["macs"] > config(Run(spec=RunSpec(), profile=smoke, seed=3))["macs"]
 
 
 def test_the_dashboard_opens_on_a_folder_of_all_local_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

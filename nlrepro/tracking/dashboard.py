@@ -58,12 +58,17 @@ def dashboard(run: Trial[Any], tables: tuple[str, ...], config: Mapping[str, Any
         group=f"{run.profile_name} {run.key}",  # the seeds of one net
         job_type="train",
         tags=[run.profile_name, *map(tag, tables)],
-        config={"key": run.key, "seed": run.seed, "profile": run.profile_name, "tables": list(tables), **config},
+        config={**identity(run, tables), **config},
         project=PROJECT,
         save_dir=run.folder,
         mode="online" if online else "offline",  # `offline=` comes too late where wandb is imported already
         settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"),
     )
+
+
+def identity(run: Trial[Any], tables: tuple[str, ...]) -> dict[str, Any]:
+    """Which run it is."""
+    return {"key": run.key, "seed": run.seed, "profile": run.profile_name, "tables": list(tables)}
 
 
 def config(run: Run) -> dict[str, Any]:
