@@ -78,7 +78,7 @@ dashboard: .venv/ready  ## wandb's dashboard of the local runs, in the terminal;
 sync: .venv/ready  ## with a wandb key: upload the offline runs, save a workspace with a section a table
 	$(CLI) sync --profile '$(PROFILE)'
 
-bench: .venv/ready  ## WHAT=blocks,nets,loader against public code; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
+bench: .venv/ready  ## WHAT=blocks,nets,detectors,loader against public code; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
 	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals $(RIVALS)) $(if $(PUBLISH),--publish)
 
 notebooks: .venv/ready  ## run the notebooks and write them with their outputs

@@ -15,15 +15,7 @@ class Run(Trial[Record]):
     """One training of a video net, and its test."""
 
     spec: RunSpec
-    profile: Profile = field(hash=False)  # it holds dictionaries
-
-    @property
-    def key(self) -> str:
-        return self.spec.key
-
-    @property
-    def profile_name(self) -> str:
-        return self.profile.name
+    profile: Profile = field(hash=False)
 
     @property
     def parent(self) -> "Run | None":

@@ -35,7 +35,7 @@ R = TypeVar("R", bound=Recorded)
 
 @dataclass(frozen=True, kw_only=True)
 class Trial(ABC, Generic[R]):
-    """One training and its test. What comes out depends on key, profile, seed and data, and on nothing else.
+    """One training and its test. What comes out depends on spec, profile, seed and data, and on nothing else.
 
     Its files, below the folder of results:
 
@@ -43,16 +43,18 @@ class Trial(ABC, Generic[R]):
         runs/<profile>/<key>/seed<seed>/               all else: lock, log, checkpoint, weights
     """
 
+    spec: Any  # which has a `key`
+    profile: Any = field(hash=False)  # which has a `name`; it holds dictionaries
     seed: int
     folders: Folders = field(default_factory=Folders)
 
     @property
-    @abstractmethod
-    def key(self) -> str: ...
+    def key(self) -> str:
+        return str(self.spec.key)
 
     @property
-    @abstractmethod
-    def profile_name(self) -> str: ...
+    def profile_name(self) -> str:
+        return str(self.profile.name)
 
     @property
     @abstractmethod

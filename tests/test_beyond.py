@@ -191,6 +191,8 @@ def test_published_numbers_stand_beside_one_s_own(fresh: Make, tmp_path: Path, m
     with pytest.raises(BadInput, match="no fresh record of r101-boxes-nl seed 0"):
         publish(DETECTION, "smoke", local, [0])
     assert not (tmp_path / "public").exists()
+    publish(DETECTION, "smoke", local, [0], "r50-boxes")
+    assert [path.parent.name for path in (tmp_path / "public/records/coco-smoke").glob("*/*")] == ["r50-boxes"]
     fresh(KEYS[3], 0, box_ap=11.0, mask_ap=9.0)
     fresh(KEYS[0], 7, at="public", fingerprint="of other settings", box_ap=1.0)
     publish(DETECTION, "smoke", local, [0])

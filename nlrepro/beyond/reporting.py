@@ -1,5 +1,6 @@
 """From the records of Tables 4 to 6 to tables, figures and verdicts; and from local records to published ones. Trains nothing."""
 
+import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,16 +130,16 @@ def write(found: Board, folders: Folders) -> None:
     print(f"written: {tables}/{name}.md, .csv, .tex, claims{experiment.table}.csv; {figures}/{name}.svg")
 
 
-def publish(experiment: Experiment, profile_name: str, folders: Folders, seeds: Sequence[int]) -> None:
-    """Copy the fresh records of these seeds to `results/published`, drop stale ones there, and report.
+def publish(experiment: Experiment, profile_name: str, folders: Folders, seeds: Sequence[int], only: str = "*") -> None:
+    """Copy the fresh records of these seeds, of keys like `only`, to `results/published`, drop stale ones there, and report.
 
     Raises:
         BadInput: a row that the profile can build has no fresh record of one of the seeds.
     """
     profile, public = experiment.task.load(profile_name), Folders(data=folders.data, results=findings.PUBLISHED)
-    good = [record for record in fresh(experiment, profile, folders)[0] if record.seed in seeds]
+    wanted = fnmatch.filter([line.spec.key for line in experiment.within(profile).lines], only)
+    good = [record for record in fresh(experiment, profile, folders)[0] if record.seed in seeds and record.key in wanted]
     have = {(record.key, record.seed) for record in good}
-    wanted = [line.spec.key for line in experiment.within(profile).lines]
     missing = [f"{key} seed {seed}" for key in wanted for seed in seeds if (key, seed) not in have]
     if missing:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")

@@ -26,7 +26,7 @@ Splits = TypeVar("Splits", bound=pl.LightningDataModule)
 class Trained(Generic[Splits]):
     """A net that has gone through its training, with all that its test and its record need."""
 
-    run: Any  # a `Measured` that has a `spec`
+    run: Measured
     tables: tuple[str, ...]
     learner: Learner
     splits: Splits

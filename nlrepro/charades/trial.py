@@ -25,14 +25,6 @@ class ActionTrial(Measured):
     profile: Profile = field(hash=False)
 
     @property
-    def key(self) -> str:
-        return self.spec.key
-
-    @property
-    def profile_name(self) -> str:
-        return self.profile.name
-
-    @property
     def parent(self) -> Run | None:
         """The run of Table 2g that it starts from, always of one seed; None if the profile has weights to start from."""
         if self.profile.start:

@@ -28,7 +28,7 @@ def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
     tables = arguments.catalogue()
     names, others = tables.parted(arguments.tables)
     for experiment in others:
-        publish_other(experiment, arguments.profile, folders(arguments), arguments.seeds)
+        publish_other(experiment, arguments.profile, folders(arguments), arguments.seeds, arguments.only)
     if others:
         show(tables)
     if not names:

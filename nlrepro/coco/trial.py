@@ -26,14 +26,6 @@ class DetectionTrial(Measured):
     profile: DetectionProfile = field(hash=False)
 
     @property
-    def key(self) -> str:
-        return self.spec.key
-
-    @property
-    def profile_name(self) -> str:
-        return self.profile.name
-
-    @property
     def root(self) -> Path:
         """The folder of annotations and images."""
         return self.folders.data / self.profile.roots[self.spec.kind]
