@@ -98,9 +98,19 @@ def test_all_measures_of_a_sentence_must_be_better() -> None:
 
 
 def test_fewer_seeds_than_declared_are_preliminary_and_missing_rows_undecided() -> None:
-    r50, r101, _ = judge(DETECTION, of_r50([(1.0, 4.0), (1.0, 4.1)]), declared=5)
+    r50, r101, *_ = judge(DETECTION, of_r50([(1.0, 4.0), (1.0, 4.1)]), declared=5)
     assert (r50.verdict, r50.preliminary) == ("holds", "2 seeds of 5")
     assert (r101.verdict, r101.difference, r101.preliminary) == ("undecided", None, "")
+
+
+@pytest.mark.parametrize(("share", "line"), [(1.04, "holds (adds 4.0 %"), (1.06, "fails (adds 6.0 %")])
+def test_what_a_block_adds_is_counted_in_every_profile(share: float, line: str) -> None:
+    """Of a sentence about several nets, the one that takes most decides."""
+    without = DETECTION.claims[-1].pairs[0][1]
+    dear = {DETECTION.claims[-1].pairs[0][0]: round(share * DETECTION.macs[without])}
+    mini = replace(DETECTION, macs=DETECTION.macs | dear).within(DETECTION.task.load("mini"))
+    verdict = judge(mini, [], 5)[-1]
+    assert verdict.line == f"one block adds less than 5 % of FLOPs: {line} of the baseline; paper below 5 %)"
 
 
 @ALL

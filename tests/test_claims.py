@@ -253,4 +253,4 @@ def test_what_a_row_costs_is_counted_without_records(macs: int, word: str, saved
     rows = (TableRow(label=label, depth=101, key=label, cost=Cost(params=1, macs=n)) for label, n in costs.items())
     verdict = judge([claim], [TableSpec(table="2e", title="", rows=tuple(rows))], [])[0]
     assert verdict.verdict == word
-    assert verdict.line.endswith(f"{word} (saves {saved} of the baseline; paper 0.3x)")
+    assert verdict.line.endswith(f"{word} (saves {saved} of the baseline; paper saves 0.3x)")

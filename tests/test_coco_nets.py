@@ -10,7 +10,8 @@ from torchvision.models.detection import keypointrcnn_resnet50_fpn, maskrcnn_res
 from torchvision.ops import FrozenBatchNorm2d
 
 from nlrepro import NonLocalBlock
-from nlrepro.coco.costs import costs, table
+from nlrepro.coco.costs import COSTS, macs
+from nlrepro.coco.counting import costs, count, table
 from nlrepro.coco.nets import Affine, batch_independent, keypoint_rcnn, mask_rcnn
 from nlrepro.coco.spec import Backbone
 from nlrepro.coco.weights import RELEASED, stated
@@ -119,6 +120,7 @@ def test_one_block_adds_less_than_5_percent_to_a_whole_net() -> None:
     before, after = (costs("r50", block=block) for block in (False, True))
     ratios = [after[part].macs / before[part].macs for part in ("backbone and FPN", "whole net")]
     assert ratios == pytest.approx([1.090, 1.049], abs=5e-4)
+    assert macs("r50", block=True) == after["whole net"].macs
     assert before["whole net"].params == RELEASED["boxes"].meta["num_params"]
     assert after["whole net"].params - before["whole net"].params == 4 * 1024 * 512 + 3 * 512 + 1024 + 2 * 1024
     n, m = 50 * 84, 25 * 42  # positions of res4 at 800x1333, padded to 800x1344, and those left after subsampling
@@ -126,8 +128,10 @@ def test_one_block_adds_less_than_5_percent_to_a_whole_net() -> None:
 
 
 @pytest.mark.rare
-def test_the_readme_has_what_is_counted() -> None:
-    assert table() in (ROOT / "nlrepro" / "coco" / "README.md").read_text()
+def test_reports_and_the_readme_have_what_is_counted() -> None:
+    counts = count()
+    assert counts.to_csv(index=False, lineterminator="\n") == COSTS.read_text()
+    assert table(counts) in (ROOT / "nlrepro" / "coco" / "README.md").read_text()
 
 
 def test_what_torchvision_states_is_read_from_its_description() -> None:

@@ -14,7 +14,7 @@ from scipy.special import stdtr, stdtrit
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.outcome import Outcome
 from nlrepro.report.anova import ALPHA, Interval
-from nlrepro.report.claims import Beats, Cell, named
+from nlrepro.report.claims import Beats, Cell, Slight, named
 from nlrepro.report.judge import all_above, any_below, decide
 from nlrepro.report.verdicts import Verdict, Word
 
@@ -53,7 +53,19 @@ def difference(records: Sequence[Outcome], first: tuple[str, str], second: tuple
 def judge(experiment: Experiment, records: Sequence[Outcome], declared: int) -> list[Verdict]:
     """The verdicts on the sentences of the table; preliminary where the seeds are not as many as declared."""
     cells, on_paper = experiment.cells(), experiment.on_paper()
-    return [verdict(claim, cells, on_paper, records, declared) for claim in experiment.claims]
+    return [
+        counted(claim, experiment.macs) if isinstance(claim, Slight) else verdict(claim, cells, on_paper, records, declared)
+        for claim in experiment.claims
+    ]
+
+
+def counted(claim: Slight, macs: Mapping[Cell, int]) -> Verdict:
+    """Without records; the paper gives the limit and no number."""
+    most = max(claim.additions(macs))
+    word: Word = "holds" if most < claim.limit else "fails"
+    return Verdict(
+        claim=claim, paper="holds", paper_difference=claim.limit, verdict=word, difference=Interval(most, most, most, 0, nan)
+    )
 
 
 def verdict(

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from importlib import resources
 from math import nan
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from nlrepro.beyond.trials import Measured
 from nlrepro.errors import BadInput
-from nlrepro.report.claims import Beats, Cell
+from nlrepro.report.claims import Beats, Cell, Slight
 from nlrepro.sweep.jobs import Work
 from nlrepro.trial import Folders
 
@@ -47,16 +47,20 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """A table. Of each `size` rows the first is the baseline of the others; `main` are the measures that sentences are about."""
+    """A table. Of each `size` rows the first is the baseline of the others; `main` are the measures that sentences are about.
+
+    `macs` are multiply-adds at the paper's scale: counted, so that every profile can show sentences about them.
+    """
 
     table: str
     title: str
     task: Task
     measures: Mapping[str, str]  # by the name of the paper's column: the title to show
     lines: tuple[Line, ...]
-    claims: tuple[Beats, ...]
+    claims: tuple[Beats | Slight, ...]
     main: tuple[str, ...]
     size: int = 2
+    macs: Mapping[Cell, int] = field(default_factory=dict)
 
     def folder(self, profile: str) -> str | None:
         """The name of the task's profile, which its records and tables lie under; None where the task has no such profile."""
@@ -65,10 +69,14 @@ class Experiment:
         return None
 
     def within(self, profile: Any) -> "Experiment":
-        """Without rows that the profile cannot build, and sentences about them."""
+        """Without rows that the profile cannot build, and sentences about what they measure."""
         lines = tuple(line for line in self.lines if self.task.can(line.spec, profile))
         depths = {line.depth for line in lines}
-        claims = tuple(claim for claim in self.claims if {cell.depth for pair in claim.pairs for cell in pair} <= depths)
+        claims = tuple(
+            claim
+            for claim in self.claims
+            if isinstance(claim, Slight) or {cell.depth for pair in claim.pairs for cell in pair} <= depths
+        )
         return replace(self, lines=lines, claims=claims)
 
     def baseline(self, line: Line) -> Line:

@@ -9,7 +9,7 @@ from torch import nn
 
 from nlrepro.beyond.outcome import Outcome
 from nlrepro.beyond.training import fit
-from nlrepro.coco.costs import counted
+from nlrepro.coco.counting import counted
 from nlrepro.coco.evaluation import MEASURES
 from nlrepro.coco.module import Detector, Seen
 from nlrepro.coco.narrow import narrow_net

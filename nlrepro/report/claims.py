@@ -99,5 +99,26 @@ class Cheaper:
         """What each pair saves, in multiples of the baseline's multiply-adds."""
         return [round(costs[dear] - costs[cheap], 6) for cheap, dear in self.pairs]
 
+    def told(self, saving: float, digits: int = 2) -> str:
+        return f"saves {saving:.{digits}f}x"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slight:
+    """In each pair (with, without) the first cell takes less than `limit` percent more multiply-adds. Counted, not measured."""
+
+    table: str
+    text: str
+    pairs: tuple[tuple[Cell, Cell], ...]
+    limit: float
+
+    def additions(self, macs: Mapping[Cell, int]) -> list[float]:
+        """Percent of the second cell's multiply-adds."""
+        return [100 * (macs[more] / macs[less] - 1) for more, less in self.pairs]
+
+    def told(self, addition: float) -> str:
+        return f"adds {addition:.1f} %"
+
 
 Claim = Beats | Alike | Cheaper
+Counted = Cheaper | Slight

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nlrepro.record import Record
-from nlrepro.report.claims import Cheaper
+from nlrepro.report.claims import Counted
 from nlrepro.report.finding import days
 from nlrepro.report.origins import Source
 from nlrepro.report.statistics import one_more
@@ -40,7 +40,7 @@ class Replication:
 
     def _words(self, spec: TableSpec) -> list[str]:
         """Of the sentences that are tested and not merely counted."""
-        given = [v for v in self.verdicts if v.claim.table == spec.table and v.difference and not isinstance(v.claim, Cheaper)]
+        given = [v for v in self.verdicts if v.claim.table == spec.table and v.difference and not isinstance(v.claim, Counted)]
         words = [verdict.verdict for verdict in given]
         counts = ", ".join(f"{word} {words.count(word)}" for word in WORDS if word in words)
         caveat = next((f" (preliminary: {verdict.preliminary})" for verdict in given if verdict.preliminary), "")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nlrepro.files import write_atomic
 from nlrepro.report.anova import ALPHA, Interval
-from nlrepro.report.claims import Beats, Cheaper, Claim
+from nlrepro.report.claims import Beats, Claim, Counted, Slight
 from nlrepro.report.formats import MISSING, number, to_csv, with_interval
 
 Word = Literal["holds", "fails", "negligible", "undecided"]
@@ -24,12 +24,13 @@ class Verdict:
 
     `difference`, in points, belongs to the contrast that speaks least clearly for the sentence: the one with the largest
     p-value. `paper_difference` belongs to the paper's own weakest contrast. For `Cheaper` both are the smallest saving, in
-    multiples of the baseline. `p` is one-sided. `seeds_needed` is "12", ">100" or "no number"; it is empty where none is needed
-    or the variance between seeds is unknown. `preliminary` is "3 seeds of 5", or empty where the seeds are as many as declared.
+    multiples of the baseline; for `Slight` the largest addition and the limit that the paper gives, in percent. `p` is
+    one-sided. `seeds_needed` is "12", ">100" or "no number"; it is empty where none is needed or the variance between seeds is
+    unknown. `preliminary` is "3 seeds of 5", or empty where the seeds are as many as declared.
     `compared` are all differences that the sentence is about, by name, and `weakest` names the one that is shown.
     """
 
-    claim: Claim
+    claim: Claim | Slight
     paper: Word
     paper_difference: float
     verdict: Word = "undecided"
@@ -44,9 +45,8 @@ class Verdict:
     def evidence(self) -> str:
         """The number behind the verdict, with its interval, and the paper's."""
         d, reference = self.difference, f"paper {number(self.paper_difference, sign=True)}"
-        if isinstance(self.claim, Cheaper):
-            saved = MISSING if d is None else f"{d.mean:.2f}x"
-            return f"saves {saved} of the baseline; paper {self.paper_difference:.1f}x"
+        if isinstance(self.claim, Counted):
+            return f"{self._here} of the baseline; paper {self._on_paper}"
         if d is None:
             return f"{MISSING}; {reference}"
         p = "p < 0.0001" if self.p < 1e-4 else f"p = {self.p:.2g}"
@@ -84,7 +84,7 @@ class Verdict:
         return {
             "table": self.claim.table,
             "sentence of the paper": self.claim.text,
-            "paper": self._saved(self.paper_difference),
+            "paper": self._on_paper,
             "here": self._here,
             "verdict": self.verdict,
         }
@@ -94,15 +94,20 @@ class Verdict:
         d = self.difference
         if d is None:
             return MISSING
-        return f"saves {d.mean:.2f}x" if isinstance(self.claim, Cheaper) else with_interval(d.mean, d.low, d.high, sign=True)
+        return self.claim.told(d.mean) if isinstance(self.claim, Counted) else with_interval(d.mean, d.low, d.high, sign=True)
 
-    def _saved(self, value: float) -> str:
-        return f"saves {value:.1f}x" if isinstance(self.claim, Cheaper) else number(value, sign=True)
+    @property
+    def _on_paper(self) -> str:
+        if isinstance(self.claim, Slight):
+            return f"below {self.paper_difference:g} %"
+        if isinstance(self.claim, Counted):
+            return self.claim.told(self.paper_difference, digits=1)
+        return number(self.paper_difference, sign=True)
 
 
 def error_rates(verdicts: Sequence[Verdict]) -> str:
     """What the verdicts' error rates mean for all of them together."""
-    tested = sum(not isinstance(verdict.claim, Cheaper) for verdict in verdicts)
+    tested = sum(not isinstance(verdict.claim, Counted) for verdict in verdicts)
     return (
         f"Error rates are per sentence: one that is not true is found to hold in at most about {100 * ALPHA:.1f} % of cases, and "
         f"one that is not false to fail in as many. Of the {tested} sentences tested on all tables, at most about "
