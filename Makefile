@@ -56,7 +56,7 @@ table3: .venv/ready
 
 table4 table5 table6: table%: .venv/ready
 	$(CLI) sweep $* $(SWEEP)
-	$(CLI) report $* --profile '$(PROFILE)'
+	$(if $(STEPS),@echo 'a dry run: no table shows it',$(CLI) report $* --profile '$(PROFILE)')
 
 table%:
 	@echo 'no table $*; there are 2a, 2b, 2c, 2d, 2e, 2f, 2g, 3, 4, 5 and 6' >&2; exit 2

@@ -122,6 +122,10 @@ class Recipe:
     validate_every: AtLeastOne  # steps between two points of the curve
     validate_videos: AtLeastOne  # videos of the validation split that a point looks at, evenly spaced
 
+    def dry(self, steps: int) -> Self:
+        """So many steps of two clips, and two clips a validation."""
+        return replace(self, steps=steps, batch=2, milestones=(), validate_every=steps, validate_videos=2)
+
     def scaled(self, part: Fraction) -> Self:
         """A part of the batch, at that part of the learning rate, for as many clips (linear scaling, Goyal et al. 2017)."""
         batch = max(int(self.batch * part), 1)
@@ -179,10 +183,7 @@ class Profile:
 
 def dry(profile: Profile, steps: int) -> Profile:
     """The whole way in `steps` steps of two clips, and two clips a test video: a trial of machine and data, with its own name."""
-    short = {
-        kind: replace(recipe, steps=steps, batch=2, milestones=(), validate_every=steps, validate_videos=2)
-        for kind, recipe in profile.recipes.items()
-    }
+    short = {kind: recipe.dry(steps) for kind, recipe in profile.recipes.items()}
     data = replace(profile.data, views=min(profile.data.views, 2))
     return replace(profile, name=f"{profile.name}-dry-run", recipes=short, data=data, dry_run=True)
 

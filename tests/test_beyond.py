@@ -212,12 +212,23 @@ def test_published_numbers_stand_beside_one_s_own(fresh: Make, tmp_path: Path, m
     assert found.frames["published"].equals(found.frames["yours"])
 
 
+@ALL
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+def test_a_dry_run_has_few_steps_and_another_name(experiment: Experiment, profile: str) -> None:
+    """What it starts from is dry too."""
+    wanted = experiment.work(profile, [0], Folders())
+    jobs = experiment.work(profile, [0], Folders(), steps=3)
+    assert [job.run.key for job in jobs] == [job.run.key for job in wanted]
+    assert {job.steps for job in jobs} == {3}
+    assert all(job.run.profile_name.endswith("-dry-run") for job in jobs)
+    assert not {job.run.record_path for job in jobs} & {job.run.record_path for job in wanted}
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("sweep", "5", "--profile", "nothing"), "unknown profile 'nothing'; use one of mini, paper, smoke"),
         (("sweep", "5", "--only", "r18*"), "no run key matches 'r18*'; the keys of table 5 are r50-boxes"),
-        (("sweep", "6", "--steps", "3"), "--profile smoke"),
         (("cost", "5"), "table 5 is of another task"),
         (("report", "7"), "use one of 2a, 2b, 2c, 2d, 2e, 2f, 2g, 4, 5, 6, or all"),
     ],

@@ -1,5 +1,6 @@
 """Training for Tables 5 and 6: narrow nets, order and mirror images, the same digits however often cut off, COCO's own layout."""
 
+import shutil
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import resnet50
 
+from ablations.__main__ import main
 from ablations.detection import DETECTION
 from ablations.keypoints import KEYPOINTS
 from nlrepro import profiles
@@ -26,6 +28,7 @@ from nlrepro.coco.spec import DetectionSpec, Kind
 from nlrepro.coco.start import start_path
 from nlrepro.coco.trial import DetectionJob, DetectionTrial
 from nlrepro.errors import BadInput
+from nlrepro.experiments import findings
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.nets.reading import tensors
@@ -197,7 +200,9 @@ def test_another_seed_gives_another_net_and_other_images_another_run(scenes: Pat
 
 
 @pytest.mark.rare
-def test_every_row_is_trained_and_reported_in_smoke(tmp_path: Path) -> None:
+def test_every_row_is_trained_reported_and_trained_again_in_smoke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ("--profile", "smoke", "--data", tmp_path / "data", "--results", tmp_path / "results")
     done = command("sweep", "5", "6", "--seeds", "0", "--jobs", "2", *words)
     assert done.status == 0, done.err
@@ -210,6 +215,12 @@ def test_every_row_is_trained_and_reported_in_smoke(tmp_path: Path) -> None:
     told = command("report", "5", "6", *words).out
     assert "one block improves boxes and masks, R101" in told
     assert "seed 0" in command("run", "r50-boxes", *words).out
+    assert command("sweep", "5", "--steps", "1", "--seeds", "0", "--only", "r50-boxes", *words).status == 0
+    assert [path.parent.name for path in (tmp_path / "results/records/coco-smoke-dry-run").glob("*/*")] == ["r50-boxes"]
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree("results/records", findings.PUBLISHED / "records")
+    assert main(["verify", "r50-boxes", *map(str, words)]) == 0
+    assert "the same digits: box_ap " in capsys.readouterr().out
 
 
 @pytest.fixture

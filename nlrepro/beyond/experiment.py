@@ -26,6 +26,9 @@ class Task(Protocol):
             BadInput: there is none of that name.
         """
 
+    def dry(self, profile: Any, steps: int) -> Any:
+        """The profile for a trial of machine and data, with its own name."""
+
     def can(self, spec: Any, profile: Any) -> bool:
         """Whether the profile can build the spec's net."""
 
@@ -102,13 +105,17 @@ class Experiment:
             for measure, title in self.measures.items()
         }
 
-    def work(self, profile: str, seeds: Iterable[int], folders: Folders, only: str = "*") -> list[Work]:
+    def work(self, profile: str, seeds: Iterable[int], folders: Folders, only: str = "*", steps: int | None = None) -> list[Work]:
         """The jobs of the rows that the profile can build, seed by seed, and of what they start from, each once.
+
+        With `steps` they are dry runs.
 
         Raises:
             BadInput: there is no such profile, or no key matches `only`.
         """
         loaded = self.task.load(profile)
+        if steps:
+            loaded = self.task.dry(loaded, steps)
         specs = {line.spec.key: line.spec for line in self.within(loaded).lines}
         chosen = [spec for key, spec in specs.items() if fnmatchcase(key, only)]
         if not chosen:

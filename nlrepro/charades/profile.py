@@ -1,5 +1,6 @@
 """With what to run Table 4: a `Profile` stands on one of Table 2's, whose nets it starts from and whose geometry they have."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,10 +32,12 @@ class Profile:
     films: Films | None = None  # the videos that the project makes itself
     real: Real | None = None  # for videos that it does not
     seeds: tuple[Seed, ...] = (0,)
+    dry_run: bool = False
 
     @cached_property
     def of_parents(self) -> kinetics.Profile:
-        return profiles.load(self.parents)
+        found = profiles.load(self.parents)
+        return kinetics.dry(found, self.recipe.steps) if self.dry_run else found
 
     @property
     def as_table2(self) -> kinetics.Profile:
@@ -48,11 +51,18 @@ class Profile:
             pretrained=self.of_parents.pretrained,
             real=self.real,
             seeds=self.seeds,
+            dry_run=self.dry_run,
         )
 
     def root(self, data: Path) -> Path:
         """The folder in Charades' layout, below the data folder."""
         return data / self.data.root
+
+
+def dry(profile: Profile, steps: int) -> Profile:
+    """As Table 2's dry run, of the nets that it starts from too."""
+    data = replace(profile.data, views=min(profile.data.views, 2))
+    return replace(profile, name=f"{profile.name}-dry-run", recipe=profile.recipe.dry(steps), data=data, dry_run=True)
 
 
 def load(name: str) -> Profile:

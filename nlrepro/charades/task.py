@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from nlrepro.beyond.experiment import Line, printed
-from nlrepro.charades.profile import Profile, load
+from nlrepro.charades.profile import Profile, dry, load
 from nlrepro.charades.spec import ActionSpec, Split
 from nlrepro.charades.trial import ActionTrial
 from nlrepro.spec import NetSpec, RunSpec
@@ -23,6 +23,9 @@ class Charades:
 
     def load(self, profile: str) -> Profile:
         return load(profile)
+
+    def dry(self, profile: Profile, steps: int) -> Profile:
+        return dry(profile, steps)
 
     def can(self, spec: ActionSpec, profile: Profile) -> bool:
         return True

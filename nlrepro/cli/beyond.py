@@ -4,7 +4,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 from nlrepro.cli.verbs import BEYOND, folders
-from nlrepro.errors import BadInput
 
 if TYPE_CHECKING:
     from nlrepro.beyond.experiment import Experiment
@@ -21,11 +20,9 @@ def jobs(experiment: "Experiment", arguments: argparse.Namespace) -> "list[Work]
     """Those of the chosen seeds, and what they start from.
 
     Raises:
-        BadInput: no key matches --only, or --steps was given.
+        BadInput: no key matches --only.
     """
-    if getattr(arguments, "steps", None):
-        raise BadInput("--steps is of the runs of Table 2; for a trial of this table use --profile smoke")
-    return experiment.work(arguments.profile, arguments.seeds, folders(arguments), arguments.only)
+    return experiment.work(arguments.profile, arguments.seeds, folders(arguments), arguments.only, arguments.steps)
 
 
 def sweep(experiment: "Experiment", arguments: argparse.Namespace) -> None:
@@ -41,7 +38,7 @@ def run(experiment: "Experiment", arguments: argparse.Namespace) -> None:
     from nlrepro.train.machine import Machine, rank
     from nlrepro.train.runner import execute
 
-    job = experiment.work(arguments.profile, [arguments.seed], folders(arguments), arguments.key)[-1]
+    job = experiment.work(arguments.profile, [arguments.seed], folders(arguments), arguments.key, arguments.steps)[-1]
     with watched(job.run.name) as report:
         record = execute(job, machine=Machine(devices=arguments.devices, nodes=arguments.nodes), report=report)
     if rank() == 0:

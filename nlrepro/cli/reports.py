@@ -37,12 +37,16 @@ def do_publish(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_verify(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.experiments.verifying import verify, verify_run
+    from nlrepro.experiments.again import verify_other, verify_run
+    from nlrepro.experiments.verifying import verify
 
-    if arguments.key:
-        verify_run(arguments.catalogue(), arguments.key, arguments.seed, profile, arguments.data)
+    tables, key = arguments.catalogue(), arguments.key
+    if key is None:
+        verify(tables)
+    elif other := tables.other(key):
+        verify_other(other, key, arguments.seed, arguments.profile, arguments.data)
     else:
-        verify(arguments.catalogue())
+        verify_run(tables, key, arguments.seed, profile, arguments.data)
 
 
 def do_cost(arguments: argparse.Namespace, profile: "Profile") -> None:

@@ -1,5 +1,7 @@
 """With what Tables 5 and 6 are run: `mini`, `smoke` and `paper` as TOML files (nlrepro/coco/profiles/), and no code."""
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +53,18 @@ class DetectionProfile:
     narrow: Narrow | None = None
     scenes: dict[Kind, Scenes] = Field(default_factory=dict)  # of the images that the project makes itself
     seeds: tuple[Seed, ...] = (0,)  # declared before the runs
+    dry_run: bool = False
+
+    def recipe(self, kind: Kind, devices: int) -> DetectionRecipe:
+        """On so many devices: with fewer than it is made for, by the linear scaling rule."""
+        found = self.recipes[kind]
+        return found if self.scenes or self.dry_run else found.scaled(Fraction(devices, self.devices))
+
+
+def dry(profile: DetectionProfile, steps: int) -> DetectionProfile:
+    """The whole way in `steps` steps of two images, and all of the test: a trial of machine and data, with its own name."""
+    short = {kind: replace(recipe.dry(steps), warmup_steps=0) for kind, recipe in profile.recipes.items()}
+    return replace(profile, name=f"{profile.name}-dry-run", recipes=short, dry_run=True)
 
 
 def load(name: str) -> DetectionProfile:

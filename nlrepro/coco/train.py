@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import asdict
-from fractions import Fraction
 
 import torch
 from torch import nn
@@ -14,7 +13,6 @@ from nlrepro.coco.evaluation import MEASURES
 from nlrepro.coco.module import Detector, Seen
 from nlrepro.coco.narrow import narrow_net
 from nlrepro.coco.nets import detector
-from nlrepro.coco.profile import DetectionProfile, DetectionRecipe
 from nlrepro.coco.spec import Kind
 from nlrepro.coco.splits import Splits
 from nlrepro.coco.trial import DetectionJob, DetectionTrial
@@ -37,7 +35,7 @@ def train(job: DetectionJob, machine: Machine, report: Report) -> Outcome:
     job.prepare(1)
     generated = bool(run.profile.scenes)
     prepare(run.seed, generated)
-    recipe = scaled(run.profile, run.spec.kind, machine.world_size)
+    recipe = run.profile.recipe(run.spec.kind, machine.world_size)
     net, start = build(run)
     trained = fit(
         run,
@@ -70,12 +68,6 @@ def build(run: DetectionTrial) -> tuple[nn.Module, str]:
     if run.profile.narrow:
         return narrow_net(run.spec, run.profile.narrow, sides)
     return detector(run.spec, sides, run.folders.imagenet)
-
-
-def scaled(profile: DetectionProfile, kind: Kind, devices: int) -> DetectionRecipe:
-    """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule."""
-    recipe = profile.recipes[kind]
-    return recipe if profile.scenes else recipe.scaled(Fraction(devices, profile.devices))
 
 
 def measured(seen: Seen, kind: Kind) -> dict[str, float]:

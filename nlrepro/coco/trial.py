@@ -91,6 +91,9 @@ class Detection:
     def load(self, profile: str) -> DetectionProfile:
         return detection_profiles.load(profile)
 
+    def dry(self, profile: DetectionProfile, steps: int) -> DetectionProfile:
+        return detection_profiles.dry(profile, steps)
+
     def can(self, spec: DetectionSpec, profile: DetectionProfile) -> bool:
         return spec.backbone in profile.backbones
 

@@ -1,4 +1,4 @@
-"""Whether what is published follows from the committed records, and whether a run gives its record again."""
+"""Whether what is published follows from the committed records."""
 
 import io
 import shutil
@@ -16,14 +16,8 @@ from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.publishing import READMES, bodies, write_measured
 from nlrepro.experiments.reporting import report
 from nlrepro.files import write_atomic
-from nlrepro.profile import Profile
-from nlrepro.record import Record
 from nlrepro.report.queries import QUERIES
 from nlrepro.report.readme import pasted
-from nlrepro.report.statistics import one_more
-from nlrepro.sweep.board import watched
-from nlrepro.sweep.jobs import with_parents
-from nlrepro.train.runner import execute
 from nlrepro.trial import Folders
 
 Files = dict[Path, bytes]
@@ -84,42 +78,3 @@ def others_in(catalogue: Catalogue, files: Files) -> list[tuple[Experiment, str]
 
 def tables_in(catalogue: Catalogue, profile: str, files: Files) -> list[str]:
     return [name for name in catalogue if Path("tables", profile, f"table{name}.csv") in files]
-
-
-def verify_run(catalogue: Catalogue, key: str, seed: int, profile: Profile, data: Path) -> None:
-    """Train a run again, and what it starts from, in a temporary folder, and compare it with its published record.
-
-    Raises:
-        BadInput: nothing of that name is published, or the accuracy is none that another seed would give.
-    """
-    known = [record for record in records.read_all(findings.PUBLISHED, profile.name) if record.key == key]
-    before = next((record for record in known if record.seed == seed), None)
-    if before is None:
-        raise BadInput(f"no published record of {key} seed {seed} of the profile {profile.name}")
-    with TemporaryDirectory() as place:
-        job = catalogue.job(key, seed, profile, Folders(data=data, results=Path(place)))
-        for each in with_parents([job], catalogue.tables_of):
-            with watched(each.run.name) as report:
-                now = execute(each, report=report)
-    print(compared(before, now, [record.metrics.top1 for record in known]))
-
-
-def compared(before: Record, now: Record, seeds: list[float]) -> str:
-    """What is said of a run that was made again; `seeds` are the published accuracies of its key.
-
-    Raises:
-        BadInput: the digits differ on the same kind of CPU, or the accuracy lies outside of the 95 % interval of one more seed.
-    """
-    if now.metrics == before.metrics:
-        return f"the same digits: top-1 {now.metrics.top1:.2f} %, every test video ranked as before"
-    here, there = now.made.device, before.made.device
-    words = f"top-1 {now.metrics.top1:.2f} % on {here}, published {before.metrics.top1:.2f} % on {there}"
-    if here.endswith("cores") and (here, now.made.versions) == (there, before.made.versions):  # GPUs promise no digits
-        raise BadInput(f"not reproduced: {words}; the same kind of processor and the same versions give the same digits")
-    ends = one_more(seeds)
-    if ends is None:
-        return f"{words}; one published seed tells no interval"
-    interval = f"[{ends[0]:.1f}, {ends[1]:.1f}], where 95 % of further seeds would lie"
-    if not ends[0] <= now.metrics.top1 <= ends[1]:
-        raise BadInput(f"not reproduced: {words}; outside of {interval}")
-    return f"{words}; other digits, as on another kind of processor or with other versions, inside of {interval}"
