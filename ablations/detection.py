@@ -63,4 +63,5 @@ DETECTION = Experiment(
         for cells in (BLOCK, BASELINE)
         for backbone, place in zip(DEPTHS, cells, strict=True)
     },
+    variants=("mini-1000-steps",),
 )

@@ -1,5 +1,7 @@
 """The bench of nets and of the loader: what it compares is comparable, and it says what it measured."""
 
+from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,10 @@ import pandas as pd
 import pytest
 import torch
 
-from nlrepro.bench import loader, nets, pyslowfast
+from nlrepro.bench import detectors, loader, nets, pyslowfast
 from nlrepro.bench.loader import FRAMES, film
 from nlrepro.bench.measure import in_turn
+from nlrepro.coco.nets import mask_rcnn
 from nlrepro.data.crops import ClipSample, Crop
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +93,22 @@ def test_a_step_of_training_changes_the_net() -> None:
     before = [p.clone() for p in net.parameters()]
     nets.train(net, torch.optim.SGD(net.parameters(), 0.1), torch.randn(2, 3, 1, 2, 2), half=False)
     assert not any(torch.equal(*both) for both in zip(before, net.parameters(), strict=True))
+
+
+def test_a_step_of_a_detector_is_timed_without_and_with_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectors, "SIDE", 320)
+    monkeypatch.setattr(detectors, "LONGEST", 352)
+    monkeypatch.setattr(detectors, "BACKBONES", ("r50",))
+    monkeypatch.setattr(detectors, "mask_rcnn", partial(mask_rcnn, sides=(64,)))
+    monkeypatch.setattr(detectors, "in_turn", partial(in_turn, enough=0.001))
+    said = detectors.bench(Namespace(device="cpu"), tmp_path)
+    (csv,) = tmp_path.glob("detectors-*.csv")
+    frame = pd.read_csv(csv)
+    assert frame["block"].tolist() == [False, True]
+    assert frame["ratio"].iloc[0] == 1.0
+    assert frame["step_s"].gt(0).all()
+    assert said == detectors.sentence(frame.astype({"block": str}))
+    assert said in csv.with_suffix(".md").read_text()
 
 
 @pytest.mark.skipif(not list(PUBLISHED.glob("nets-*.csv")), reason="no bench of nets is published yet")

@@ -52,7 +52,8 @@ class Line:
 class Experiment:
     """A table. Of each `size` rows the first is the baseline of the others; `main` are the measures that sentences are about.
 
-    `macs` are multiply-adds at the paper's scale: counted, so that every profile can show sentences about them.
+    `macs` are multiply-adds at the paper's scale: counted, so that every profile can show sentences about them. `variants` are
+    profiles besides `mini` whose tables are published.
     """
 
     table: str
@@ -64,6 +65,7 @@ class Experiment:
     main: tuple[str, ...]
     size: int = 2
     macs: Mapping[Cell, int] = field(default_factory=dict)
+    variants: tuple[str, ...] = ()
 
     def folder(self, profile: str) -> str | None:
         """The name of the task's profile, which its records and tables lie under; None where the task has no such profile."""

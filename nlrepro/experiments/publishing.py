@@ -82,9 +82,13 @@ def bodies(catalogue: Catalogue) -> dict[str, str]:
 
 
 def others(catalogue: Catalogue) -> dict[str, Path]:
-    """The published tables of other tasks, of their `mini`."""
-    folders = {name: findings.PUBLISHED / "tables" / (each.folder("mini") or "") for name, each in catalogue.beyond.items()}
-    return {f"table{name}": folder / f"table{name}.md" for name, folder in folders.items()}
+    """The published tables of other tasks by mark: of their `mini`, "table5", and of a variant, "table5-mini-1000-steps"."""
+    found = {}
+    for each in catalogue.beyond.values():
+        name = f"table{each.table}"
+        for profile, mark in {"mini": name, **{variant: f"{name}-{variant}" for variant in each.variants}}.items():
+            found[mark] = findings.PUBLISHED / "tables" / (each.folder(profile) or "") / f"{name}.md"
+    return found
 
 
 def write_measured() -> None:

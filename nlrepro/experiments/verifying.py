@@ -72,7 +72,7 @@ def profiles_in(files: Files) -> list[str]:
 
 def others_in(catalogue: Catalogue, files: Files) -> list[tuple[Experiment, str]]:
     """The tables of other tasks, each with the name of its profile."""
-    places = [(experiment, name) for experiment in catalogue.beyond.values() for name in profiles.names()]
+    places = [(each, name) for each in catalogue.beyond.values() for name in (*profiles.names(), *each.variants)]
     return [(each, name) for each, name in places if Path("tables", each.folder(name) or "", f"table{each.table}.csv") in files]
 
 
