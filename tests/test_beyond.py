@@ -227,9 +227,13 @@ def test_a_dry_run_has_few_steps_and_another_name(experiment: Experiment, profil
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("sweep", "5", "--profile", "nothing"), "unknown profile 'nothing'; use one of mini, paper, smoke"),
+        (("sweep", "5", "--profile", "nothing"), "unknown profile 'nothing'; use one of mini, mini-1000-steps, paper, smoke"),
         (("sweep", "5", "--only", "r18*"), "no run key matches 'r18*'; the keys of table 5 are r50-boxes"),
         (("cost", "5"), "table 5 is of another task"),
+        (
+            ("run", "r50-boxes", "--profile", "nothing"),
+            "unknown profile 'nothing'; use one of mini, mini-1000-steps, paper, smoke",
+        ),
         (("report", "7"), "use one of 2a, 2b, 2c, 2d, 2e, 2f, 2g, 4, 5, 6, or all"),
     ],
 )

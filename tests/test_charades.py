@@ -245,6 +245,17 @@ def test_the_experiment_has_the_papers_rows() -> None:
     assert [CHARADES.baseline(line).label for line in CHARADES.lines] == ["I3D, train/val"] * 2 + ["I3D, trainval/test"] * 2
 
 
+def test_a_sweep_makes_the_videos_of_the_parents_too(tmp_path: Path) -> None:
+    """`make table4` is the first command of whoever wants this table."""
+    jobs = CHARADES.work("smoke", [0], Folders(data=tmp_path / "data", results=tmp_path / "results"))
+    jobs[0].prepare(1)
+    videos = {path.parent.parent.name for path in (tmp_path / "data" / "smoke").rglob("*.mp4")}
+    assert videos == {"train", "val", "test"}
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*.mp4")}
+    jobs[0].prepare(1)
+    assert all(path.stat().st_mtime_ns == when for path, when in made.items())
+
+
 @pytest.mark.rare
 def test_all_rows_are_made_with_their_parents_and_judged(charades_data: Path, tmp_path: Path) -> None:
     work = CHARADES.work("smoke", (3, 4), Folders(data=charades_data, results=tmp_path))

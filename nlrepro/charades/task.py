@@ -15,6 +15,18 @@ NETS = {"I3D": NetSpec(depth=101, conv="3x1x1"), "NL I3D": NetSpec(depth=101, co
 COLUMN: dict[Split, str] = {"train/val": "map_train_val", "trainval/test": "map_trainval_test"}  # of the paper's table
 
 
+class Parent(Job):
+    """A run of Table 2 that others start from: its generated videos are made with it, as those of Table 4 are."""
+
+    def prepare(self, processes: int) -> None:
+        profile = self.run.profile
+        if profile.generator:
+            from nlrepro.data.generate import make  # which imports much
+
+            make(profile.generator, self.run.folders.data / profile.data.root, processes)
+        super().prepare(processes)
+
+
 class Charades:
     """What is trained for Table 4; `tables_of` tells which tables show a run of the video task that one starts from."""
 
@@ -39,7 +51,7 @@ class Charades:
 
         parent = trial.parent
         before = with_parents([Job(parent, tables=self.tables_of(parent.spec))], self.tables_of) if parent else []
-        return [*before, ActionJob(trial, tables)]
+        return [*(Parent(job.run, tables=job.tables) for job in before), ActionJob(trial, tables)]
 
 
 def lines() -> tuple[Line, ...]:

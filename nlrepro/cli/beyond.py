@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def only_beyond(arguments: argparse.Namespace) -> bool:
-    """Whether all tables that were asked for are of other tasks, so that Table 2's profile is not needed."""
-    tables = getattr(arguments, "tables", [])
-    return bool(tables) and set(tables) <= set(BEYOND)
+    """Whether all tables, or the key, that were asked for are of other tasks, so that Table 2's profile is not needed."""
+    tables, key = getattr(arguments, "tables", []), getattr(arguments, "key", None)
+    return set(tables) <= set(BEYOND) if tables else key is not None and arguments.catalogue().other(key) is not None
 
 
 def jobs(experiment: "Experiment", arguments: argparse.Namespace) -> "list[Work]":
@@ -29,7 +29,11 @@ def sweep(experiment: "Experiment", arguments: argparse.Namespace) -> None:
     from nlrepro.cli.slurm import cluster
     from nlrepro.sweep.launch import sweep as make
 
-    make(jobs(experiment, arguments), arguments.jobs, cluster(arguments, arguments.profile not in ("mini", "smoke")))
+    make(
+        jobs(experiment, arguments),
+        arguments.jobs,
+        cluster(arguments, arguments.profile not in ("mini", "smoke", *experiment.variants)),
+    )
 
 
 def run(experiment: "Experiment", arguments: argparse.Namespace) -> None:
