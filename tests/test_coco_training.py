@@ -83,7 +83,7 @@ def test_each_spec_has_its_blocks(kind: Kind) -> None:
 def test_nets_of_scenes_start_from_the_shipped_detector() -> None:
     profile = load("mini")
     assert profile.narrow
-    shipped = tensors(start_path("mini", "r50"))
+    shipped = tensors(start_path("mini", BOXES))
     net, name = training.build(DetectionTrial(spec=BOXES, profile=profile, seed=0))
     assert name.startswith("mini-r50.pt (sha256")
     state = net.state_dict()

@@ -4,19 +4,25 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
+import pandas as pd
 import pytest
 from conftest import record
 
+from ablations import charades, detection, keypoints
 from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.beyond import outcome
+from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.reporting import fresh
 from nlrepro.errors import BadInput
 from nlrepro.experiments import findings, publishing, reporting
 from nlrepro.experiments.again import compared
 from nlrepro.record import Record
+from nlrepro.report.formats import with_interval
 from nlrepro.report.queries import csv_path, read_queries, write_queries
 from nlrepro.report.readme import pasted, without_heading
 from nlrepro.trial import Folders
@@ -25,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
 FOLDERS = sorted(path.name for path in (PUBLISHED / "records").glob("*") if path.is_dir())
 PROFILES = [name for name in FOLDERS if name in profiles.names()]  # of Table 2
+HEADS = {"4": charades, "5": detection, "6": keypoints}
 every_profile = pytest.mark.parametrize("profile", PROFILES)
 
 
@@ -143,16 +150,20 @@ def test_a_published_table_has_all_its_rows_with_the_declared_seeds(profile: str
             )
 
 
-def others() -> list[str]:
-    """The tables of other tasks that are published."""
-    tables = {name: PUBLISHED / "tables" / (each.folder("mini") or "") for name, each in TABLES.beyond.items()}
-    return [name for name, folder in tables.items() if (folder / f"table{name}.csv").is_file()]
+def others() -> list[tuple[str, str]]:
+    """The tables of other tasks that are published, with the profile."""
+    places = [(each, profile) for each in TABLES.beyond.values() for profile in ("mini", *each.variants)]
+    return [
+        (each.table, profile)
+        for each, profile in places
+        if (PUBLISHED / "tables" / (each.folder(profile) or "") / f"table{each.table}.csv").is_file()
+    ]
 
 
-@pytest.mark.parametrize("name", others())
-def test_published_records_of_other_tasks_are_of_their_profiles_as_they_are_now(name: str) -> None:
+@pytest.mark.parametrize(("name", "profile"), others())
+def test_published_records_of_other_tasks_are_of_their_profiles_as_they_are_now(name: str, profile: str) -> None:
     experiment = TABLES.beyond[name]
-    good, stale = fresh(experiment, experiment.task.load("mini"), Folders(results=PUBLISHED))
+    good, stale = fresh(experiment, experiment.task.load(profile), Folders(results=PUBLISHED))
     assert good
     assert not stale
 
@@ -161,7 +172,8 @@ def test_the_readmes_show_what_the_published_records_give() -> None:
     """Tables, verdicts, durations, variants: each stands in one of them at least, and nobody has typed it."""
     texts = {path: (ROOT / path).read_text() for path in publishing.READMES}
     found = publishing.bodies(TABLES)
-    assert found.keys() == {"verdicts", "durations", "variants", "queries", *(f"table{name}" for name in (*TABLES, *others()))}
+    marks = [f"table{name}" if profile == "mini" else f"table{name}-{profile}" for name, profile in others()]
+    assert found.keys() == {"verdicts", "durations", "variants", "queries", *map("table{}".format, TABLES), *marks}
     for mark, body in found.items():
         assert any(body in text for text in texts.values()), mark
         assert {path: pasted(text, mark, body) for path, text in texts.items()} == texts
@@ -181,3 +193,28 @@ def test_pasting_replaces_what_stands_between_the_marks_and_nothing_else() -> No
     once = pasted(readme, "table2a", body)
     assert once == readme.replace("old\n", "\n| new \\1 |\n\n")
     assert pasted(once, "table2a", body) == once
+
+
+def head(experiment: Experiment) -> list[str]:
+    """What the docstring of one of Tables 4 to 6 says of cost and result, by the published records."""
+    name, seeds = experiment.folder("mini") or "", experiment.task.load("mini").seeds
+    found = pd.read_csv(PUBLISHED / "tables" / name / f"table{experiment.table}.csv", na_values="--").set_index("key")
+    records = [record for record in outcome.read_all(PUBLISHED, name) if record.key in found.index]
+    taken = [sum(record.made.seconds for record in records if record.seed == seed) for seed in seeds]
+    lines = [f"Cost: {len(found)} runs a seed, {median(taken) / 120:.1f} minutes on two cores (mini, by the published records)"]
+    for line in experiment.within(experiment.task.load("mini")).lines:
+        row, names = found.loc[line.spec.key], [(measure, experiment.measures[measure]) for measure in experiment.main]
+        if line is experiment.baseline(line):
+            numbers = ", ".join(f"{title} {row[measure]:.1f}" for measure, title in names)
+            lines.append(f"Expected (mini, {row.seeds} seeds), R{line.depth}: {line.label} {numbers}")
+        else:
+            ends = [[row[f"{measure}_delta{end}"] for end in ("", "_low", "_high")] for measure, _ in names]
+            lines.append(f"{line.label} {', '.join(with_interval(*each, sign=True) for each in ends)}")
+    return lines
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if (name, "mini") in others()])
+def test_the_head_of_another_task_s_table_tells_what_the_published_records_give(name: str) -> None:
+    said = " ".join(str(HEADS[name].__doc__).split())
+    for line in head(TABLES.beyond[name]):
+        assert line in said, line

@@ -128,10 +128,10 @@ def started(net: nn.Module, spec: DetectionSpec, narrow: Narrow, trunk: str) -> 
     """The net with what it shares with the shipped detector of its backbone, and what to call its start in a record."""
     if not narrow.start:
         return net, trunk
-    path, own = start_path(narrow.start, spec.backbone), net.state_dict()
+    path, own = start_path(narrow.start, spec), net.state_dict()
     shared = {name: x.float() for name, x in tensors(path).items() if name in own and own[name].shape == x.shape}
     net.load_state_dict(own | shared)
-    return net, f"{path.name} (sha256 {digest_of(narrow.start, spec.backbone)[:12]})"
+    return net, f"{path.name} (sha256 {digest_of(narrow.start, spec)[:12]})"
 
 
 def sizes(narrow: Narrow, base: Profile, sides: Sequence[int]) -> Mapping[str, Any]:

@@ -1,9 +1,10 @@
-"""The shipped detectors that generated scenes start from: they find digits and cards and tell their inks. Imports no torch.
+"""The shipped detectors that generated scenes start from. They find digits and cards and tell their inks, or, for keypoints, find
+digits and their strokes, of which nothing is hidden. Imports no torch.
 
 They are to `mini` what ImageNet's nets are to `paper`: who learns what a card far away says must first see cards. From the trunks
 alone, which tag stills, the heads take most of a run to learn to see, and when a row then began to look far away was chance.
-The code of every run made them: `python -m ablations sweep 5 --profile nlrepro/coco/profiles/start.toml --only 'r*-boxes'`, and
-`python -m nlrepro.coco.start NET OUT` writes such a net in half precision.
+The code of every run made them: `python -m ablations sweep 5 --profile nlrepro/coco/profiles/start.toml --only 'r*-boxes'`, table 6
+with `--only r101-keypoints`, and `python -m nlrepro.coco.start NET OUT` writes such a net in half precision.
 """
 
 import sys
@@ -11,18 +12,21 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from nlrepro.coco.spec import Backbone
+from nlrepro.coco.spec import DetectionSpec
 from nlrepro.errors import BadInput
 
 HERE = Path(__file__).parent / "pretrained"
 
 
-def start_path(name: str, backbone: Backbone) -> Path:
-    """
+def start_path(name: str, spec: DetectionSpec) -> Path:
+    """That of the spec's kind, where there is one.
+
     Raises:
         BadInput: no such net is shipped.
     """
-    path = HERE / f"{name}-{backbone}.pt"
+    own, path = (HERE / f"{name}-{spec.backbone}{kind}.pt" for kind in (f"-{spec.kind}", ""))
+    if own.is_file():
+        return own
     if not path.is_file():
         known = ", ".join(sorted(each.stem for each in HERE.glob("*.pt")))
         raise BadInput(f"no detector {path.stem} to start from; there are {known}")
@@ -30,8 +34,8 @@ def start_path(name: str, backbone: Backbone) -> Path:
 
 
 @cache
-def digest_of(name: str, backbone: Backbone) -> str:
-    return sha256(start_path(name, backbone).read_bytes()).hexdigest()
+def digest_of(name: str, spec: DetectionSpec) -> str:
+    return sha256(start_path(name, spec).read_bytes()).hexdigest()
 
 
 def main(net: Path, out: Path) -> None:

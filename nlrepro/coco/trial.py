@@ -43,7 +43,7 @@ class DetectionTrial(Measured):
             "test": profile.test,
             "devices": profile.devices,
             "narrow": asdict(narrow) if narrow else None,
-            "start": digest_of(narrow.start, self.spec.backbone) if narrow and narrow.start else None,
+            "start": digest_of(narrow.start, self.spec) if narrow and narrow.start else None,
             "trunk": [asdict(base.geometry), pretrained.digest(base, DEPTH[self.spec.backbone])] if base else "imagenet",
             "scenes": asdict(profile.scenes[kind]) if kind in profile.scenes else None,
         }
