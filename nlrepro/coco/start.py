@@ -3,8 +3,8 @@ digits and their strokes, of which nothing is hidden. Imports no torch.
 
 They are to `mini` what ImageNet's nets are to `paper`: who learns what a card far away says must first see cards. From the trunks
 alone, which tag stills, the heads take most of a run to learn to see, and when a row then began to look far away was chance.
-The code of every run made them: `python -m ablations sweep 5 --profile nlrepro/coco/profiles/start.toml --only 'r*-boxes'`, table 6
-with `--only r101-keypoints`, and `python -m nlrepro.coco.start NET OUT` writes such a net in half precision.
+The code of all runs made them: `python -m ablations sweep 5 --profile nlrepro/coco/profiles/start.toml --only 'r*-boxes'`, and of
+table 6 `--only r101-keypoints`. `python -m nlrepro.coco.start NET OUT` writes such a net in half precision.
 """
 
 import sys
