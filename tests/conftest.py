@@ -129,8 +129,12 @@ def smoke() -> Profile:
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]) -> Path:
-    """A folder that the first of the processes that run the tests makes; the others wait for it."""
-    shared = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    """A folder that the first of the processes that run the tests makes; the others wait for it.
+
+    Where `TESTS_SHARE` names a folder, later calls of pytest find it there: CI's two of them train these runs once.
+    """
+    own = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
+    shared = Path(os.environ.get("TESTS_SHARE", own))
     with FileLock(shared / f"{name}.lock"):
         if not (shared / f"{name}.made").exists():
             done = make(shared / name)
