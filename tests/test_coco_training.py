@@ -24,7 +24,7 @@ from nlrepro.coco.module import Batch, Detector
 from nlrepro.coco.narrow import Trunk, frozen, trunk
 from nlrepro.coco.nets import Affine
 from nlrepro.coco.profile import DetectionProfile, load
-from nlrepro.coco.spec import DetectionSpec, Kind
+from nlrepro.coco.spec import Backbone, DetectionSpec, Kind
 from nlrepro.coco.start import start_path
 from nlrepro.coco.trial import DetectionJob, DetectionTrial
 from nlrepro.errors import BadInput
@@ -90,15 +90,26 @@ def test_nets_of_scenes_start_from_the_shipped_detector() -> None:
     assert set(shipped) <= set(state)
     assert all(torch.equal(state[name], x.float()) for name, x in shipped.items())
     assert {name.split(".")[2] for name in set(state) - set(shipped)} == {"inserted"}
-    person = DetectionSpec(kind="keypoints", backbone="r50")
-    points = training.build(DetectionTrial(spec=person, profile=profile, seed=0))[0].state_dict()
-    assert torch.equal(points["backbone.fpn.inner_blocks.0.0.weight"], shipped["backbone.fpn.inner_blocks.0.0.weight"].float())
     alone = replace(profile, narrow=replace(profile.narrow, start=None))
     runs = [DetectionTrial(spec=BOXES, profile=each, seed=0) for each in (profile, alone)]
     assert runs[0].fingerprint != runs[1].fingerprint
     other = replace(profile, narrow=replace(profile.narrow, start="none-such"))
     with pytest.raises(BadInput, match=r"no detector none-such-r50 to start from; there are mini-r"):
         training.build(DetectionTrial(spec=BOXES, profile=other, seed=0))
+
+
+@pytest.mark.parametrize(("backbone", "file"), [("r101", "mini-r101-keypoints.pt"), ("r50", "mini-r50.pt")])
+def test_keypoints_start_from_their_own_net_where_there_is_one(backbone: Backbone, file: str) -> None:
+    """What they have in common with the other start from that."""
+    spec = DetectionSpec(kind="keypoints", backbone=backbone, head_blocks=True)
+    net, name = training.build(DetectionTrial(spec=spec, profile=load("mini"), seed=0))
+    shipped = tensors(start_path("mini", spec))
+    state = net.state_dict()
+    common = {key for key, x in shipped.items() if key in state and state[key].shape == x.shape}
+    assert name.startswith(f"{file} (sha256")
+    assert "backbone.fpn.inner_blocks.0.0.weight" in common
+    assert ("roi_heads.keypoint_predictor.kps_score_lowres.weight" in common) == (backbone == "r101")
+    assert all(torch.equal(state[key], shipped[key].float()) for key in common)
 
 
 def test_blocks_of_a_head_are_of_keypoints() -> None:

@@ -60,8 +60,39 @@ def make(copy: Path, data: Path, *words: str) -> str:
     )
 
 
+PLACE, BLOCK = "r50-c2d-nl-early-res4-embedded-spacetime", "r50-c2d-simplified-res4"
+
+
 @pytest.mark.rare
-def test_the_readmes_own_form_stands_in_table_2a_with_its_interval(data: Path, copy: Path) -> None:
+def test_the_readmes_own_form_place_and_block_stand_in_their_tables_together(data: Path, copy: Path) -> None:
+    command = add_a_form(copy)
+    for recipe in ("Add another place", "Add another block"):
+        (diff,) = re.findall(r"^```diff\n(.*?)^```", section(recipe), re.DOTALL | re.MULTILINE)
+        apply(diff, copy)
+    printed = make(copy, data, *command.split()[1:])
+    make(copy, data, "table2b", f"ONLY={PLACE}")
+
+    assert re.search(r"^\W*sigmoid ", printed, re.MULTILINE), printed
+    tables = copy / "results" / "local" / "tables" / "smoke"
+    forms, stages = (pd.read_csv(tables / f"table{name}.csv").set_index("row") for name in ("2a", "2b"))
+    new = {"sigmoid": KEY, "simplified (GCNet)": BLOCK}
+    assert forms["key"][list(new)].to_dict() == new
+    assert forms["seeds"][list(new)].tolist() == [2, 2]
+    assert tuple(stages.loc["early res4", ["key", "seeds"]]) == (PLACE, 2)
+    row = forms.loc["sigmoid"]
+    for number in ("top1", "delta"):
+        assert float(row[f"{number}_low"]) <= float(row[number]) <= float(row[f"{number}_high"])
+    assert row.paper_top1 == "--"
+    assert "0 stale" in told(copy, sys.executable, "-m", "ablations", "list", "--profile", "smoke", "--data", data)
+
+    (net,) = (copy / "results" / "local" / "runs" / "smoke" / KEY / "seed0").glob("net-*.pt")
+    video = sorted((data / "smoke" / "test").glob("*/*.mp4"))[0]
+    look = told(copy, sys.executable, "-m", "ablations", "attend", video, "--weights", net, "--profile", "smoke")
+    assert "no softmax in this form: responses f / C(x)" in look
+
+
+def add_a_form(copy: Path) -> str:
+    """Append the README's form where it says; the command to run then."""
     text = section("Add a form")
     (place,) = re.findall(r"Append this to `([^`]+)`:\n", text)
     blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
@@ -69,21 +100,7 @@ def test_the_readmes_own_form_stands_in_table_2a_with_its_interval(data: Path, c
     (_, code), (_, command) = blocks
     with (copy / place).open("a") as file:
         file.write("\n\n" + code)
-    printed = make(copy, data, *command.split()[1:])
-
-    assert re.search(r"^\W*sigmoid ", printed, re.MULTILINE), printed
-    rows = pd.read_csv(copy / "results" / "local" / "tables" / "smoke" / "table2a.csv").set_index("row")
-    assert list(rows.index[-2:]) == ["concatenation", "sigmoid"]
-    row = rows.loc["sigmoid"]
-    assert (row.key, row.seeds) == (KEY, 2)
-    for number in ("top1", "delta"):
-        assert float(row[f"{number}_low"]) <= float(row[number]) <= float(row[f"{number}_high"])
-    assert row.paper_top1 == "--"
-
-    (net,) = (copy / "results" / "local" / "runs" / "smoke" / KEY / "seed0").glob("net-*.pt")
-    video = sorted((data / "smoke" / "test").glob("*/*.mp4"))[0]
-    look = told(copy, sys.executable, "-m", "ablations", "attend", video, "--weights", net, "--profile", "smoke")
-    assert "no softmax in this form: responses f / C(x)" in look
+    return str(command)
 
 
 def apply(diff: str, folder: Path) -> None:
@@ -95,25 +112,6 @@ def apply(diff: str, folder: Path) -> None:
             old, new = ("\n".join(line[1:] for line in hunk.splitlines() if line[:1] in kept) for kept in (" -", " +"))
             assert path.read_text().count(old) == 1, old
             path.write_text(path.read_text().replace(old, new))
-
-
-@pytest.mark.rare
-@pytest.mark.parametrize(
-    ("recipe", "table", "label", "key"),
-    [
-        ("Add another place", "2b", "early res4", "r50-c2d-nl-early-res4-embedded-spacetime"),
-        ("Add another block", "2a", "simplified (GCNet)", "r50-c2d-simplified-res4"),
-    ],
-)
-def test_the_readmes_other_rows_stand_in_their_tables(
-    recipe: str, table: str, label: str, key: str, data: Path, copy: Path
-) -> None:
-    (diff,) = re.findall(r"^```diff\n(.*?)^```", section(recipe), re.DOTALL | re.MULTILINE)
-    apply(diff, copy)
-    make(copy, data, f"table{table}", f"ONLY={key}")
-    row = pd.read_csv(copy / "results" / "local" / "tables" / "smoke" / f"table{table}.csv").set_index("row").loc[label]
-    assert (row.key, row.seeds) == (key, 2)
-    assert "0 stale" in told(copy, sys.executable, "-m", "ablations", "list", "--profile", "smoke", "--data", data)
 
 
 @pytest.mark.parametrize("name", ["dot", "Sig", "a_b", "sigmoïd"])
