@@ -7,10 +7,8 @@ what tells damaged files. What is missing or damaged is made and what is there k
 import csv
 import io
 import json
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
 
@@ -25,7 +23,7 @@ from nlrepro.data.generate import h264
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.orphans import die_with_parent
+from nlrepro.sweep.spread import spread
 
 NOTE = "films.json"
 COLUMNS = ["id", "subject", "scene", "quality", "relevance", "verified", "script", "objects", "descriptions", "actions", "length"]
@@ -65,10 +63,10 @@ def write_part(task: Films, root: Path, part: Part, jobs: int) -> None:
     rows: list[dict[str, str]] = []
     number, write = task.videos[part], partial(write_video, task=task, root=root, part=part)
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
+        spread(jobs) as each,
         progress_bar(total=number, desc=f"{part} videos in {root}", unit=" videos") as bar,
     ):
-        for video, checksum, actions in pool.map(write, range(number), chunksize=32):
+        for video, checksum, actions in each(write, range(number)):
             files[video] = checksum
             rows.append({"id": Path(video).stem, "actions": actions, "length": f"{task.frames / RATE:.2f}"})
             bar.update()

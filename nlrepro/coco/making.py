@@ -11,10 +11,8 @@ there kept.
 
 import io
 import json
-from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -31,7 +29,7 @@ from nlrepro.data.synthetic import INKS
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.orphans import die_with_parent
+from nlrepro.sweep.spread import Map, spread
 
 Row = dict[str, Any]  # as COCO has it
 NOTE = "scenes.json"
@@ -56,10 +54,10 @@ def make(task: Scenes, root: Path, jobs: int) -> None:
             if note.exists() or (root / "annotations").exists():
                 raise BadInput(f"{root} holds images of other settings, or others than generated ones; remove it or name another")
             write_atomic(note, settings)
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
+        with spread(jobs) as each:
             for split in task.images:
                 if not whole(root, split):
-                    write_split(task, root, split, pool)
+                    write_split(task, root, split, each)
 
 
 def whole(root: Path, split: str) -> bool:
@@ -71,13 +69,13 @@ def whole(root: Path, split: str) -> bool:
         return False
 
 
-def write_split(task: Scenes, root: Path, split: str, pool: Executor) -> None:
+def write_split(task: Scenes, root: Path, split: str, each: Map) -> None:
     """Draw all images of a split and write those that are not there as they should be; then the annotations."""
     files: dict[str, int] = {}
     images: list[Row] = []
     rows: list[Row] = []
     write = partial(write_image, task=task, root=root, split=split)
-    drawn = pool.map(write, range(task.images[split]), chunksize=32)
+    drawn = each(write, range(task.images[split]))
     for image, checksum, found in progress_bar(drawn, total=task.images[split], desc=f"{root / folder(split)}", unit=" images"):
         files[f"{folder(split)}/{image['file_name']}"] = checksum
         images.append(image)

@@ -3,10 +3,8 @@
 import io
 import json
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
 
@@ -22,7 +20,7 @@ from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
 from nlrepro.profile import Generator
 from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.orphans import die_with_parent
+from nlrepro.sweep.spread import spread
 
 LOOK = 16  # pixels of a side at which a video is tried
 CHECKSUMS = "checksums.json"  # of the videos below a root: what tells a damaged one
@@ -115,11 +113,11 @@ def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs
     """The videos of these numbers of each split; returns their checksums."""
     checksums: dict[str, int] = {}
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent) as pool,
+        spread(jobs) as each,
         progress_bar(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos") as bar,
     ):
         for split, indices in wanted.items():
-            for video, checksum in pool.map(partial(write_video, task=task, root=root, split=split), indices, chunksize=32):
+            for video, checksum in each(partial(write_video, task=task, root=root, split=split), indices):
                 checksums[video] = checksum
                 bar.update()
     return checksums
