@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-import pandas as pd
 import pytest
 from conftest import record
 
@@ -15,9 +14,9 @@ from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.beyond import outcome
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.reporting import fresh
+from nlrepro.beyond.tables import frame
 from nlrepro.errors import BadInput
 from nlrepro.experiments import findings, publishing, reporting
 from nlrepro.experiments.again import compared
@@ -197,12 +196,13 @@ def test_pasting_replaces_what_stands_between_the_marks_and_nothing_else() -> No
 
 def head(experiment: Experiment) -> list[str]:
     """What the docstring of one of Tables 4 to 6 says of cost and result, by the published records."""
-    name, seeds = experiment.folder("mini") or "", experiment.task.load("mini").seeds
-    found = pd.read_csv(PUBLISHED / "tables" / name / f"table{experiment.table}.csv", na_values="--").set_index("key")
-    records = [record for record in outcome.read_all(PUBLISHED, name) if record.key in found.index]
-    taken = [sum(record.made.seconds for record in records if record.seed == seed) for seed in seeds]
+    profile = experiment.task.load("mini")
+    experiment = experiment.within(profile)
+    records = fresh(experiment, profile, Folders(results=PUBLISHED))[0]
+    found = frame(experiment, records).set_index("key")
+    taken = [sum(record.made.seconds for record in records if record.seed == seed) for seed in profile.seeds]
     lines = [f"Cost: {len(found)} runs a seed, {median(taken) / 120:.1f} minutes on two cores (mini, by the published records)"]
-    for line in experiment.within(experiment.task.load("mini")).lines:
+    for line in experiment.lines:
         row, names = found.loc[line.spec.key], [(measure, experiment.measures[measure]) for measure in experiment.main]
         if line is experiment.baseline(line):
             numbers = ", ".join(f"{title} {row[measure]:.1f}" for measure, title in names)
