@@ -21,7 +21,7 @@ from nlrepro.beyond.reporting import board, publish, report
 from nlrepro.beyond.tables import draw, frame
 from nlrepro.cli.verbs import BEYOND
 from nlrepro.errors import BadInput
-from nlrepro.experiments import findings
+from nlrepro.experiments import again, findings
 from nlrepro.experiments.reporting import boards
 from nlrepro.record import Cost
 from nlrepro.stored import Damaged
@@ -223,6 +223,22 @@ def test_a_dry_run_has_few_steps_and_another_name(experiment: Experiment, profil
     assert {job.steps for job in jobs} == {3}
     assert all(job.run.profile_name.endswith("-dry-run") for job in jobs)
     assert not {job.run.record_path for job in jobs} & {job.run.record_path for job in wanted}
+
+
+@pytest.mark.parametrize(("ap", "status", "said"), [(51.5, 0, "inside of"), (80.0, 2, "80.0 is outside of")])
+def test_a_run_made_again_is_held_against_the_table_s_first_measure(
+    ap: float, status: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed, before in enumerate((50.0, 51.0, 52.0)):
+        outcome.write(found("r50-boxes", seed, mask_ap=before - 40, box_ap=before), findings.PUBLISHED)
+    now = found("r50-boxes", 0, mask_ap=11.0, box_ap=ap)
+    monkeypatch.setattr(again, "trained", lambda jobs: replace(now, made=replace(MADE, device="a GPU")))
+    assert main(["verify", "r50-boxes"]) == status
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+    assert main(["verify", "r50-boxes", "--seed", "7"]) == 2
+    assert "no published record of r50-boxes seed 7 of the profile coco-mini" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
