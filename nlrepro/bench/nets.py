@@ -14,7 +14,6 @@ from nlrepro.bench import pyslowfast
 from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
 from nlrepro.files import write_atomic
-from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.profiles import load
 from nlrepro.spec import NetSpec
@@ -44,8 +43,6 @@ def pair(name: str, rivals: Path | None, device: str) -> dict[str, nn.Module]:
     """Ours as the paper profile has it, in the authors' released architecture, which is PySlowFast's; and theirs if at hand."""
     spec, config = NETS[name]
     ours = VideoResNet(spec, load("paper").geometry, 400)
-    if device == "cpu":
-        accelerate(ours)
     theirs = pyslowfast.net(rivals, config)
     nets = {"ours": ours, "PySlowFast": theirs} if theirs else {"ours": ours}
     return {who: net.to(device).train() for who, net in nets.items()}

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
-import torch
 
 from nlrepro.beyond.outcome import Outcome
 from nlrepro.beyond.training import fit
@@ -18,7 +17,6 @@ from nlrepro.charades.trial import ActionTrial, digest
 from nlrepro.charades.videos import opened
 from nlrepro.errors import BadInput
 from nlrepro.files import write_atomic
-from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.cost import cost
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.transfer import start_from
@@ -73,8 +71,6 @@ def train(job: ActionJob, machine: Machine, report: Report) -> Outcome:
     job.prepare(WORKERS if run.profile.real else 1)
     prepare(run.seed, exact=run.profile.real is None)
     classifier = job.build(run.spec, run.profile, devices=machine.world_size)
-    if run.profile.real and not torch.cuda.is_available():
-        accelerate(classifier.net)
     started = warm_start(classifier, run)
     trained = fit(
         run,

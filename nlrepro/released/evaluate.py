@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import cast
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 
 from nlrepro import evaluation as evaluations
 from nlrepro.errors import BadInput
 from nlrepro.evaluation import OWN, Evaluation, Weights, read_note
-from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.cost import cost_of
 from nlrepro.nets.reading import by_name, checkpoint
 from nlrepro.nets.resnet import VideoResNet
@@ -100,7 +98,7 @@ def evaluate(
     fitting, model = of_weights(weights, spec, profile)
     quiet()
     classifier = VideoClassifier(spec, fitting, machine.world_size)
-    classifier.net = model if torch.cuda.is_available() else accelerate(model)
+    classifier.net = model
     load(classifier.net, by_name(checkpoint(file.read_bytes(), file), file), file)
     tester = pl.Trainer(
         **machine.options,

@@ -16,7 +16,6 @@ from pytorch_lightning.loggers import Logger
 from nlrepro import record as records
 from nlrepro.errors import BadInput
 from nlrepro.files import remove_temporaries
-from nlrepro.nets.accelerate import accelerate
 from nlrepro.nets.cost import cost
 from nlrepro.profile import Kind
 from nlrepro.record import Metrics, Part, Record
@@ -87,8 +86,6 @@ def train(job: Job, machine: Machine, report: Report) -> Record:
     tell(run.damaged_record(), run.damaged_net())
     prepare(run.seed, exact=run.profile.real is None)
     classifier = job.module(machine.world_size)
-    if run.profile.real and not torch.cuda.is_available():
-        accelerate(classifier.net)
     attempt = Try(classifier, report, machine.world_size, videos)
     start = warm_start(classifier.net, run)
     state = earlier(run.checkpoint, classifier, machine.world_size, videos)
