@@ -42,7 +42,7 @@ def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
 
 def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     verbs = ("list", "run", "sweep", "report", "publish", "verify", "cost", "data", "pretrain", "weights", "evaluate", "attend")
-    for verb in (*verbs, "evaluate-coco", "import-records", "keep", "dashboard", "sync"):
+    for verb in (*verbs, "evaluate-coco", "keep", "dashboard", "sync"):
         with pytest.raises(SystemExit) as ended:
             main([verb, "--help"])
         assert ended.value.code == 0

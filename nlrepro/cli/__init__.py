@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nlrepro.cli import attention, coco, data, replications, reports, tracking, training, weights
+from nlrepro.cli import attention, coco, data, reports, tracking, training, weights
 from nlrepro.cli.beyond import only_beyond
 from nlrepro.cli.verbs import Verbs, demand_videos
 from nlrepro.errors import BadInput
@@ -47,7 +47,7 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
 def parser() -> argparse.ArgumentParser:
     """The parser of all verbs."""
     verbs = Verbs()
-    for group in (training, reports, replications, data, weights, attention, coco, tracking):
+    for group in (training, reports, data, weights, attention, coco, tracking):
         group.add_verbs(verbs)
     return verbs.parser
 

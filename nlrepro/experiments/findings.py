@@ -18,14 +18,12 @@ from nlrepro.report.judge import judge
 from nlrepro.report.kinds import kinds_frame
 from nlrepro.report.origins import Source
 from nlrepro.report.released import released_notes, with_released
-from nlrepro.report.replication import Replication
 from nlrepro.report.tables import TableRow, TableSpec, comparable, table_frame
 from nlrepro.report.verdicts import Verdict
 from nlrepro.spec import RunSpec
 from nlrepro.trial import Folders
 
 PUBLISHED = Path("results/published")
-REPLICATIONS = Path("results/replications")  # a folder of results for each; `import-records` fills them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +46,7 @@ class Findings:
 
 
 def gather(catalogue: Catalogue, profile: Profile, folders: Folders) -> Findings:
-    """All tables, as a sentence may compare two. Local findings hold the published numbers, and replications, beside your own.
+    """All tables, as a sentence may compare two. Local findings hold the published numbers beside your own.
 
     The published ones hold only themselves, so that they follow from the published records alone.
     """
@@ -56,16 +54,15 @@ def gather(catalogue: Catalogue, profile: Profile, folders: Folders) -> Findings
     is_local = not is_published(results) and PUBLISHED.is_dir()
     mine, stale = source("yours" if is_local else "here", results, catalogue, profile, folders)
     public = source("published", results, catalogue, profile, Folders(results=PUBLISHED))[0] if is_local else None
-    theirs, said = ([], []) if is_published(results) else replicated(catalogue, specs, profile, results)
     verdicts = judge(catalogue.claims, specs, mine.records, len(profile.seeds))
-    tables = {spec.table: finding(spec, mine, public, verdicts, theirs) for spec in specs}
+    tables = {spec.table: finding(spec, mine, public, verdicts) for spec in specs}
     untold = [line for folder in (results, *([PUBLISHED] if is_local else [])) for line in left_out(folder, profile.name)]
     return Findings(
         specs=catalogue.specs(),
         profile=profile,
-        sources=(*([public] if public else []), *(replication.source for replication in theirs), mine),
+        sources=(*([public] if public else []), mine),
         stale=stale,
-        left_out=untold + said,
+        left_out=untold,
         tables=tables,
     )
 
@@ -78,15 +75,11 @@ def source(name: str, page: Path, catalogue: Catalogue, profile: Profile, folder
     return Source(name=name, folder=seen, records=tuple(runs), evaluations=tuple(tests)), stale + stale_too
 
 
-def finding(
-    spec: TableSpec, mine: Source, public: Source | None, verdicts: Sequence[Verdict], theirs: Sequence[Replication]
-) -> Finding:
+def finding(spec: TableSpec, mine: Source, public: Source | None, verdicts: Sequence[Verdict]) -> Finding:
     given = [*mine.evaluations, *(public.evaluations if public else ())]
     frame = with_released(table_frame(spec, mine.records), given)
-    shown = [replication for replication in theirs if comparable(spec, replication.records)]
     notes = [note(comparable(spec, mine.records))]
     notes += [f"Published: {note(comparable(spec, public.records))}"] if public else []
-    notes += [replication.line(spec, public.records if public else ()) for replication in shown]
     return Finding(
         spec=spec,
         mine=frame,
@@ -94,32 +87,11 @@ def finding(
         kinds=kinds_frame(spec, mine.records),
         verdicts=tuple(verdict for verdict in verdicts if verdict.claim.table == spec.table),
         notes=(*notes, *released_notes(frame, given)),
-        replications={replication.name: table_frame(spec, replication.records) for replication in shown},
     )
-
-
-def replicated(
-    catalogue: Catalogue, specs: list[TableSpec], profile: Profile, results: Path
-) -> tuple[list[Replication], list[str]]:
-    """The replications that have fresh records, except one that is reported itself; what is said of other records in them."""
-    found, said = [], []
-    for folder in replications():
-        if folder.resolve() != results.resolve():
-            good, old = source(f"replication {folder.name}", results, catalogue, profile, Folders(results=folder))
-            words = judge(catalogue.claims, specs, good.records, len(profile.seeds)) if good.records else []
-            found += [Replication(name=folder.name, source=good, verdicts=words)] * bool(good.records)
-            said += [f"of other settings than now, left out: {', '.join(map(str, old))}"] * bool(old)
-            said += left_out(folder, profile.name)
-    return found, said
 
 
 def is_published(results: Path) -> bool:
     return results.resolve() == PUBLISHED.resolve()
-
-
-def replications() -> list[Path]:
-    """The folders of results of the replications that there are."""
-    return sorted(path for path in REPLICATIONS.glob("*") if path.is_dir())
 
 
 def table_spec(axis: type[Ablation]) -> TableSpec:
@@ -135,16 +107,16 @@ def table_spec(axis: type[Ablation]) -> TableSpec:
 def fresh(catalogue: Catalogue, axes: Axes, profile: Profile, folders: Folders) -> tuple[list[Record], list[Path]]:
     """The records that fit specs, profile and videos as they are now; the paths of those that do not.
 
-    Published records and those of others are not held to the videos that lie here.
+    Published records are not held to the videos that lie here.
     """
-    elsewhere = is_published(folders.results) or folders.results.parent.resolve() == REPLICATIONS.resolve()
+    public = is_published(folders.results)
     runs = {job.run.key: job.run for job in catalogue.complete(axes, [0], profile, folders)}
     good, stale = [], []
     for record in records.read_all(folders.results, profile.name):
         if record.key not in runs:
             continue
         run = replace(runs[record.key], seed=record.seed)
-        if run.has_settings_of(record) if elsewhere else run.is_fresh(record):
+        if run.has_settings_of(record) if public else run.is_fresh(record):
             good.append(record)
         else:
             stale.append(run.record_path)

@@ -9,25 +9,20 @@ import pandas as pd
 from nlrepro.record import Cost
 from nlrepro.report.formats import MISSING, number, ratios, with_interval
 from nlrepro.report.released import released_columns, released_names
-from nlrepro.report.tables import NONE, Frames, TableSpec, by_source
+from nlrepro.report.tables import TableSpec, by_source
 
 RATIOS = {"params": ("paper_params_ratio", "params_ratio"), "FLOPs": ("paper_flops_ratio", "macs_ratio")}  # the paper's, here
 
 
-def side_by_side(
-    spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None, replications: Frames = NONE
-) -> pd.DataFrame:
-    """The table to read, as text: the paper | published | yours | each replication.
-
-    Without `published` (its own report), the paper | here.
-    """
+def side_by_side(spec: TableSpec, mine: pd.DataFrame, published: pd.DataFrame | None) -> pd.DataFrame:
+    """The table to read, as text: the paper | published | yours; without `published` (its own report), the paper | here."""
     baselines = [row is spec.baseline(row.depth) for row in spec.rows]
     columns = {
         "row": [spec.label(row) for row in spec.rows],
         "paper top-1": [number(value) for value in mine["paper_top1"]],
         "paper delta": _deltas(baselines, [number(value, sign=True) for value in mine["paper_delta"]]),
     }
-    for name, frame in by_source(mine, published, replications).items():
+    for name, frame in by_source(mine, published).items():
         top1 = frame[["top1", "top1_low", "top1_high"]].to_numpy(float)
         delta = frame[["delta", "delta_low", "delta_high"]].to_numpy(float)
         columns[f"{name} top-1"] = [with_interval(mean, low, high) for mean, low, high in top1]
@@ -69,15 +64,14 @@ def groups(
     mine: pd.DataFrame,
     published: pd.DataFrame | None,
     costs: Mapping[str, Cost],
-    replications: Frames = NONE,
 ) -> list[Group]:
-    """The columns of the paper, of the records, of replications and of released weights, then relative costs where the paper
+    """The columns of the paper, of the records and of released weights, then relative costs where the paper
     shows them.
 
     Where there are neither these nor records, parameters and FLOPs stand there by count; `costs` are by key.
     """
     in_paper, here = ([sources[i] for sources in RATIOS.values()] for i in (0, 1))
-    measured = {name: frame for name, frame in by_source(mine, published, replications).items() if frame["top1"].notna().any()}
+    measured = {name: frame for name, frame in by_source(mine, published).items() if frame["top1"].notna().any()}
     found = {"paper": [*_accuracies(mine, "paper_"), *(_ratios(mine, in_paper) if spec.shows_cost else [])]}
     found |= {name: _accuracies(frame, "") for name, frame in measured.items()}
     found |= {name: _accuracies(mine, f"released {name} ") for name in released_names(mine)}

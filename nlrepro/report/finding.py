@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from nlrepro.files import write_atomic
 from nlrepro.record import Provenance, Record
 from nlrepro.report.columns import side_by_side
 from nlrepro.report.formats import to_csv, to_latex, to_text
-from nlrepro.report.tables import Frames, TableSpec
+from nlrepro.report.tables import TableSpec
 from nlrepro.report.verdicts import Verdict
 
 
@@ -29,12 +29,11 @@ class Finding:
     kinds: pd.DataFrame
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]  # where the numbers come from
-    replications: Frames = field(default_factory=dict)  # table frames of the records of others, by the replication's name
 
     @property
     def shown(self) -> pd.DataFrame:
         """The table to read, as text."""
-        return side_by_side(self.spec, self.mine, self.published, self.replications)
+        return side_by_side(self.spec, self.mine, self.published)
 
     def summary(self, notes: Sequence[str]) -> str:
         """Plain text for the terminal: the table, its verdicts, the notes."""

@@ -38,7 +38,7 @@ class PagePanel:
 
     @property
     def by_source(self) -> dict[str, pd.DataFrame]:
-        return by_source(self.finding.mine, self.finding.published, self.finding.replications)
+        return by_source(self.finding.mine, self.finding.published)
 
     @property
     def measured(self) -> bool:
@@ -59,7 +59,7 @@ class PagePanel:
     def groups(self, costs: Mapping[str, Cost]) -> list[Group]:
         """The columns, as the page groups them."""
         found = self.finding
-        return groups(found.spec, found.mine, found.published, costs, found.replications)
+        return groups(found.spec, found.mine, found.published, costs)
 
     @property
     def by_kind(self) -> pd.DataFrame:

@@ -4,10 +4,9 @@ Top-1 and top-5 are percent of test videos; a difference is against the first ro
 video; the paper gives no intervals (anova.py). The rows of a table share their variance between seeds (moderated.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
-from types import MappingProxyType
 
 import pandas as pd
 
@@ -107,14 +106,9 @@ def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(lines)[spec.columns]
 
 
-Frames = Mapping[str, pd.DataFrame]
-NONE: Frames = MappingProxyType({})
-
-
-def by_source(mine: pd.DataFrame, published: pd.DataFrame | None, replications: Frames = NONE) -> dict[str, pd.DataFrame]:
+def by_source(mine: pd.DataFrame, published: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
     """Table frames by the name to show; without `published`, `mine` are the published records."""
-    own = {"here": mine} if published is None else {"published": published, "yours": mine}
-    return own | {f"replication {name}": frame for name, frame in replications.items()}
+    return {"here": mine} if published is None else {"published": published, "yours": mine}
 
 
 @dataclass(frozen=True, kw_only=True)
