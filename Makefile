@@ -75,8 +75,8 @@ publish: .venv/ready  ## maintainers: local records of TABLES and SEEDS, complet
 dashboard: .venv/ready  ## wandb's dashboard of the local runs, in the terminal; needs no key
 	$(CLI) dashboard
 
-sync: .venv/ready  ## with a wandb key: upload the offline runs, save a workspace with a section a table
-	$(CLI) sync --profile '$(PROFILE)'
+sync: .venv/ready  ## with a wandb key: upload the offline runs
+	$(CLI) sync
 
 bench: .venv/ready  ## WHAT=blocks,nets,detectors,loader against public code; RIVALS=folder of SlowFast, mmcv, Non-local_pytorch
 	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals $(RIVALS)) $(if $(PUBLISH),--publish)

@@ -1,1 +1,1 @@
-"""wandb: logs of runs, a dashboard in the terminal, a workspace. No table needs it."""
+"""wandb: logs of runs, and a dashboard in the terminal. No table needs it."""

@@ -1,7 +1,7 @@
 """wandb: every run is logged offline, or online where a key is configured. No table needs it.
 
 Curves and accuracies of a run that tables show are logged a second time under each table's name, such as `table2a/val_top1`: a
-panel of that metric then holds the rows of the table and no other run, which wandb's workspaces cannot ask for otherwise.
+panel of that metric then holds the rows of the table and no other run.
 
 A run that was cut off and goes on stays one run of wandb's: its id lies in its folder until it is done. Online, wandb appends to
 it. Offline it cannot, so the wandb folder of the earlier try is removed and its points, which the checkpoint holds, are logged

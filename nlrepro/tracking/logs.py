@@ -63,22 +63,6 @@ def upload(results: Path, entity: str | None) -> None:
         raise BadInput("wandb could not upload all runs (above it says why); the same command goes on with those that are left")
 
 
-def own_entity() -> str:
-    """The user or team whose projects the configured key opens by default.
-
-    Raises:
-        BadInput: wandb knows of none.
-    """
-    import wandb as service
-
-    entity = service.Api().default_entity
-    if not entity:
-        raise BadInput(
-            "wandb names no default entity for this key; say whose project it is: `python -m ablations sync --entity NAME`"
-        )
-    return entity
-
-
 def wandb(*words: str) -> int:
     """wandb's own command line; its exit status."""
     return subprocess.call([sys.executable, "-m", "wandb", *words])
