@@ -1,11 +1,9 @@
 """The report's page as text, and as a browser shows it."""
 
 import re
-from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
-from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -63,7 +61,7 @@ def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere() -> None:
     reader = Reader()
     reader.feed(PAGE.read_text())
     assert reader.opened == []
-    own = ("#", "records/", "data:text/csv", "data:image/png")
+    own = ("#", "records/", "data:image/png")
     elsewhere = {source for source in reader.sources if not source.startswith(own)}
     assert elsewhere == {"data:,", "https://arxiv.org/abs/1711.07971"}
     assert "<script" not in PAGE.read_text()
@@ -80,18 +78,6 @@ def test_each_number_leads_to_the_records_of_its_runs_and_to_the_command_that_ma
             assert len(linked) == 5
             assert all(records.read(PUBLISHED / file).key == key for file in linked)
             assert re.search(rf"<pre>python -m ablations sweep {axis.table[0]}. --only {key} --seeds 0,1,2,3,4 ", origin)
-
-
-def test_all_numbers_can_be_downloaded_from_the_page_alone() -> None:
-    found = re.findall(r'href="data:text/csv;charset=utf-8;base64,([^"]+)" download="([^"]+)"', PAGE.read_text())
-    frames = {name: pd.read_csv(BytesIO(b64decode(text))) for text, name in found}
-    rows, runs = frames["rows-mini.csv"], frames["runs-mini.csv"]
-    assert len(rows) == sum(len(axis.rows) for axis in TABLES.values())
-    assert len(runs) == len(records.paths(PUBLISHED, "mini"))
-    plain = rows[rows["table"] == "2a"].set_index("row")
-    of_plain = runs[runs["key"] == "r50-c2d"]
-    assert plain.loc["C2D baseline", "top1"] == pytest.approx(of_plain["top1"].mean(), abs=1e-3)
-    assert of_plain["top1_far"].between(0, 100).all()
 
 
 def test_local_numbers_lead_to_local_records_and_published_ones_to_published_ones(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from nlrepro.files import write_atomic
-from nlrepro.report.downloads import data_link
 from nlrepro.report.figures import THEME
 from nlrepro.report.panels import PageProfile
 
@@ -28,7 +27,6 @@ def render(profiles: Sequence[PageProfile], shown: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["as_link"] = data_link
     environment.filters["inline"] = lambda svg, label, prefix: Markup(inline(svg, label, prefix))
     return environment.get_template("page.html").render(profiles=profiles, shown=shown) + "\n"
 

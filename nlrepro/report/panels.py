@@ -8,7 +8,6 @@ import pandas as pd
 
 from nlrepro.record import Cost, Record
 from nlrepro.report.columns import Group, counts, groups
-from nlrepro.report.downloads import rows_frame, runs_frame
 from nlrepro.report.finding import Finding, days
 from nlrepro.report.formats import MISSING, number
 from nlrepro.report.kinds import by_kind, caption
@@ -131,12 +130,6 @@ class PageProfile:
         """The groups of columns whose numbers lead to records: sources, and released weights."""
         tests = {test.weights.name for source in self.sources for test in source.evaluations}
         return tests | {source.name for source in self.sources}
-
-    @property
-    def downloads(self) -> dict[str, pd.DataFrame]:
-        """By file name."""
-        tables = [panel.by_source for panel in self.panels]
-        return {f"rows-{self.name}.csv": rows_frame(tables), f"runs-{self.name}.csv": runs_frame(self.sources)}
 
     @property
     def verdicts(self) -> list[Verdict]:
