@@ -18,9 +18,9 @@ from typing import get_args
 
 from nlrepro.beyond.experiment import Experiment, Line, better, cell, printed
 from nlrepro.coco.costs import macs
-from nlrepro.coco.spec import Backbone, DetectionSpec
 from nlrepro.coco.trial import Detection
 from nlrepro.report.claims import Slight
+from nlrepro.spec import Backbone, DetectionSpec
 
 MEASURES = {
     f"{what}_{name}": f"{what} {title}"

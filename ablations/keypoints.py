@@ -13,8 +13,8 @@ Expected (mini, 5 seeds), R101: baseline AP 27.8; NL, +4 in head +0.0 [-0.3, 0.4
 """
 
 from nlrepro.beyond.experiment import Experiment, Line, better, printed
-from nlrepro.coco.spec import DetectionSpec
 from nlrepro.coco.trial import Detection
+from nlrepro.spec import DetectionSpec
 
 MEASURES = {"kp_ap": "AP", "kp_ap50": "AP50", "kp_ap75": "AP75"}
 BASELINE, HEAD, BOTH = "baseline", "NL, +4 in head", "NL, +4 in head, +1 in backbone"

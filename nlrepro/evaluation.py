@@ -13,8 +13,8 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from nlrepro import record as records
+from nlrepro.config import Pixel, Profile
 from nlrepro.files import write_atomic
-from nlrepro.profile import Pixel, Profile
 from nlrepro.record import Cost, Metrics, Provenance, digest, seen_in_test
 from nlrepro.spec import RunSpec
 from nlrepro.stored import Damaged, OfUnknownForm, again, demand_place, read_as, read_good

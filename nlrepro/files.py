@@ -1,17 +1,27 @@
-"""Files are written atomically: whole or not at all."""
+"""Files that are written whole or not at all, locks on files, and the one exception that a user can cause."""
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
-from nlrepro.errors import BadInput
+
+class BadInput(Exception):
+    """Something outside the program is wrong; the message names the thing, what is allowed and what to do.
+
+    The command line prints it in one line and exits with status 2.
+    """
+
+
+class Busy(BadInput):
+    """Another process holds the lock."""
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, where they are not there.
+    """Make a folder and those above it, where they are missing.
 
     Raises:
         BadInput: it cannot be made.
@@ -24,10 +34,10 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
-    """A file to write under a temporary name beside `path`; moved there when the block ends well, removed when it does not.
+    """A file to write under a temporary name beside `path`; renamed when the block ends well, removed when it does not.
 
-    No reader ever sees half a file, and a loss of power leaves none, as the content is on the disk before the name is. Without
-    `sync` a write takes some milliseconds less, but a loss of power may leave an empty file.
+    No reader ever sees half a file, and a loss of power leaves none, as the content is on the disk before the name is.
+    Without `sync` a write takes some milliseconds less, but a loss of power may leave an empty file.
 
     Raises:
         BadInput: the folder cannot be written, or the disk is full; an older file at `path` stays as it was.
@@ -45,10 +55,11 @@ def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}; check the permissions and the free space of its folder") from None
+        advice = "check the permissions and the free space of its folder"
+        raise BadInput(f"cannot write {path}: {error.strerror}; {advice}") from None
     finally:
         if temporary:
-            with suppress(OSError):  # of a folder that lost its permission: the error above is the one to tell
+            with suppress(OSError):  # keep the first error
                 os.unlink(temporary)
 
 
@@ -59,6 +70,59 @@ def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove the temporary files that killed writers of `path` left; call it only when no process can be writing `path`."""
+    """Remove the temporary files that killed writers of `path` left. Call it only when no process can be writing `path`."""
     for temporary in path.parent.glob(f".{path.name}.*"):
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def exclusive(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock at `path` during the block; messages say what its holder does, such as "trains r50-c2d seed 0".
+
+    It is flock's: however its process ends, the lock goes with it. On NFS (v4, or v3 with its lock service) Linux makes
+    it a lock of the server, which holds between nodes; Lustre needs the mount option `flock`. Lock files stay: if one were
+    removed and made again, two processes could each hold a lock of that name. The package filelock falls back to a lock
+    that outlives a killed process where a file system has no flock.
+
+    Raises:
+        Busy: another process holds it, and `wait` is false.
+        BadInput: the file cannot be opened, or its file system has no locks.
+    """
+    make_folder(path.parent)
+    try:
+        with path.open("a") as file:
+            if not try_lock(file):
+                if not wait:
+                    raise Busy(f"another process {what}; its lock is {path}")
+                print(f"waiting: another process {what}; its lock is {path}", flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        if error.filename != str(path):
+            raise
+        raise BadInput(f"cannot write {path}: {error.strerror}; check the permissions of its folder") from None
+
+
+def try_lock(file: IO[str]) -> bool:
+    """Lock an open file; False if another process holds its lock.
+
+    Raises:
+        BadInput: its file system has no locks.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        advice = "--results must be where files can be locked"
+        raise BadInput(f"cannot lock {file.name}: {error.strerror}; {advice}") from None
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether some process holds the lock at `path` now."""
+    try:
+        with path.open("r") as file:
+            return not try_lock(file)
+    except OSError:
+        return False

@@ -1,94 +1,44 @@
-"""What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share."""
+"""What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share. Imports no torch.
+
+A test of given weights is a record too. It has no seed, as nobody trained here, and names its weights instead; no mean and no
+verdict takes it in.
+"""
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from nlrepro import pretrained
-from nlrepro.files import write_atomic
-from nlrepro.profile import Profile
-from nlrepro.spec import RunSpec, form_source
-from nlrepro.stored import demand_place, read_as, read_good
+from nlrepro.files import BadInput, write_atomic
+from nlrepro.spec import STRICT, explain
 
-STRICT = ConfigDict(extra="forbid")
 SEED = re.compile(r"seed(0|[1-9]\d*)")  # the name of a record's file, without its ending, and of a run's folder
+OWN = "run"  # the source of weights that this project has trained
 
 
-@dataclass(frozen=True, kw_only=True)
-class Count:
-    """How many of the videos that a split should have can be used: as it stands under a table."""
-
-    usable: int
-    listed: int
-
-    @property
-    def percent(self) -> float:
-        return 100 * self.usable / max(self.listed, 1)
-
-    def __str__(self) -> str:
-        percent = min(self.percent, 99.9) if self.usable < self.listed else self.percent  # 100.0 means all
-        return f"{self.usable:,} of {self.listed:,} videos ({percent:.1f} %)"
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Part:
-    """Test accuracy on the videos of one kind, and the digits of `Metrics.ranks` that are theirs."""
-
-    top1: float  # percent
-    ranks: str
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class Metrics:
-    """Test accuracy. `ranks` has one digit per test video, in the tree's order: how many classes scored above the true one
-    (9: nine or more), so that top-1 and top-5 can be compared video by video.
-    """
-
-    top1: float  # percent
-    top5: float  # percent
-    loss: float
-    videos: int
-    views: int
-    ranks: str
-    kinds: dict[str, Part] = field(default_factory=dict)  # of generated videos, which are drawn in kinds
-    clip_top1: float | None = None  # percent of single views that are right, where a video has several
-    listed: int | None = None  # videos that the split should have, where some may be missing or unusable
-
-    @property
-    def logged(self) -> dict[str, float]:
-        """What dashboards show of the test."""
-        return {"test_top1": self.top1, "test_top5": self.top5, "test_loss": self.loss}
-
-    @property
-    def tested(self) -> str:
-        """ "2000 test videos", or "19,402 of 19,761 videos (98.2 %)" where not all could be used."""
-        if self.listed is None or self.listed == self.videos:
-            return f"{self.videos} test videos"
-        return str(Count(usable=self.videos, listed=self.listed))
+class Damaged(BadInput):
+    """A file that cannot be read as what its place says, or whose content belongs elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Point:
-    """One point of the training curve."""
+    """One point of the training curve; `value` is the task's curve measure on a part of the validation split, percent."""
 
     step: int
     train_loss: float
-    val_top1: float  # percent
-
-    @property
-    def headline(self) -> str:
-        return f"val {self.val_top1:.1f} %"
+    value: float
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Cost:
-    """Trainable parameters, and multiply-adds of a forward pass of one clip."""
+    """Trainable parameters, and multiply-adds of a forward pass of one clip or image."""
 
     params: int
     macs: int
@@ -104,98 +54,158 @@ class Provenance:
     device: str
     seconds: float
 
+    @property
+    def start(self) -> str:
+        """The pretrained weights that the run began with; empty if none, or not recorded."""
+        return self.versions.get("start", "")
+
+    @property
+    def setting(self) -> str:
+        """Versions and device, in one line."""
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()) if name != "start")
+        return f"{versions}; {self.device}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Weights:
+    """Where weights come from: what `weights import` notes beside them, or a run's net."""
+
+    source: str  # caffe2, pyslowfast, mmaction2, torchvision, or "run"
+    variant: str | None  # frames x stride of the source's nets
+    key: str
+    file: str  # name of the released file
+    sha256: str  # of the released file
+    state: str  # sha256 of the imported one
+    used: tuple[str, ...] = ()  # names in the released file that the net is made of
+    left: tuple[str, ...] = ()  # and those that it has no use for
+
+    @property
+    def name(self) -> str:
+        return f"{self.source} {self.variant}" if self.variant else self.source
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Record:
+    """A run and its test, or a test of given weights.
+
+    `ranks` has one digit per test video, in the order of the split: how many classes scored above the true one (9: nine or
+    more), so that top-1 and top-5 can be compared video by video. Measures such as average precision, which are no mean over
+    items, have none.
+    """
+
     key: str
     profile: str
-    seed: int
-    tables: tuple[str, ...]
-    spec: RunSpec
+    seed: int | None
+    tables: tuple[str, ...]  # that show it
+    spec: dict[str, Any]
     fingerprint: str  # the digest of the settings
-    settings: dict[str, Any] = field(default_factory=dict)  # it was made with; {} in records from before that was kept
-    metrics: Metrics
-    curve: tuple[Point, ...]
+    settings: dict[str, Any]  # all that the result depends on besides seed and data
+    metrics: dict[str, float]  # percent, by the names of the paper's columns, the headline first; and the loss
+    tested: int  # videos or images
+    listed: int | None = None  # that the split should have, where some may be missing or unusable
+    views: int = 1  # clips of a test video
+    ranks: str = ""
+    kinds: dict[str, str] = field(default_factory=dict)  # kind of generated videos -> their ranks
+    notes: tuple[str, ...] = ()  # on the data that were left out, or on the test
+    curve: tuple[Point, ...] = ()
     cost: Cost
     made: Provenance
-    videos: str | None = None  # which ones it has seen (nlrepro/data/identity.py); None in records from before that was kept
+    data: str | None = None  # the digest of what it was trained and tested on; None if it is not known
+    net: str | None = None  # sha256 of the file of the trained net; None in records from before that was kept
+    weights: Weights | None = None  # of a test of given weights
 
     @property
     def headline(self) -> str:
-        return f"top-1 {self.metrics.top1:.1f} %"
+        """What came out, in a few words."""
+        return ", ".join(f"{name} {value:.1f}" for name, value in self.metrics.items() if name != "loss")
+
+    @property
+    def released(self) -> bool:
+        """Whether it tests weights of others."""
+        return self.weights is not None and self.weights.source != OWN
 
 
-def settings(spec: RunSpec, profile: Profile) -> dict[str, Any]:
-    """All that the result depends on besides seed and videos: the spec, its part of the profile, and the same of its parent."""
-    parent = spec.parent
-    return seen_in_test(spec, profile) | as_read(
-        {
-            "recipe": asdict(profile.recipes[spec.clip]),
-            "real": asdict(profile.real) if profile.real else None,
-            "start": None if parent else pretrained.digest(profile, spec.net.depth),
-            "parent": settings(parent, profile) if parent else None,
-        }
-    )
+def share(usable: int, listed: int, noun: str = "videos") -> str:
+    """How many of the items that a split should have can be used: "19,402 of 19,761 videos (98.2 %)"."""
+    percent = 100 * usable / max(listed, 1)
+    percent = min(percent, 99.9) if usable < listed else percent  # 100.0 means all
+    return f"{usable:,} of {listed:,} {noun} ({percent:.1f} %)"
 
 
-def seen_in_test(spec: RunSpec, profile: Profile) -> dict[str, Any]:
-    """The part of the settings that a test of given weights depends on: net, clips and videos, but no recipe."""
-    return as_read(
-        {
-            "spec": asdict(spec),
-            "form": form_source(spec.net.form),
-            "net": asdict(profile.geometry),
-            "clips": asdict(profile.clips[spec.clip]),
-            "data": asdict(profile.data),
-            "generator": asdict(profile.generator) if profile.generator else None,
-        }
-    )
+def digest(settings: dict[str, Any]) -> str:
+    """The fingerprint of settings: changes with anything in them."""
+    return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def as_read(parts: dict[str, Any]) -> dict[str, Any]:
-    """The parts as a record's file gives them back: lists for tuples."""
-    read: dict[str, Any] = json.loads(json.dumps(parts))
-    return read
-
-
-def digest(parts: dict[str, Any]) -> str:
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def fingerprint(spec: RunSpec, profile: Profile) -> str:
-    """The digest of the settings: changes with anything in them."""
-    return digest(settings(spec, profile))
-
-
-def record_path(results: Path, profile: str, key: str, seed: int) -> Path:
-    return results / "records" / profile / key / f"seed{seed}.json"
+def record_path(results: Path, record: Record) -> Path:
+    """Where a record lies: `seed<k>.json` of a run, `weights-<source>-<variant>-<begin of its sha256>.json` of a test."""
+    name = f"seed{record.seed}"
+    if weights := record.weights:
+        name = "-".join(part for part in ("weights", weights.source, weights.variant, weights.state[:8]) if part)
+    return results / "records" / record.profile / record.key / f"{name}.json"
 
 
 def seed_of(path: Path) -> int | None:
-    """The seed that the name of a record or of a run's folder tells; None for a stray such as "seed0_old.json"."""
+    """The seed in the name of a record or of a run's folder; None for a stray such as "seed0_old.json"."""
     name = SEED.fullmatch(path.stem)
     return int(name[1]) if name else None
 
 
-def paths(results: Path, profile: str) -> list[Path]:
-    """Where records of a profile lie, by key and seed; strays left out."""
-    found = (results / "records" / profile).glob("*/seed*.json")
-    return sorted(path for path in found if seed_of(path) is not None)
+def record_paths(results: Path, profile: str) -> list[Path]:
+    """Where records of a profile lie, by key and seed, then tests of given weights; strays left out."""
+    folder = results / "records" / profile
+    runs = sorted(path for path in folder.glob("*/seed*.json") if seed_of(path) is not None)
+    return runs + sorted(folder.glob("*/weights-*.json"))
 
 
-def write(record: Record, results: Path) -> Path:
-    path = record_path(results, record.profile, record.key, record.seed)
+def write_record(record: Record, results: Path) -> Path:
+    path = record_path(results, record)
     write_atomic(path, json.dumps(asdict(record), indent=1) + "\n")
     return path
 
 
-def read(path: Path, advice: str = "remove it; `sweep` makes it anew") -> Record:
-    """Read one record, with the errors of `read_as`; one that lies in the place of another is damaged."""
-    found = read_as(Record, path, "record", advice)
-    demand_place(path, record_path(Path(), found.profile, found.key, found.seed), advice)
-    return found
+def read_record(path: Path) -> Record:
+    """Read one record.
+
+    Raises:
+        Damaged: the file cannot be read, is not JSON, a field is missing, unknown or of the wrong type, or it lies in the
+            place of another.
+    """
+    advice = "remove it; `sweep` or `evaluate` makes it anew"
+    record = read_json(Record, path, "record", advice)
+    place = record_path(Path(), record).parts[-3:]
+    if path.parts[-3:] != place:
+        raise Damaged(f"the record {path} is damaged: its content is that of {'/'.join(place)}; {advice}")
+    return record
 
 
-def read_all(results: Path, profile: str) -> list[Record]:
-    """All records of a profile below `results/records`, by key and seed, but those of `evaluation.left_out`."""
-    return read_good(paths(results, profile), read)
+def read_records(results: Path, profile: str) -> list[Record]:
+    """All records of a profile below `results/records`, but damaged ones: runs by key and seed, then tests, oldest first."""
+    found = []
+    for path in record_paths(results, profile):
+        with suppress(Damaged):
+            found.append(read_record(path))
+    return sorted(found, key=lambda record: (record.weights is not None, record.weights and record.made.date))
+
+
+def damaged_records(results: Path, profile: str) -> Iterator[str]:
+    """A line for each record that cannot be read."""
+    for path in record_paths(results, profile):
+        try:
+            read_record(path)
+        except Damaged as error:
+            yield str(error)
+
+
+def read_json(kind: type[Any], path: Path, what: str, advice: str) -> Any:
+    """Read a JSON file as a dataclass; errors call it `what` and give the `advice`.
+
+    Raises:
+        Damaged: the file cannot be read, is not JSON, or a field is missing, unknown or of the wrong type.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+    except OSError as error:
+        raise Damaged(f"the {what} {path} is damaged: {error.strerror}; {advice}") from None
+    except ValidationError as error:
+        raise Damaged(f"the {what} {path} is damaged: {explain(error)}; {advice}") from None

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nlrepro import record as records
-from nlrepro.profile import Profile, Recipe
+from nlrepro.config import Profile, Recipe
 from nlrepro.record import Record
 from nlrepro.spec import RunSpec
 from nlrepro.trial import Trial

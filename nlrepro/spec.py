@@ -1,24 +1,25 @@
-"""What to run: a `RunSpec` is one training run, whichever tables ask for it.
+"""What to run: a spec is one training, whichever tables ask for it; its `key` names its record on disk.
 
-Section 3.3 and 4 of Wang et al., "Non-local Neural Networks", CVPR 2018. Two rows of Table 2 that describe the same
-net and the same clips give equal specs, hence the same `key`, hence one record on disk: nothing is trained twice.
+Sections 3.3, 4, 5 and 6 of Wang et al., "Non-local Neural Networks", CVPR 2018. Two rows of Table 2 that describe the same
+net and the same clips give equal specs, hence one key and one record: nothing is trained twice. Imports no torch.
 """
 
-from collections.abc import Iterable, Iterator
+import re
 from dataclasses import field, replace
-from itertools import product
 from typing import Literal, get_args
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
+
+from nlrepro.files import BadInput
 
 STRICT = ConfigDict(extra="forbid")
 
 Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
-PaperForm = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's
+PaperForm = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's pairwise functions
 Domain = Literal["space", "time", "spacetime"]
-Kind = Literal["nonlocal", "residual"]  # of the blocks at the sites; plain residual ones are the text's control (section 5.1)
+Insert = Literal["nonlocal", "residual"]  # at the sites; plain residual blocks are the text's control (section 5.1)
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
 Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
@@ -26,10 +27,10 @@ Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-
 DEPTHS: tuple[Depth, ...] = (50, 101)
 STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: {2: 3, 3: 4, 4: 23, 5: 3}}
 
-# "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4
-# (five), "to every residual block" of them (ten). For ResNet-101 the paper says "the corresponding residual blocks";
-# the spread over its 23 res4 blocks is our reading. Records know a place by its name: other sites want another name, or
-# records of the old ones pass for fresh.
+# "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4 (five), "to
+# every residual block" of them (ten). For ResNet-101 the paper says "the corresponding residual blocks"; the spread over its
+# 23 res4 blocks is our reading. Records know a place by its name: other sites need another name, or old records pass for
+# fresh ones.
 SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
     50: {
         "none": (),
@@ -51,43 +52,35 @@ SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
     },
 }
 
-
-class UnknownForm(ValueError):
-    """Neither the paper's nor defined with `@form` (nlrepro/nets/forms.py)."""
-
-    def __init__(self, form: str, known: Iterable[str]) -> None:
-        super().__init__(f"form: expected one of {', '.join(map(repr, known))}, got {form!r}")
-        self.form = form
+KEY = re.compile(
+    r"r(?P<depth>50|101)-(?:c2d|i3d-(?P<conv>3x1x1|3x3x3))"
+    rf"(?:-(?P<kind>nl|residual)-(?P<blocks>{'|'.join(get_args(Blocks)[1:])})"
+    rf"(?:-(?P<form>[a-z0-9]+)-(?P<domain>{'|'.join(get_args(Domain))}))?)?(?P<long>-long)?"
+)
 
 
-def form_source(name: str) -> str:
-    """The source of a form of one's own, which is part of its runs' settings; of the paper's forms "".
-
-    Raises:
-        UnknownForm: there is no such form.
-    """
-    if name in get_args(PaperForm):
-        return ""
-    from nlrepro.nets.forms import forms  # imports torch, which specs of the paper's forms do without
-
-    if name not in forms():
-        raise UnknownForm(name, forms())
-    return forms()[name].source
+def explain(error: Exception) -> str:
+    """A validation error in one line: each field, what was expected and what was given."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors())
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NetSpec:
-    """One architecture. Fields that mean nothing without non-local blocks, or without any, fall back to their defaults."""
+    """One video net. Fields that mean nothing without non-local blocks, or without any, fall back to their defaults.
+
+    `form` is one of the paper's or of your own (nlrepro/nets/nonlocal_block.py); the net checks it when it is built.
+    """
 
     depth: Depth = 50
     conv: Conv = "2d"
     blocks: Blocks = "none"
-    kind: Kind = "nonlocal"
+    kind: Insert = "nonlocal"
     form: str = "embedded"
     domain: Domain = "spacetime"
 
     def __post_init__(self) -> None:
-        form_source(self.form)
         if self.blocks == "none":
             object.__setattr__(self, "kind", "nonlocal")
         if self.blocks == "none" or self.kind != "nonlocal":
@@ -110,7 +103,7 @@ class NetSpec:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class RunSpec:
-    """One run: a net and the clips that it is trained and tested on."""
+    """One run of Table 2: a net and the clips that it is trained and tested on."""
 
     net: NetSpec = field(default_factory=NetSpec)
     clip: Clip = "short"
@@ -127,10 +120,72 @@ class RunSpec:
         """
         return replace(self, clip="short") if self.clip == "long" else None
 
+    @classmethod
+    def of_key(cls, key: str) -> "RunSpec | None":
+        """The spec of a key, of any net that the fields can describe; None if there is no such spec."""
+        match = KEY.fullmatch(key)
+        if not match:
+            return None
+        chosen = {name: value for name, value in match.groupdict().items() if value and name not in ("depth", "kind", "long")}
+        kind = "residual" if match["kind"] == "residual" else "nonlocal"
+        net = NetSpec(depth=int(match["depth"]), kind=kind, **chosen)  # type: ignore[arg-type]
+        spec = cls(net=net, clip="long" if match["long"] else "short")
+        return spec if spec.key == key else None
 
-def every_run(forms: Iterable[str]) -> Iterator[RunSpec]:
-    """All runs that there can be with these forms; some come twice, where a field means nothing."""
-    nets = product(DEPTHS, *map(get_args, (Conv, Blocks, Kind)), forms, *map(get_args, (Domain, Clip)))
-    for depth, conv, blocks, kind, form, domain, clip in nets:
-        net = NetSpec(depth=depth, conv=conv, blocks=blocks, kind=kind, form=form, domain=domain)
-        yield RunSpec(net=net, clip=clip)
+
+Part = Literal["train", "val", "test"]  # of Charades' videos
+Split = Literal["train/val", "trainval/test"]  # the two columns of Table 4: trained on / tested on
+TRAINED: dict[Split, tuple[Part, ...]] = {"train/val": ("train",), "trainval/test": ("train", "val")}
+TESTED: dict[Split, Part] = {"train/val": "val", "trainval/test": "test"}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ActionSpec:
+    """One run of Table 4: a net, and the pair of splits that it is trained and tested on."""
+
+    net: NetSpec = field(default_factory=NetSpec)
+    split: Split = "train/val"
+
+    @property
+    def key(self) -> str:
+        return f"{self.net.name}-charades-{self.tested}"
+
+    @property
+    def tested(self) -> Part:
+        return TESTED[self.split]
+
+    @property
+    def parent(self) -> RunSpec:
+        """The run of Table 2g to start from: "We initialize our models pre-trained on Kinetics (128-frame)"."""
+        return RunSpec(net=self.net, clip="long")
+
+
+Target = Literal["boxes", "keypoints"]
+Backbone = Literal["r50", "r101", "x101"]
+COCO_CLASSES: dict[Target, int] = {"boxes": 91, "keypoints": 2}  # COCO's categories go to 90, a person's is 1; 0: background
+BACKBONE_DEPTH: dict[Backbone, Depth] = {"r50": 50, "r101": 101, "x101": 101}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DetectionSpec:
+    """One run of Tables 5 and 6: Mask R-CNN for `boxes`, Keypoint R-CNN for `keypoints`, and its non-local blocks.
+
+    Raises:
+        BadInput: blocks in a head that there is not.
+    """
+
+    kind: Target
+    backbone: Backbone
+    block: bool = False  # one, right before the last residual block of res4
+    head_blocks: bool = False  # four in the keypoint head
+
+    def __post_init__(self) -> None:
+        if self.head_blocks and self.kind != "keypoints":
+            raise BadInput("head_blocks are of the keypoint head; only kind = 'keypoints' has one")
+
+    @property
+    def key(self) -> str:
+        return f"{self.backbone}-{self.kind}" + "-head" * self.head_blocks + "-nl" * self.block
+
+
+Spec = RunSpec | ActionSpec | DetectionSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from nlrepro import record as records
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.record import Provenance
 
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from wandb.proto import wandb_internal_pb2
 
 from nlrepro import record as records
-from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
+from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.run import Run
 from nlrepro.spec import RunSpec

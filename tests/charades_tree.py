@@ -9,8 +9,8 @@ from films import film
 from nlrepro.charades.layout import TABLE
 from nlrepro.charades.making import COLUMNS
 from nlrepro.charades.profile import Profile, load
-from nlrepro.charades.spec import Part
-from nlrepro.profile import Real
+from nlrepro.config import Real
+from nlrepro.spec import Part
 
 TRAIN = {"AAAAA": "c092 0.00 0.20;c147 0.50 1.30", "BBBBB": "", "BROKE": "c001 0.10 0.20", "GONE1": "c001 0.10 0.20"}
 VAL = {"VVVVV": "c000 0.00 1.00", "WWWWW": "c156 0.20 0.40;c000 1.00 1.20", "EMPTY": ""}

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
 from nlrepro.released.adopt import fixed
 from nlrepro.released.importing import net
 from nlrepro.released.names import Source, theirs

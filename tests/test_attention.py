@@ -16,17 +16,16 @@ from test_evaluation import imported
 from torch import Tensor, nn
 
 from ablations.__main__ import main
-from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention.attend import attend
 from nlrepro.attention.compared import Compared, centres, compared
 from nlrepro.attention.drawing import draw, nearest
 from nlrepro.attention.looks import Attention, Position
+from nlrepro.config import Profile, load_profile
 from nlrepro.data.generate import write_video
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
-from nlrepro.profile import Profile
 from nlrepro.released.nets import ReleasedResNet
 from nlrepro.released.variants import variant
 from nlrepro.spec import NetSpec, PaperForm, RunSpec
@@ -200,7 +199,7 @@ def test_a_picture_or_an_animation_is_written(
     out = tmp_path / f"look.{suffix}"
     assert main(words_of(data, net_file(swept, NL), out)) == 0
     assert "r50-c2d-nl-5-block-embedded-spacetime, block res3_1. x_i: frame" in capsys.readouterr().out
-    frames = profiles.load("smoke").clips["short"].frames
+    frames = load_profile("smoke").clips["short"].frames
     if suffix == "mp4":
         with av.open(str(out)) as container:
             assert len(list(container.decode(video=0))) > 5 * frames
@@ -298,7 +297,7 @@ def test_weights_of_another_net_are_refused(swept: Path, data: Path, smoke: Prof
 
 def test_the_readmes_picture_is_what_its_command_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the video of the mini profile, made again."""
-    task = profiles.load("mini").generator
+    task = load_profile("mini").generator
     assert task is not None
     (command,) = re.findall(
         r"^python -m ablations (attend .*?)\n```",

@@ -20,9 +20,9 @@ from nlrepro.beyond.outcome import Outcome, Score
 from nlrepro.beyond.reporting import board, publish, report
 from nlrepro.beyond.tables import draw, frame
 from nlrepro.cli.verbs import BEYOND
-from nlrepro.errors import BadInput
 from nlrepro.experiments import again, findings
 from nlrepro.experiments.reporting import boards
+from nlrepro.files import BadInput
 from nlrepro.record import Cost
 from nlrepro.stored import Damaged
 from nlrepro.trial import Folders

@@ -20,11 +20,10 @@ from nlrepro.charades.job import ActionJob
 from nlrepro.charades.module import ActionClassifier
 from nlrepro.charades.precision import average_precisions, mean_average_precision
 from nlrepro.charades.profile import Profile, load
-from nlrepro.charades.spec import ActionSpec, Split
 from nlrepro.charades.trial import ActionTrial
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.spec import NetSpec
+from nlrepro.spec import ActionSpec, NetSpec, Split
 from nlrepro.sweep.jobs import Job
 from nlrepro.train.module import Batch
 from nlrepro.train.runner import execute

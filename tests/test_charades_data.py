@@ -10,11 +10,11 @@ from films import film
 
 from nlrepro.charades.annotations import Action, annotations, row
 from nlrepro.charades.layout import shelf
-from nlrepro.charades.spec import ActionSpec, Part, Split
 from nlrepro.charades.splits import ActionSplits
 from nlrepro.charades.videos import ActionClips, opened
 from nlrepro.data.crops import ClipSample, Crop
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
+from nlrepro.spec import ActionSpec, Part, Split
 
 CROP = Crop(40, 32)
 

@@ -13,7 +13,7 @@ from nlrepro.charades.making import make
 from nlrepro.charades.profile import load
 from nlrepro.data.synthetic import INKS, random_of
 from nlrepro.data.videos import decode
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 MANY = range(200)
 

@@ -13,13 +13,13 @@ from conftest import ROOT, command
 
 from ablations.__main__ import main
 from ablations.registry import TABLES
-from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.config import load_profile
 from nlrepro.experiments.costs import labour
 from nlrepro.trial import Folders
 
 SMOKE = ("--profile", "smoke")
-KEYS = [job.run.key for job in TABLES.complete(TABLES.values(), [0], profiles.load("smoke"), Folders())]
+KEYS = [job.run.key for job in TABLES.complete(TABLES.values(), [0], load_profile("smoke"), Folders())]
 OUTSIDE = pytest.mark.usefixtures("elsewhere")
 
 
@@ -173,7 +173,7 @@ def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture
 
 
 def test_the_readme_s_gpu_hours_are_those_that_cost_tells() -> None:
-    paper, readme = profiles.load("paper"), " ".join((ROOT / "nlrepro" / "data" / "README.md").read_text().split())
+    paper, readme = load_profile("paper"), " ".join((ROOT / "nlrepro" / "data" / "README.md").read_text().split())
     for tables, words in {
         ("2f", "2g"): "{} exaFLOPs of training, {} GPU-hours",
         ("all",): "runs {} exaFLOPs, {} GPU-hours",

@@ -6,13 +6,13 @@ import av
 import numpy as np
 import pytest
 
+from nlrepro.config import Clips, Profile, Real
 from nlrepro.data.crops import ClipSample, Crop, cropped, scaled, training_crops, view_crops
 from nlrepro.data.decoding import frames
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import Facts, examine
 from nlrepro.data.videos import ClipDataset, Tree, decoded
-from nlrepro.errors import BadInput
-from nlrepro.profile import Clips, Profile, Real
+from nlrepro.files import BadInput
 
 REAL = Real(train_sides=(256, 320), test_side=256, devices=8, precise_batches=2)
 

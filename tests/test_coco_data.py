@@ -14,8 +14,8 @@ from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation, points
 from PIL import Image
 
 from nlrepro.coco.data import Objects, for_training, picture, target, teaches, tree
-from nlrepro.coco.spec import Kind
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
+from nlrepro.spec import Target
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_people_and_their_keypoints(root: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "shapes"), [("boxes", {"masks": (0, HEIGHT, WIDTH)}), ("keypoints", {"keypoints": (0, 17, 3)})])
-def test_an_image_without_objects_has_an_empty_target(root: Path, kind: Kind, shapes: dict[str, tuple[int, ...]]) -> None:
+def test_an_image_without_objects_has_an_empty_target(root: Path, kind: Target, shapes: dict[str, tuple[int, ...]]) -> None:
     found = target(tree(root, "train", kind), 3)
     assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {"boxes": (0, 4), "labels": (0,), **shapes}
 

@@ -21,7 +21,7 @@ from nlrepro.coco.data import tree
 from nlrepro.coco.evaluate import Net, run
 from nlrepro.coco.nets import mask_rcnn
 from nlrepro.coco.weights import RELEASED, load, torchvision_file
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 CPU = torch.device("cpu")
 PLAIN = {"kind": "boxes", "backbone": "r50", "block": False, "head_blocks": False, "side": 32}

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from nlrepro.coco.data import Tree, tree
 from nlrepro.coco.evaluation import MEASURES, Detection, Measure, Precision, detections, precision
-from nlrepro.coco.spec import Kind
+from nlrepro.spec import Target
 
 Output = dict[str, Tensor]
-CASES: list[tuple[Kind, Measure]] = [(kind, measure) for kind, measures in MEASURES.items() for measure in measures]
+CASES: list[tuple[Target, Measure]] = [(kind, measure) for kind, measures in MEASURES.items() for measure in measures]
 each_measure = pytest.mark.parametrize(("kind", "measure"), CASES)
 
 
@@ -45,7 +45,7 @@ def found(whole: Tree, measure: Measure, shift: float = 0.0) -> list[Detection]:
 
 
 @each_measure
-def test_a_perfect_net_has_100_a_shifted_one_less_and_none_0(root: Path, kind: Kind, measure: Measure) -> None:
+def test_a_perfect_net_has_100_a_shifted_one_less_and_none_0(root: Path, kind: Target, measure: Measure) -> None:
     whole = tree(root, "val", kind)
     best = precision(whole.coco, whole.images, found(whole, measure), measure)
     assert [best.ap, best.ap50, best.ap75] == pytest.approx([100, 100, 100])
@@ -57,7 +57,7 @@ def test_a_perfect_net_has_100_a_shifted_one_less_and_none_0(root: Path, kind: K
 
 
 @each_measure
-def test_it_is_what_cocoeval_says(root: Path, kind: Kind, measure: Measure, tmp_path: Path) -> None:
+def test_it_is_what_cocoeval_says(root: Path, kind: Target, measure: Measure, tmp_path: Path) -> None:
     """Asked as its manual has it, by files, with detections of all kinds: shifted, of other scores, doubled, wrong, in crowds."""
     whole = tree(root, "val", kind)
     results = found(whole, measure, 3.0) + [item | {"score": 0.4} for item in found(whole, measure, 1.0)]

@@ -13,8 +13,8 @@ from nlrepro import NonLocalBlock
 from nlrepro.coco.costs import COSTS, macs
 from nlrepro.coco.counting import costs, count, table
 from nlrepro.coco.nets import Affine, batch_independent, keypoint_rcnn, mask_rcnn
-from nlrepro.coco.spec import Backbone
 from nlrepro.coco.weights import RELEASED, stated
+from nlrepro.spec import Backbone
 
 HEAD = [f"roi_heads.keypoint_head.{i}_nonlocal" for i in (3, 7, 11, 15)]
 

@@ -19,11 +19,10 @@ from nlrepro.coco.evaluation import MEASURES, Measure, detections, precision
 from nlrepro.coco.layout import Digit, Layout, Scenes, layout, patch
 from nlrepro.coco.making import make
 from nlrepro.coco.scenes import INK, draw, scene, thing, told
-from nlrepro.coco.spec import Kind
 from nlrepro.coco.strokes import keypoints
 from nlrepro.data.synthetic import Box, digit_images, random_of
-from nlrepro.errors import BadInput
-from nlrepro.sweep.lock import exclusive
+from nlrepro.files import BadInput, exclusive
+from nlrepro.spec import Target
 
 PLAIN = Scenes(
     seed=1,
@@ -40,7 +39,7 @@ PLAIN = Scenes(
     twins=False,
 )
 TWINS = replace(PLAIN, objects=(4, 6), hidden=0.5, twins=True)
-CASES: list[tuple[Kind, Measure]] = [(kind, measure) for kind, measures in MEASURES.items() for measure in measures]
+CASES: list[tuple[Target, Measure]] = [(kind, measure) for kind, measures in MEASURES.items() for measure in measures]
 MANY = range(40)
 both = pytest.mark.parametrize("task", [PLAIN, TWINS], ids=["plain", "twins"])
 
@@ -277,7 +276,7 @@ def test_the_tree_gives_back_the_scenes(made: tuple[Scenes, Path], split: str) -
 
 
 @pytest.mark.parametrize(("kind", "measure"), CASES)
-def test_the_truth_itself_has_100(made: tuple[Scenes, Path], kind: Kind, measure: Measure) -> None:
+def test_the_truth_itself_has_100(made: tuple[Scenes, Path], kind: Target, measure: Measure) -> None:
     whole = tree(made[1], "val", kind)
     items = []
     for image, (_, found) in zip(whole.images, Objects(whole), strict=True):

@@ -16,7 +16,6 @@ from torchvision.models import resnet50
 from ablations.__main__ import main
 from ablations.detection import DETECTION
 from ablations.keypoints import KEYPOINTS
-from nlrepro import profiles
 from nlrepro.beyond.outcome import Outcome, read
 from nlrepro.coco import train as training
 from nlrepro.coco.loading import MIRRORED, Draw, Drawn, Images, Once, mirror
@@ -24,16 +23,16 @@ from nlrepro.coco.module import Batch, Detector
 from nlrepro.coco.narrow import Trunk, frozen, trunk
 from nlrepro.coco.nets import Affine
 from nlrepro.coco.profile import DetectionProfile, load
-from nlrepro.coco.spec import Backbone, DetectionSpec, Kind
 from nlrepro.coco.start import start_path
 from nlrepro.coco.trial import DetectionJob, DetectionTrial
-from nlrepro.errors import BadInput
+from nlrepro.config import load_profile
 from nlrepro.experiments import findings
+from nlrepro.files import BadInput
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.transfer import start_from
-from nlrepro.spec import NetSpec
+from nlrepro.spec import Backbone, DetectionSpec, NetSpec, Target
 from nlrepro.train.runner import execute
 from nlrepro.trial import Folders
 
@@ -42,7 +41,7 @@ BOXES = DetectionSpec(kind="boxes", backbone="r50", block=True)
 
 
 def test_frozen_normalisation_computes_what_it_does_in_a_test() -> None:
-    base = profiles.load("mini")
+    base = load_profile("mini")
     net = Trunk(NetSpec(), base.geometry, 1).eval()
     start_from(net, pretrained(50, base)[0])
     images = torch.randn(2, 3, 64, 64)
@@ -56,7 +55,7 @@ def test_frozen_normalisation_computes_what_it_does_in_a_test() -> None:
 
 
 def test_a_trunk_s_block_is_the_identity_and_learns_while_its_normalisation_does_not() -> None:
-    base = profiles.load("mini")
+    base = load_profile("mini")
     plain, blocked = (trunk(replace(BOXES, block=block), base)[0] for block in (False, True))
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
@@ -67,7 +66,7 @@ def test_a_trunk_s_block_is_the_identity_and_learns_while_its_normalisation_does
 
 
 @pytest.mark.parametrize("kind", ["boxes", "keypoints"])
-def test_each_spec_has_its_blocks(kind: Kind) -> None:
+def test_each_spec_has_its_blocks(kind: Target) -> None:
     profile = load("smoke")
     for head in (False, True) if kind == "keypoints" else (False,):
         for block in (False, True):
@@ -260,14 +259,14 @@ def imagenet(tmp_path: Path) -> Path:
     return tmp_path / "resnet50.pth"
 
 
-def real_job(kind: Kind, small: DetectionProfile, coco: Path, imagenet: Path) -> DetectionJob:
+def real_job(kind: Target, small: DetectionProfile, coco: Path, imagenet: Path) -> DetectionJob:
     folders = Folders(data=coco, results=coco.parent / "results", imagenet=(imagenet,))
     return DetectionJob(DetectionTrial(spec=replace(BOXES, kind=kind), profile=small, seed=0, folders=folders), ("5",))
 
 
 @pytest.mark.rare
 @pytest.mark.parametrize("kind", ["boxes", "keypoints"])
-def test_coco_s_own_layout_is_trained_on_and_tested(kind: Kind, small: DetectionProfile, coco: Path, imagenet: Path) -> None:
+def test_coco_s_own_layout_is_trained_on_and_tested(kind: Target, small: DetectionProfile, coco: Path, imagenet: Path) -> None:
     job = real_job(kind, small, coco, imagenet)
     (coco / "val2017/000000000001.jpg").write_bytes(b"no image")
     found = execute(job)

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from ablations.registry import TABLES
-from nlrepro import profiles
+from nlrepro.config import Architecture, Clips, Geometry, Profile, load_profile
 from nlrepro.nets.cost import cost
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.paper import cost_ratios
-from nlrepro.profile import Architecture, Clips, Geometry, Profile
 from nlrepro.record import Cost
 from nlrepro.spec import NetSpec, RunSpec
 
@@ -80,7 +79,7 @@ def test_the_releases_ratios_are_the_papers_to_the_digit(row: str) -> None:
 
 def test_every_run_has_its_golden_cost() -> None:
     """Parameters and multiply-adds of the `paper` profile's nets, such as `cost all` prints."""
-    costs = {spec.key: cost(spec, profiles.load("paper")) for spec in TABLES.specs()}
+    costs = {spec.key: cost(spec, load_profile("paper")) for spec in TABLES.specs()}
     lines = [f"{key} | {found.params:,} {found.macs:,}" for key, found in costs.items()]
     assert "\n".join(lines) + "\n" == (Path(__file__).parent / "golden" / "costs.txt").read_text()
 

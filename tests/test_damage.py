@@ -16,10 +16,10 @@ from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
+from nlrepro.config import Profile
 from nlrepro.data.generate import make
 from nlrepro.data.videos import Tree, decoded
-from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep

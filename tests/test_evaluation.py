@@ -15,15 +15,14 @@ from conftest import MADE, evaluation
 from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
-from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.config import Clips, Profile, load_profile
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import Facts
 from nlrepro.data.kinetics.sampling import begins, frame_numbers
-from nlrepro.errors import BadInput
 from nlrepro.evaluation import OWN, Weights
 from nlrepro.experiments.findings import table_spec
-from nlrepro.profile import Clips, Profile
+from nlrepro.files import BadInput
 from nlrepro.record import Cost, Metrics, Record
 from nlrepro.released.evaluate import evaluate
 from nlrepro.released.importing import import_weights, net, suited
@@ -165,7 +164,7 @@ def test_a_runs_net_gives_its_records_accuracy_again(swept: Path, data: Path, tm
     (found,) = evaluations.read_all(tmp_path, "smoke")
     assert found.metrics == records.read(records.record_path(swept, "smoke", "r50-c2d", 0)).metrics
     assert (found.weights.source, found.released) == ("run", False)
-    smoke = profiles.load("smoke")
+    smoke = load_profile("smoke")
     assert evaluations.is_fresh(found, C2D, smoke)
     assert not evaluations.is_fresh(found, C2D, replace(smoke, data=replace(smoke.data, views=3)))
 

@@ -10,11 +10,10 @@ import pytest
 
 from ablations.pairwise import PairwiseForm
 from ablations.registry import TABLES
-from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile, load_profile
 from nlrepro.experiments.ablation import Ablation
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput
 from nlrepro.report.formats import with_interval
 from nlrepro.train.module import VideoClassifier
 
@@ -58,7 +57,7 @@ def test_a_module_can_be_built_by_hand(smoke: Profile) -> None:
 def head(axis: type[Ablation]) -> list[str]:
     """What the experiment's docstring says of command, cost and result, by the published records."""
     found = pd.read_csv(PUBLISHED / "tables/mini" / f"table{axis.table}.csv", na_values="--")
-    keys, seeds = set(found["key"]), profiles.load("mini").seeds
+    keys, seeds = set(found["key"]), load_profile("mini").seeds
     taken = [sum(r.made.seconds for r in records.read_all(PUBLISHED, "mini") if r.key in keys and r.seed == s) for s in seeds]
     lines = [
         f"Command: make table{axis.table}",

@@ -17,10 +17,9 @@ from attempts import SERVER
 from conftest import finding, record
 
 from nlrepro import record as records
+from nlrepro.config import Profile
 from nlrepro.data.videos import Tree, decoded
-from nlrepro.errors import BadInput
-from nlrepro.files import atomic, write_atomic
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput, atomic, write_atomic
 from nlrepro.report.figures import draw_gains, to_svg
 from nlrepro.report.tables import TableRow, TableSpec, table_frame
 from nlrepro.run import Run

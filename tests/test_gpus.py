@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ablations.registry import TABLES
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
 from nlrepro.sweep import worker
 from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.local import Scheduler

@@ -10,15 +10,14 @@ from conftest import ROOT
 
 from ablations.__main__ import main
 from ablations.registry import TABLES
-from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention.attend import clip_of, net_of, normalised
+from nlrepro.config import Profile, load_profile
 from nlrepro.data.generate import write_video
 from nlrepro.data.synthetic import card_video
-from nlrepro.errors import BadInput
 from nlrepro.evaluation import read_note
+from nlrepro.files import BadInput
 from nlrepro.nets.reading import tensors
-from nlrepro.profile import Profile
 from nlrepro.released.evaluate import identify
 from nlrepro.released.importing import keep
 from nlrepro.run import Run
@@ -64,7 +63,7 @@ def test_only_finished_runs_that_float16_holds_are_kept(swept: Path, smoke: Prof
 
 
 def test_the_committed_net_is_small_and_its_note_names_a_fresh_record() -> None:
-    mini = profiles.load("mini")
+    mini = load_profile("mini")
     note = read_note(KEPT.with_name(KEPT.name + ".json"))
     assert KEPT.stat().st_size < 1.5e6
     assert note.state == sha256(KEPT.read_bytes()).hexdigest()
@@ -76,7 +75,7 @@ def test_the_committed_net_is_small_and_its_note_names_a_fresh_record() -> None:
 
 def test_the_committed_net_ranks_classes_as_its_record_says(tmp_path: Path) -> None:
     """On 50 of the test videos, made again; in half precision a rank may differ."""
-    mini = profiles.load("mini")
+    mini = load_profile("mini")
     assert mini.generator is not None
     found = [(*card_video(mini.generator, "test", i)[1:], i) for i in range(mini.generator.videos["test"])]
     files = sorted((name, f"{i:05d}-{kind}.mp4", i) for name, kind, i in found)

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ablations.registry import TABLES
-from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.config import load_profile
 from nlrepro.experiments import findings, reporting
 from nlrepro.record import Part, Record
 from nlrepro.report.figures import to_svg
@@ -75,7 +75,7 @@ def colours(figure: Figure) -> list[str]:
 
 def run_records(results: Path, tables: Sequence[str], **ranks: str) -> None:
     """Fresh records of two seeds of all runs of the tables."""
-    mini = profiles.load("mini")
+    mini = load_profile("mini")
     for seed in (0, 1):
         for job in TABLES.jobs([TABLES[name] for name in tables], [seed], mini, Folders(results=results)):
             run = job.run
@@ -181,7 +181,7 @@ def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_videos_of_no_kinds_have_neither_numbers_nor_a_heat_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"])
-    reporting.report(TABLES, ["2a"], profiles.load("mini"), Folders(results=tmp_path))
+    reporting.report(TABLES, ["2a"], load_profile("mini"), Folders(results=tmp_path))
     assert (tmp_path / "figures" / "mini" / "table2a.svg").is_file()
     assert not [*tmp_path.rglob("*kinds*")]
     assert "by kind of video" not in (tmp_path / "report.html").read_text()
@@ -192,7 +192,7 @@ def test_a_report_writes_and_names_the_heat_map_and_its_numbers(
 ) -> None:
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
-    reporting.report(TABLES, ["2a"], profiles.load("mini"), Folders(results=tmp_path))
+    reporting.report(TABLES, ["2a"], load_profile("mini"), Folders(results=tmp_path))
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "table2a.md" in line]
     for kind, name in (("tables", "table2a-kinds.csv"), ("figures", "table2a-kinds.svg")):
         assert (tmp_path / kind / "mini" / name).is_file()
@@ -204,7 +204,7 @@ def test_the_page_shows_the_heat_map_between_gains_and_curves(tmp_path: Path, mo
     monkeypatch.setattr(findings, "PUBLISHED", tmp_path)
     run_records(tmp_path, ["2a"], near=NEAR, far=FAR)
     html = render(
-        [reporting.page_profile(findings.gather(TABLES, profiles.load("mini"), Folders(results=tmp_path)), TABLES)], "mini"
+        [reporting.page_profile(findings.gather(TABLES, load_profile("mini"), Folders(results=tmp_path)), TABLES)], "mini"
     )
     panel = html.partition('id="mini-2a"')[2].partition("</section>")[0]
     names = ("Gains over the baseline", "Heat map of accuracy by kind of video", "Training curves")

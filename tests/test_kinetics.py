@@ -11,7 +11,7 @@ from films import audio, film
 from touchy import process, touchy
 
 from ablations.__main__ import main
-from nlrepro import profiles
+from nlrepro.config import Profile, load_profile
 from nlrepro.data.decoding import frames
 from nlrepro.data.kinetics.facts import Facts, examine, frame_step
 from nlrepro.data.kinetics.index import index_path, read_index, usable, write_index
@@ -19,8 +19,7 @@ from nlrepro.data.kinetics.listing import listing
 from nlrepro.data.kinetics.survey import known_before, oddities, splits, survey, survey_split
 from nlrepro.data.kinetics.watched import watched
 from nlrepro.data.videos import Tree
-from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput
 from nlrepro.record import Count
 
 IDS = [f"abcdefghi-{i}" for i in range(10)]
@@ -456,4 +455,4 @@ def test_a_tree_without_any_usable_video_fails_the_check(tmp_path: Path, capsys:
 
 
 def test_the_paper_reads_train_and_val() -> None:
-    assert splits(profiles.load("paper")) == {"train": 400, "val": 400}
+    assert splits(load_profile("paper")) == {"train": 400, "val": 400}

@@ -12,9 +12,9 @@ from released_files import narrow
 
 from ablations.__main__ import main
 from ablations.registry import TABLES
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile
+from nlrepro.files import BadInput
 from nlrepro.nets.reading import tensors
-from nlrepro.profile import Profile
 from nlrepro.released.importing import import_weights
 from nlrepro.released.known import Released, known, released, variant_of
 from nlrepro.released.names import SOURCES, Source

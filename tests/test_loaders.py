@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from nlrepro.config import Profile, Recipe
 from nlrepro.data.kinetics.sampling import begins
-from nlrepro.profile import Profile, Recipe
 from nlrepro.train.sampler import TestBatches as EvenBatches
 from nlrepro.train.sampler import TrainBatches
 

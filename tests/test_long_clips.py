@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ablations.long_clips import LongClips
-from nlrepro import profiles
-from nlrepro.profile import Profile
+from nlrepro.config import Profile, load_profile
 from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep.jobs import Build, Job
@@ -98,7 +97,7 @@ def test_the_class_that_happens_to_train_changes_nothing(trained: Callable[..., 
 
 @pytest.mark.parametrize("name", ["smoke", "mini", "paper"])
 def test_long_clips_alone_are_trained_with_frozen_normalisation(name: str) -> None:
-    assert {clip for clip, recipe in profiles.load(name).recipes.items() if recipe.frozen_norm} == {"long"}
+    assert {clip for clip, recipe in load_profile(name).recipes.items() if recipe.frozen_norm} == {"long"}
 
 
 def test_what_is_frozen_is_not_the_optimisers(real: Profile) -> None:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nlrepro.config import Architecture
 from nlrepro.nets.block import NonLocalBlock
-from nlrepro.profile import Architecture
 from nlrepro.spec import Domain, PaperForm
 
 FORMS: tuple[PaperForm, ...] = ("gaussian", "embedded", "dot", "concatenation")

@@ -10,8 +10,8 @@ from ablations.__main__ import main
 from ablations.registry import TABLES
 from ablations.versus_others import VERSUS_OTHERS
 from nlrepro import evaluation as evaluations
-from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.config import load_profile
 from nlrepro.experiments import findings
 from nlrepro.experiments.reporting import beside_others
 from nlrepro.report.formats import MISSING
@@ -34,7 +34,7 @@ def test_records_and_released_weights_fill_the_papers_own_row_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    paper = profiles.load("paper")
+    paper = load_profile("paper")
     spec = TABLES.spec(KEY)
     own = replace(record(KEY, 0, "0001"), profile="paper", spec=spec, fingerprint=records.fingerprint(spec, paper))
     records.write(own, tmp_path)
@@ -51,7 +51,7 @@ def test_records_and_released_weights_fill_the_papers_own_row_and_no_other(
 
 
 def test_generated_videos_are_compared_with_no_system(tmp_path: Path) -> None:
-    mini, spec = profiles.load("mini"), TABLES.spec(KEY)
+    mini, spec = load_profile("mini"), TABLES.spec(KEY)
     records.write(replace(record(KEY, 0, "0001"), spec=spec, fingerprint=records.fingerprint(spec, mini)), tmp_path)
     found = findings.gather(TABLES, mini, Folders(results=tmp_path))
     assert found.records

@@ -19,9 +19,9 @@ from torch import Tensor
 from ablations.__main__ import main
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
+from nlrepro.config import Profile
 from nlrepro.nets import forms
 from nlrepro.nets.forms import form
-from nlrepro.profile import Profile
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.stored import OfUnknownForm
 

@@ -13,8 +13,8 @@ from conftest import evaluation, record
 
 from ablations.registry import TABLES
 from nlrepro import evaluation as evaluations
-from nlrepro import profiles
 from nlrepro import record as records
+from nlrepro.config import load_profile
 from nlrepro.experiments import findings, reporting
 from nlrepro.report.page import render
 from nlrepro.report.panels import PageProfile, provenance
@@ -27,7 +27,7 @@ in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installe
 
 
 def paper_profile(results: Path) -> PageProfile:
-    return reporting.page_profile(findings.gather(TABLES, profiles.load("paper"), Folders(results=results)), TABLES)
+    return reporting.page_profile(findings.gather(TABLES, load_profile("paper"), Folders(results=results)), TABLES)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_each_number_leads_to_the_records_of_its_runs_and_to_the_command_that_ma
 
 
 def test_local_numbers_lead_to_local_records_and_published_ones_to_published_ones(tmp_path: Path) -> None:
-    mini, spec = profiles.load("mini"), RunSpec()
+    mini, spec = load_profile("mini"), RunSpec()
     own = replace(record(spec.key, 7, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
     path = records.write(own, tmp_path / "local")
     page = reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path / "local")), TABLES)
@@ -110,14 +110,14 @@ def all_lead_somewhere(html: str) -> bool:
 
 
 def test_published_numbers_lead_to_their_records_where_there_are_no_others(tmp_path: Path) -> None:
-    mini = profiles.load("mini")
+    mini = load_profile("mini")
     html = render([reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path)), TABLES)], "mini")
     assert '<td class="published"><a href="#mini-r50-c2d">' in html
     assert all_lead_somewhere(html)
 
 
 def test_a_profile_without_long_clips_has_a_page(tmp_path: Path) -> None:
-    mini = profiles.load("mini")
+    mini = load_profile("mini")
     short = replace(mini, name="own", clips={"short": mini.clips["short"]}, recipes={"short": mini.recipes["short"]})
     assert reporting.about(mini).endswith(
         "short clips have 8 frames, long clips have 16 frames (the paper's: short 32, long 128)."
@@ -141,7 +141,7 @@ def test_a_profile_without_records_says_so_and_shows_the_papers_numbers_and_cost
 
 
 def test_released_weights_have_columns_of_their_own(tmp_path: Path) -> None:
-    found = evaluation(RunSpec(), profiles.load("paper"), "32x2", "0001")
+    found = evaluation(RunSpec(), load_profile("paper"), "32x2", "0001")
     found = replace(found, weights=replace(found.weights, file="<b>.pkl"))
     evaluations.write(found, tmp_path)
     html = render([paper_profile(tmp_path)], "paper")
@@ -166,7 +166,7 @@ def test_provenance_adds_up_hours_and_spans_dates() -> None:
 
 def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rates(tmp_path: Path) -> None:
     """Three seeds of Table 2a where five are declared; all other sentences lack runs."""
-    mini = profiles.load("mini")
+    mini = load_profile("mini")
     for row in TABLES["2a"].rows:
         spec = TABLES["2a"].spec(**row.value)
         for seed in range(3):

@@ -11,12 +11,11 @@ import torch
 from conftest import ROOT
 from torch import Tensor, nn
 
-from nlrepro import profiles
+from nlrepro.config import Architecture, Profile, load_profile
 from nlrepro.data.crops import view_crops
 from nlrepro.nets.cost import cost
 from nlrepro.nets.resnet import VideoResNet, inflated
 from nlrepro.paper import cost_ratios
-from nlrepro.profile import Architecture, Profile
 from nlrepro.spec import DEPTHS, SITES, STAGE_BLOCKS, Blocks, Clip, NetSpec, RunSpec, Site
 
 Table = list[list[str]]
@@ -32,7 +31,7 @@ def table(heading: str) -> Table:
 
 
 def of(architecture: Architecture) -> Profile:
-    paper = profiles.load("paper")
+    paper = load_profile("paper")
     return replace(paper, geometry=replace(paper.geometry, architecture=architecture))
 
 
@@ -57,7 +56,7 @@ def sizes(profile: Profile, spec: NetSpec) -> dict[str, str]:
 
 @pytest.mark.parametrize("spec", [NetSpec(), NetSpec(depth=101, conv="3x1x1")], ids=lambda spec: spec.name)
 def test_the_sizes_are_those_of_the_nets(spec: NetSpec) -> None:
-    columns = [sizes(profile, spec) for profile in (of("text"), of("release"), profiles.load("mini"))]
+    columns = [sizes(profile, spec) for profile in (of("text"), of("release"), load_profile("mini"))]
     assert [[row[0], *row[2:]] for row in table("The nets")] == [
         [layer, *(column[layer] for column in columns)] for layer in ("conv1", "pool1", "res2", "pool2", "res3", "res4", "res5")
     ]
@@ -106,7 +105,7 @@ def recipe(profile: Profile, clip: Clip) -> dict[str, str]:
 
 
 def test_the_recipes_are_those_of_the_profiles() -> None:
-    columns = [recipe(profiles.load(name), clip) for name in ("paper", "mini") for clip in ("short", "long")]
+    columns = [recipe(load_profile(name), clip) for name in ("paper", "mini") for clip in ("short", "long")]
     assert table("Training and test") == [[name, *(column[name] for column in columns)] for name in columns[0]]
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile, load_profile
+from nlrepro.files import BadInput
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.pretrained import net_path, note_path, read_note
-from nlrepro.profile import Profile
 from nlrepro.spec import DEPTHS, Depth, RunSpec
 from nlrepro.train.pretraining import accuracy, pretrain
 
@@ -21,7 +20,7 @@ from nlrepro.train.pretraining import accuracy, pretrain
 @pytest.fixture
 def own(tmp_path: Path) -> Profile:
     """The mini profile with a copy of the ResNet-50 in a folder of one's own."""
-    profile = replace(profiles.load("mini"), pretrained=str(tmp_path / "nets"))
+    profile = replace(load_profile("mini"), pretrained=str(tmp_path / "nets"))
     copy = net_path(profile.pretrained, 50)
     copy.parent.mkdir()
     shutil.copy(net_path("mini", 50), copy)
@@ -32,7 +31,7 @@ def own(tmp_path: Path) -> Profile:
 @pytest.mark.parametrize("name", ["mini", "smoke"])
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_shipped_nets_fit_and_are_above_their_bar(name: str, depth: Depth) -> None:
-    profile = profiles.load(name)
+    profile = load_profile(name)
     state, called = pretrained(depth, profile)
     assert all(x.dtype != torch.float16 for x in state.values())
     assert called.startswith(f"mini-r{depth}.pt (sha256 ")
@@ -46,7 +45,7 @@ def test_the_note_says_what_the_net_does() -> None:
     from nlrepro.nets.resnet import VideoResNet
     from nlrepro.spec import NetSpec
 
-    profile = profiles.load("mini")
+    profile = load_profile("mini")
     assert profile.pretraining
     assert profile.generator
     net = VideoResNet(NetSpec(), profile.geometry, len(tags(profile.generator)))
@@ -99,10 +98,10 @@ def test_what_is_pretrained_can_be_started_from(own: Profile, tmp_path: Path) ->
     read_note.cache_clear()
     pretrain(50, easy, net_path(easy.pretrained, 50))
     read_note.cache_clear()
-    assert pretrained(50, easy)[0].keys() == pretrained(50, profiles.load("mini"))[0].keys()
+    assert pretrained(50, easy)[0].keys() == pretrained(50, load_profile("mini"))[0].keys()
 
 
 def test_a_profile_that_cannot_pretrain_says_so(tmp_path: Path) -> None:
-    real = replace(profiles.load("paper"), pretrained="mini")
+    real = replace(load_profile("paper"), pretrained="mini")
     with pytest.raises(BadInput, match=r"the profile paper has no \[pretraining\] and \[generator\]"):
         pretrained(50, real)

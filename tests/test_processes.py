@@ -11,7 +11,7 @@ from conftest import command
 from torch import Tensor
 
 from nlrepro import record as records
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
 from nlrepro.record import Record
 from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec

@@ -6,32 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from nlrepro import profiles
-from nlrepro.errors import BadInput
-from nlrepro.profile import Clips, Profile
+from nlrepro.config import Clips, Profile, load_profile, profile_names
+from nlrepro.files import BadInput
 
 TEXT, MINI = ((resources.files("nlrepro.profiles") / f"{name}.toml").read_text() for name in ("smoke", "mini"))
 
 
-@pytest.mark.parametrize("name", profiles.names())
+@pytest.mark.parametrize("name", profile_names())
 def test_shipped_profiles_load_and_carry_their_own_name(name: str) -> None:
-    assert profiles.load(name).name == name
+    assert load_profile(name).name == name
 
 
 def test_smoke_and_mini_are_shipped() -> None:
-    assert {"smoke", "mini"} <= set(profiles.names())
+    assert {"smoke", "mini"} <= set(profile_names())
 
 
-@pytest.mark.parametrize("name", profiles.names())
+@pytest.mark.parametrize("name", profile_names())
 def test_each_kind_of_clip_has_a_recipe_and_validates(name: str) -> None:
-    profile = profiles.load(name)
+    profile = load_profile(name)
     assert profile.clips.keys() == profile.recipes.keys()
     assert all(0 < recipe.validate_every <= recipe.steps for recipe in profile.recipes.values())
 
 
 @pytest.mark.parametrize("name", ["smoke", "mini"])
 def test_generated_videos_are_long_enough_for_every_clip(name: str) -> None:
-    profile = profiles.load(name)
+    profile = load_profile(name)
     assert profile.generator
     assert profile.generator.size == profile.data.size
     assert all(clips.span <= profile.generator.frames for clips in profile.clips.values())
@@ -45,7 +44,7 @@ def test_a_clip_spans_its_first_to_its_last_frame(smoke: Profile) -> None:
 
 
 def test_a_profile_stands_on_another() -> None:
-    smoke, mini = profiles.load("smoke"), profiles.load("mini")
+    smoke, mini = load_profile("smoke"), load_profile("mini")
     assert (smoke.geometry.width, smoke.geometry.dropout, mini.geometry.dropout) == (mini.geometry.width, 0.5, 0.0)
     assert (smoke.recipes["short"].batch, smoke.recipes["short"].lr) == (4, mini.recipes["short"].lr)
 
@@ -53,7 +52,7 @@ def test_a_profile_stands_on_another() -> None:
 def test_a_profile_is_read_by_path(tmp_path: Path, smoke: Profile) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(TEXT)
-    assert profiles.load(str(path)) == smoke
+    assert load_profile(str(path)) == smoke
 
 
 def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
@@ -62,7 +61,7 @@ def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
     path.write_text(edit(MINI))
     assert path.read_text() != MINI
     with pytest.raises(BadInput) as caught:
-        profiles.load(str(path))
+        load_profile(str(path))
     text = str(caught.value)
     assert str(path) in text
     assert len(text.splitlines()) == 1
@@ -93,14 +92,14 @@ def test_profiles_that_stand_on_each_other_are_told(tmp_path: Path) -> None:
     one.write_text(f'base = "{other}"')
     other.write_text(f'base = "{one}"')
     with pytest.raises(BadInput, match=r"stand on each other: .*one.toml on .*other.toml on .*one.toml"):
-        profiles.load(str(one))
+        load_profile(str(one))
 
 
 def test_an_unknown_profile_names_the_known_ones() -> None:
     with pytest.raises(BadInput, match=r"unknown profile 'large'; use one of .*mini.*smoke"):
-        profiles.load("large")
+        load_profile("large")
 
 
 def test_a_missing_profile_file_is_named() -> None:
     with pytest.raises(BadInput, match=r"'nowhere/mine.toml'"):
-        profiles.load("nowhere/mine.toml")
+        load_profile("nowhere/mine.toml")

@@ -14,7 +14,7 @@ from conftest import ROOT, command
 from terminal import Pty, terminal
 
 from nlrepro import bars
-from nlrepro.bars import progress_bar
+from nlrepro.processes import progress_bar
 from nlrepro.record import Point
 from nlrepro.sweep import board, progress
 from nlrepro.sweep.board import Lines, Terminal, picture, watched

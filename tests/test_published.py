@@ -12,14 +12,14 @@ from conftest import record
 from ablations import charades, detection, keypoints
 from ablations.__main__ import main
 from ablations.registry import TABLES
-from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.reporting import fresh
 from nlrepro.beyond.tables import frame
-from nlrepro.errors import BadInput
+from nlrepro.config import load_profile, profile_names
 from nlrepro.experiments import findings, publishing, reporting
 from nlrepro.experiments.again import compared
+from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.report.formats import with_interval
 from nlrepro.report.queries import csv_path, read_queries, write_queries
@@ -29,7 +29,7 @@ from nlrepro.trial import Folders
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
 FOLDERS = sorted(path.name for path in (PUBLISHED / "records").glob("*") if path.is_dir())
-PROFILES = [name for name in FOLDERS if name in profiles.names()]  # of Table 2
+PROFILES = [name for name in FOLDERS if name in profile_names()]  # of Table 2
 HEADS = {"4": charades, "5": detection, "6": keypoints}
 every_profile = pytest.mark.parametrize("profile", PROFILES)
 
@@ -56,7 +56,7 @@ def test_a_published_number_that_no_record_gives_is_named(
     for readme in publishing.READMES:
         readme.parent.mkdir(parents=True, exist_ok=True)
         readme.touch()
-    reporting.report(TABLES, ["2a"], profiles.load("mini-start1"), Folders(results=findings.PUBLISHED))
+    reporting.report(TABLES, ["2a"], load_profile("mini-start1"), Folders(results=findings.PUBLISHED))
     measured = csv_path(findings.PUBLISHED, "mini")
     write_queries(read_queries(csv_path(PUBLISHED, "mini")), measured)
     assert main(["verify"]) == 0
@@ -132,7 +132,7 @@ def test_a_run_that_is_not_published_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 @every_profile
 def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
-    jobs = TABLES.complete(TABLES.values(), [0], profiles.load(profile), Folders(results=PUBLISHED))
+    jobs = TABLES.complete(TABLES.values(), [0], load_profile(profile), Folders(results=PUBLISHED))
     runs = {job.run.key: job.run for job in jobs}
     for found in records.read_all(PUBLISHED, profile):
         assert runs[found.key].has_settings_of(found), (found.key, found.seed)
@@ -140,7 +140,7 @@ def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None
 
 @every_profile
 def test_a_published_table_has_all_its_rows_with_the_declared_seeds(profile: str) -> None:
-    found, declared = records.read_all(PUBLISHED, profile), profiles.load(profile).seeds
+    found, declared = records.read_all(PUBLISHED, profile), load_profile(profile).seeds
     for name in tables(profile):
         for row in TABLES[name].rows:
             assert tuple(sorted(r.seed for r in found if r.key == TABLES[name].spec(**row.value).key)) == declared, (
@@ -180,7 +180,7 @@ def test_the_readmes_show_what_the_published_records_give() -> None:
 
 @every_profile
 def test_verdicts_are_given_for_the_declared_seeds(profile: str) -> None:
-    found = findings.gather(TABLES, profiles.load(profile), Folders(results=PUBLISHED))
+    found = findings.gather(TABLES, load_profile(profile), Folders(results=PUBLISHED))
     measured = [verdict for verdict in found.verdicts if verdict.difference]
     assert measured
     assert not [verdict.line for verdict in measured if verdict.preliminary]

@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from ablations.__main__ import main
 from ablations.registry import TABLES
-from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.attention import dependence
 from nlrepro.attention.dependence import apart, distances, measure, with_one_map
 from nlrepro.attention.measuring import batches, beginning
+from nlrepro.config import Profile, load_profile
 from nlrepro.experiments import findings
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
-from nlrepro.profile import Profile
 from nlrepro.report.queries import COLUMNS, csv_path, pooled, read_queries, table
 from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
@@ -274,7 +273,7 @@ def test_errors_are_of_seeds_and_videos() -> None:
 
 @pytest.mark.parametrize("path", sorted(findings.PUBLISHED.glob("attention/*/queries.csv")), ids=lambda path: path.parent.name)
 def test_published_lines_are_of_the_profile_as_it_is_now(path: Path) -> None:
-    profile = profiles.load(path.parent.name)
+    profile = load_profile(path.parent.name)
     for key, fingerprint in read_queries(path)[["key", "fingerprint"]].itertuples(index=False):
         assert records.fingerprint(TABLES.spec(key), profile) == fingerprint
 

@@ -9,11 +9,10 @@ import torch
 from films import film
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nlrepro import profiles
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile, dry, load_profile
+from nlrepro.files import BadInput
 from nlrepro.nets.imagenet import imagenet
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Profile, dry
 from nlrepro.run import Run
 from nlrepro.spec import Depth, NetSpec, RunSpec
 from nlrepro.sweep.jobs import Job
@@ -30,7 +29,7 @@ def job(profile: Profile, data: Path, results: Path) -> Job:
 
 
 def test_few_devices_make_smaller_steps_and_more_of_them() -> None:
-    paper = profiles.load("paper")
+    paper = load_profile("paper")
     recipe = paper.recipe(RunSpec(), devices=2)
     assert (recipe.batch, recipe.lr, recipe.steps, recipe.milestones) == (16, 0.0025, 1_600_000, (600_000, 1_200_000))
     assert paper.recipe(RunSpec(), devices=8) == paper.recipes["short"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
 from nlrepro.spec import RunSpec
 from nlrepro.train.module import VideoClassifier
 

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from nlrepro import record as records
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.record import Cost, Metrics, Point, Provenance, Record, digest, fingerprint, settings
 from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
@@ -180,7 +179,7 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> N
     program = f"""
 import resource
 from pathlib import Path
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.files import write_atomic
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 for size in (2_000, 200_000):

@@ -14,9 +14,9 @@ import torch
 from released_files import Shapes, affine, baseline, blobs, clip, deeper, flat, gaussian, shapes
 
 from ablations.__main__ import main
-from nlrepro import profiles
-from nlrepro.errors import BadInput
+from nlrepro.config import load_profile
 from nlrepro.evaluation import read_note
+from nlrepro.files import BadInput
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
 from nlrepro.released.adopt import adopt
 from nlrepro.released.names import Source
@@ -54,7 +54,7 @@ def flat_baseline(found: Shapes) -> Shapes:
 
 def net(source: Source, spec: NetSpec, name: str) -> ReleasedResNet:
     found = variant(source, name)
-    return ReleasedResNet(RunSpec(net=spec, clip=found.clip), profiles.load("paper").geometry, 400, source, found).eval()
+    return ReleasedResNet(RunSpec(net=spec, clip=found.clip), load_profile("paper").geometry, 400, source, found).eval()
 
 
 # The first four class scores that the peer's own code gave for these weights and this clip (its softmax left out).
@@ -237,7 +237,7 @@ def test_torchvisions_weights_are_those_of_a_plain_net_of_images(tmp_path: Path)
 
     torch.save(OrderedDict(resnet50().state_dict()), tmp_path / "resnet50.pth")
     assert imported(tmp_path, tmp_path / "resnet50.pth", "--source", "torchvision", "--key", "r50-c2d") == 0
-    plain = VideoResNet(NetSpec(), profiles.load("paper").geometry, 1000)
+    plain = VideoResNet(NetSpec(), load_profile("paper").geometry, 1000)
     names = {".".join(name.split(".")) for name in plain.state_dict()}
     assert names == set(torch.load(tmp_path / "resnet50.pth", weights_only=True))
     plain.load_state_dict(torch.load(tmp_path / "out" / "net.pt", weights_only=True))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.reading import tensors
 
 

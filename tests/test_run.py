@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import record
 
+from nlrepro.config import Profile
 from nlrepro.data.videos import Tree
-from nlrepro.profile import Profile
 from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.trial import Folders

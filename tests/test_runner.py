@@ -11,8 +11,8 @@ from attempts import cut_off_at
 from torch import Tensor
 
 from nlrepro import record as records
-from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
+from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.run import Run
 from nlrepro.spec import RunSpec

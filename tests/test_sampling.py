@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
+from nlrepro.config import Clips, Sampling
 from nlrepro.data.kinetics.sampling import SAMPLINGS, begins, frame_numbers
-from nlrepro.profile import Clips, Sampling
 
 GOLDEN = Path(__file__).parent / "golden" / "sampling.txt"
 LINES = [line for line in GOLDEN.read_text().splitlines() if not line.startswith("#")]

@@ -10,10 +10,9 @@ from conftest import command
 from loopback import MISSING, loopback, said, until
 
 from ablations.registry import TABLES
-from nlrepro import profiles
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile, load_profile
 from nlrepro.experiments.listing import listing
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput
 from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 from nlrepro.sweep import slurm
@@ -40,7 +39,7 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def profile(longer: Path) -> Profile:
-    return profiles.load(str(longer))
+    return load_profile(str(longer))
 
 
 @pytest.fixture(scope="module", autouse=True)

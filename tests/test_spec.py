@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from ablations.registry import TABLES
+from nlrepro.config import Profile
 from nlrepro.experiments.ablation import Ablation
-from nlrepro.profile import Profile
 from nlrepro.spec import SITES, STAGE_BLOCKS, NetSpec, RunSpec
 from nlrepro.train.module import VideoClassifier
 from nlrepro.trial import Folders

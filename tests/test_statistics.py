@@ -6,7 +6,7 @@ import pytest
 from conftest import record
 from scipy import stats
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.record import Part, Record
 from nlrepro.report.anova import Interval, analyse
 from nlrepro.report.judge import all_above, any_below

@@ -16,7 +16,7 @@ import pytest
 from attempts import SIGNALS, Strike, Struck
 
 from ablations.registry import TABLES
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
 from nlrepro.sweep.jobs import Job, with_parents
 from nlrepro.train.pretraining import pretrain
 from nlrepro.trial import Folders

@@ -14,9 +14,9 @@ import pytest
 
 from ablations.registry import TABLES
 from nlrepro import record as records
+from nlrepro.config import Profile
 from nlrepro.experiments.listing import listing
 from nlrepro.experiments.reporting import report
-from nlrepro.profile import Profile
 from nlrepro.sweep.jobs import Job, with_parents
 from nlrepro.train.module import VideoClassifier
 from nlrepro.trial import Folders

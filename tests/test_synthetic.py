@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlrepro import profiles
+from nlrepro.config import Generator, Kind, load_profile
 from nlrepro.data import synthetic
 from nlrepro.data.generate import encode, made, make
 from nlrepro.data.synthetic import card_video, digit_images, kind_of, places, pretraining_image, random_of, tags, times
 from nlrepro.data.videos import decode
-from nlrepro.errors import BadInput
-from nlrepro.profile import Generator, Kind
+from nlrepro.files import BadInput
 
-TASK = profiles.load("mini").generator
+TASK = load_profile("mini").generator
 assert TASK
 KINDS: tuple[Kind, ...] = tuple(TASK.kinds)
 MANY = range(60)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import command
 
-from nlrepro import profiles
-from nlrepro.errors import BadInput
+from nlrepro.config import load_profile
+from nlrepro.files import BadInput
 from nlrepro.run import Run
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.tracking import logs
@@ -22,7 +22,7 @@ def log(results: Path, name: str) -> Path:
 
 
 def test_a_run_can_be_found_by_what_it_is() -> None:
-    smoke, spec = profiles.load("smoke"), RunSpec(net=NetSpec(depth=101, blocks="5-block"))
+    smoke, spec = load_profile("smoke"), RunSpec(net=NetSpec(depth=101, blocks="5-block"))
     run = Run(spec=spec, profile=smoke, seed=3)
     found = identity(run, ("2c", "2d")) | config(run)
     wanted = {"depth": 101, "blocks": "5-block", "seed": 3, "profile": "smoke", "tables": ["2c", "2d"], "steps": 4, "lr": 3e-3}

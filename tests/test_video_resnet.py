@@ -9,10 +9,10 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
+from nlrepro.config import Geometry
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
 from nlrepro.nets.transfer import start_from
-from nlrepro.profile import Geometry
 from nlrepro.spec import SITES, STAGE_BLOCKS, Conv, Depth, Kind, NetSpec
 
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pytest
 from films import audio
 
+from nlrepro.config import Clips, Generator, Profile
 from nlrepro.data.generate import encode
 from nlrepro.data.kinetics.survey import check_generated
 from nlrepro.data.videos import ClipDataset, Tree, decode, decoded
-from nlrepro.errors import BadInput
-from nlrepro.profile import Clips, Generator, Profile
+from nlrepro.files import BadInput
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nlrepro.config import Geometry
 from nlrepro.nets.resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
 from nlrepro.nets.transfer import inflate, start_from
-from nlrepro.profile import Geometry
 from nlrepro.spec import Conv, NetSpec
 
 

@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT, command
 
 from ablations.registry import TABLES
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
 from nlrepro.sweep.jobs import Job
 from nlrepro.sweep.launch import sweep
 from nlrepro.sweep.local import Scheduler

@@ -7,16 +7,16 @@ from torch import Tensor
 
 from nlrepro.attention.compared import Compared, centres, compared
 from nlrepro.attention.looks import Attention, Position, Spot
+from nlrepro.config import Data, Profile
 from nlrepro.data import Frames
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import Facts, examine
 from nlrepro.data.videos import Tree
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Data, Profile
 from nlrepro.released.evaluate import identify, load, of_weights
 from nlrepro.spec import RunSpec
 

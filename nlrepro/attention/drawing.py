@@ -22,8 +22,7 @@ from PIL import Image
 from nlrepro.attention.looks import Attention, Spot
 from nlrepro.data import Frames
 from nlrepro.data.generate import h264
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, write_atomic
 
 PICTURES, ANIMATIONS = (".png", ".svg", ".pdf"), (".gif", ".mp4")
 STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "svg.hashsalt": "nlrepro"}

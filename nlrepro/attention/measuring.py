@@ -8,12 +8,12 @@ import torch
 
 from nlrepro.attention.attend import net_of, normalised
 from nlrepro.attention.dependence import measure
-from nlrepro.bars import progress_bar
+from nlrepro.config import Profile
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop
-from nlrepro.errors import BadInput
 from nlrepro.experiments.catalogue import Catalogue
+from nlrepro.files import BadInput
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Profile
+from nlrepro.processes import progress_bar
 from nlrepro.record import fingerprint
 from nlrepro.report.queries import COLUMNS, MEASURED, csv_path, note, read_queries, table, write_queries
 from nlrepro.run import Run

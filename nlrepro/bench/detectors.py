@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
 from nlrepro.coco.nets import LONGEST, SIDE, mask_rcnn
-from nlrepro.coco.spec import Backbone
 from nlrepro.files import write_atomic
+from nlrepro.spec import Backbone
 
 BACKBONES: tuple[Backbone, ...] = ("r50", "r101")
 OBJECTS = 10  # of an image

@@ -24,6 +24,7 @@ from PIL import Image
 from nlrepro.bench import pyslowfast
 from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
+from nlrepro.config import Clips
 from nlrepro.data import Frames, with_pyav
 from nlrepro.data.crops import ClipSample, Crop, cropped, scaled
 from nlrepro.data.decoding import READER
@@ -32,7 +33,6 @@ from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import examine
 from nlrepro.data.videos import Tree
 from nlrepro.files import write_atomic
-from nlrepro.profile import Clips
 
 GOPS = (12, 250)  # frames between key frames: dense ones, as some copies of Kinetics are kept, and x264's default
 VIDEOS = 2  # of each kind

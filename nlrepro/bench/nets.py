@@ -15,7 +15,6 @@ from nlrepro.bench.measure import device_name, in_turn, source
 from nlrepro.bench.report import listed
 from nlrepro.files import write_atomic
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profiles import load
 from nlrepro.spec import NetSpec
 
 NETS = {  # name -> ours, PySlowFast's configuration

@@ -10,7 +10,7 @@ from math import nan
 from typing import Any, Protocol
 
 from nlrepro.beyond.trials import Measured
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.report.claims import Beats, Cell, Slight
 from nlrepro.sweep.jobs import Work
 from nlrepro.trial import Folders

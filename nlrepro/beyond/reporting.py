@@ -13,9 +13,8 @@ from nlrepro.beyond.comparing import judge
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.outcome import Outcome
 from nlrepro.beyond.tables import comparable, draw, frame, shown
-from nlrepro.errors import BadInput
 from nlrepro.experiments import findings
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.record import record_path
 from nlrepro.report.figures import to_svg
 from nlrepro.report.finding import days

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 NEEDED = ("id", "actions")
 ID = re.compile(r"[A-Za-z0-9_-]+")

@@ -20,11 +20,11 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from nlrepro.charades.annotations import Action
-from nlrepro.charades.spec import Part
+from nlrepro.config import AtLeastOne, Seed
 from nlrepro.data import Frames
 from nlrepro.data.synthetic import INKS, TRIES, Box, background, card_image, digit_images, finish, paint, random_box, random_of
-from nlrepro.errors import BadInput
-from nlrepro.profile import STRICT, AtLeastOne, Seed
+from nlrepro.files import BadInput
+from nlrepro.spec import STRICT, Part
 
 RATE = 30  # frames a second
 AGAIN = 100  # draws of places after which all begin again, for those that lie may leave no room

@@ -15,8 +15,7 @@ from nlrepro.charades.precision import Floats, mean_average_precision
 from nlrepro.charades.splits import ActionSplits
 from nlrepro.charades.trial import ActionTrial, digest
 from nlrepro.charades.videos import opened
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.nets.cost import cost
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.transfer import start_from

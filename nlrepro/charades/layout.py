@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlrepro.charades.annotations import Actions, annotations
-from nlrepro.charades.spec import Part
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
+from nlrepro.spec import Part
 
 TABLE: dict[Part, str] = {"train": "Charades_v1_train.csv", "val": "Charades_v1_test.csv", "test": "Charades_vu17_test.csv"}
 PUBLIC: tuple[Part, ...] = ("train", "val")

@@ -14,16 +14,13 @@ from zlib import crc32
 
 from pydantic import TypeAdapter, ValidationError
 
-from nlrepro.bars import progress_bar
 from nlrepro.charades.annotations import row
 from nlrepro.charades.films import RATE, Films, film
 from nlrepro.charades.layout import FOLDERS, PUBLIC, SUFFIX, TABLE
-from nlrepro.charades.spec import Part
 from nlrepro.data.generate import h264
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
-from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.spread import spread
+from nlrepro.files import BadInput, exclusive, write_atomic
+from nlrepro.processes import parallel_map, progress_bar
+from nlrepro.spec import Part
 
 NOTE = "films.json"
 COLUMNS = ["id", "subject", "scene", "quality", "relevance", "verified", "script", "objects", "descriptions", "actions", "length"]
@@ -63,7 +60,7 @@ def write_part(task: Films, root: Path, part: Part, jobs: int) -> None:
     rows: list[dict[str, str]] = []
     number, write = task.videos[part], partial(write_video, task=task, root=root, part=part)
     with (
-        spread(jobs) as each,
+        parallel_map(jobs) as each,
         progress_bar(total=number, desc=f"{part} videos in {root}", unit=" videos") as bar,
     ):
         for video, checksum, actions in each(write, range(number)):

@@ -17,7 +17,7 @@ from torch import Tensor
 from nlrepro.beyond.outcome import Score
 from nlrepro.charades.precision import Bools, Floats, mean_average_precision
 from nlrepro.charades.profile import Profile
-from nlrepro.charades.spec import ActionSpec
+from nlrepro.spec import ActionSpec
 from nlrepro.train.learner import demand_number
 from nlrepro.train.module import Batch, VideoClassifier, in_order
 

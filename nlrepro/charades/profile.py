@@ -9,10 +9,9 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro import profile as kinetics
-from nlrepro import profiles
-from nlrepro.charades.films import Films
-from nlrepro.errors import BadInput
-from nlrepro.profile import STRICT, Clips, Data, Real, Recipe, Seed, explain
+from nlrepro.config import STRICT, Clips, Data, Real, Recipe, Seed, explain, load_profile
+from nlrepro.config import ActionVideos as Films
+from nlrepro.files import BadInput
 
 HERE = Path(__file__).parent / "profiles"
 OverViews = Literal["max", "mean"]  # what becomes of the scores of a video's clips
@@ -36,7 +35,7 @@ class Profile:
 
     @cached_property
     def of_parents(self) -> kinetics.Profile:
-        found = profiles.load(self.parents)
+        found = load_profile(self.parents)
         return kinetics.dry(found, self.recipe.steps) if self.dry_run else found
 
     @property

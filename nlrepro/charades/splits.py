@@ -7,11 +7,11 @@ import pytorch_lightning as pl
 
 from nlrepro.charades.layout import PUBLIC
 from nlrepro.charades.profile import Profile
-from nlrepro.charades.spec import TRAINED, ActionSpec, Part
 from nlrepro.charades.videos import ActionClips, Videos, opened
+from nlrepro.config import Recipe
 from nlrepro.data.crops import MIDDLE, Crop, view_crops
 from nlrepro.data.kinetics.sampling import begins
-from nlrepro.profile import Recipe
+from nlrepro.spec import TRAINED, ActionSpec, Part
 from nlrepro.train.datamodule import TEST_BATCH, WORKERS
 from nlrepro.train.sampler import Loader, TestBatches, TrainBatches
 

@@ -5,9 +5,8 @@ from typing import get_args
 
 from nlrepro.beyond.experiment import Line, printed
 from nlrepro.charades.profile import Profile, dry, load
-from nlrepro.charades.spec import ActionSpec, Split
 from nlrepro.charades.trial import ActionTrial
-from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.spec import ActionSpec, NetSpec, RunSpec, Split
 from nlrepro.sweep.jobs import Job, Work, with_parents
 from nlrepro.trial import Folders
 

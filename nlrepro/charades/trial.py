@@ -9,10 +9,9 @@ from typing import Any
 from nlrepro.beyond.trials import Measured
 from nlrepro.charades.layout import FOLDERS, SUFFIX, TABLE, shelf
 from nlrepro.charades.profile import Profile
-from nlrepro.charades.spec import TRAINED, ActionSpec, Part
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.run import Run
-from nlrepro.spec import form_source
+from nlrepro.spec import TRAINED, ActionSpec, Part, form_source
 
 PARENT_SEED = 0  # the paper fine-tunes from one Kinetics net a row; so seeds here differ in the fine-tuning alone
 

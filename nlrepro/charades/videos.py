@@ -21,14 +21,13 @@ from nlrepro.charades.annotations import Action, Actions
 from nlrepro.charades.films import RATE
 from nlrepro.charades.layout import SUFFIX, Shelf, shelf
 from nlrepro.charades.profile import Profile
-from nlrepro.charades.spec import Part
 from nlrepro.data.crops import ClipSample
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.facts import Facts, examine
 from nlrepro.data.kinetics.survey import LIMIT, completed
 from nlrepro.data.videos import ClipDataset, Tree, decoded
-from nlrepro.errors import BadInput
-from nlrepro.sweep.lock import exclusive
+from nlrepro.files import BadInput, exclusive
+from nlrepro.spec import Part
 
 
 @dataclass(frozen=True, kw_only=True)

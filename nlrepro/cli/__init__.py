@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nlrepro.cli import attention, coco, data, reports, tracking, training, weights
 from nlrepro.cli.beyond import only_beyond
 from nlrepro.cli.verbs import Verbs, demand_videos
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 if TYPE_CHECKING:
     from nlrepro.experiments.catalogue import Catalogue
@@ -21,11 +21,10 @@ def main(tables: "Callable[[], Catalogue]", words: Sequence[str] | None = None) 
     arguments = parser().parse_args(joined(sys.argv[1:] if words is None else words))
     arguments.catalogue = tables
 
-    from nlrepro import profiles
-    from nlrepro.profile import dry
+    from nlrepro.config import dry, load_profile, profile_names
 
     try:
-        profile = profiles.load("mini" if only_beyond(arguments) else arguments.profile)
+        profile = load_profile("mini" if only_beyond(arguments) else arguments.profile)
         check(arguments)
         if arguments.verb in ("data", "evaluate"):
             demand_videos(arguments, profile)

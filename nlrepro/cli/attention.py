@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, folders, positive, seed
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
     from nlrepro.spec import RunSpec
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nlrepro.cli.verbs import Verbs, positive
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
 
 BACKBONES = ("r50", "r101", "x101")
 KINDS = ("boxes", "keypoints")
@@ -15,7 +15,7 @@ KINDS = ("boxes", "keypoints")
 
 def do_evaluate_coco(arguments: argparse.Namespace, _: "Profile") -> None:
     from nlrepro.coco.evaluate import Net, evaluate
-    from nlrepro.errors import BadInput
+    from nlrepro.files import BadInput
 
     if arguments.head_blocks and arguments.kind != "keypoints":
         raise BadInput("--head-blocks are of the keypoint head; give --kind keypoints with it")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from nlrepro.cli.verbs import Verbs, add_jobs
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
 
 
 def do_data(arguments: argparse.Namespace, profile: "Profile") -> None:
@@ -26,8 +26,8 @@ def do_data(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_pretrain(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.bars import progress_bar
     from nlrepro.pretrained import net_path
+    from nlrepro.processes import progress_bar
     from nlrepro.train.pretraining import pretrain
 
     out = net_path(profile.pretrained, arguments.depth)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from nlrepro.cli.verbs import Verbs, add_only, add_seeds, add_tables, folders, positive, seed
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
 
 
 def do_report(arguments: argparse.Namespace, profile: "Profile") -> None:

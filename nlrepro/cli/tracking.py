@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from nlrepro.cli.verbs import Verbs
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
 
 
 def do_dashboard(arguments: argparse.Namespace, profile: "Profile") -> None:

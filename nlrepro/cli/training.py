@@ -9,7 +9,7 @@ from nlrepro.cli import beyond, slurm
 from nlrepro.cli.verbs import Verbs, add_jobs, add_only, add_seeds, add_tables, demand_videos, folders, positive, seed
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
 
 
 def do_list(arguments: argparse.Namespace, profile: "Profile") -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
     from nlrepro.trial import Folders
 
 BEYOND = ("4", "5", "6")  # tables of other tasks (ablations/registry.py)

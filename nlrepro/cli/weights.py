@@ -8,13 +8,13 @@ from nlrepro.cli.verbs import Verbs, folders, positive
 from nlrepro.released.names import SOURCES
 
 if TYPE_CHECKING:
-    from nlrepro.profile import Profile
+    from nlrepro.config import Profile
 
 LEFT = 5  # left-over names that are printed
 
 
 def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.errors import BadInput
+    from nlrepro.files import BadInput
     from nlrepro.released.importing import import_weights
     from nlrepro.released.known import demand_ours, known
 
@@ -37,7 +37,7 @@ def do_weights(arguments: argparse.Namespace, profile: "Profile") -> None:
 
 
 def do_evaluate(arguments: argparse.Namespace, profile: "Profile") -> None:
-    from nlrepro.profile import dry
+    from nlrepro.config import dry
     from nlrepro.released.evaluate import evaluate
     from nlrepro.released.known import known
     from nlrepro.train.machine import Machine

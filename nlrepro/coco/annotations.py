@@ -8,10 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from nlrepro.coco.spec import CLASSES, Kind
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
+from nlrepro.spec import COCO_CLASSES, Target
 
-FILES: dict[Kind, str] = {"boxes": "instances", "keypoints": "person_keypoints"}
+FILES: dict[Target, str] = {"boxes": "instances", "keypoints": "person_keypoints"}
 ARCHIVE = "annotations_trainval2017.zip"
 KEYPOINTS = 17  # of a person, each x, y and whether it is visible
 FIELDS = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "segmentation")
@@ -44,7 +44,7 @@ def indexed(content: dict[str, Any]) -> Any:
     return found
 
 
-def annotations(root: Path, split: str, kind: Kind) -> Any:
+def annotations(root: Path, split: str, kind: Target) -> Any:
     """The `COCO` of `<root>/annotations/{instances,person_keypoints}_<split>2017.json`.
 
     Raises:
@@ -90,7 +90,7 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def check(content: dict[str, Any], kind: Kind, path: Path) -> None:
+def check(content: dict[str, Any], kind: Target, path: Path) -> None:
     """
     Raises:
         BadInput: an image or an annotation is not as COCO's format has it, the first is named; or a category has no place.
@@ -99,10 +99,10 @@ def check(content: dict[str, Any], kind: Kind, path: Path) -> None:
         if lacking := [name for name in ("file_name", "height", "width") if name not in row]:
             raise BadInput(f"{path}: the image {row['id']} lacks {lacking[0]}; {again()}")
     categories = {row["id"] for row in content["categories"]}
-    if strange := categories - {*range(1, CLASSES[kind])}:
+    if strange := categories - {*range(1, COCO_CLASSES[kind])}:
         raise BadInput(
             f"{path} has the category {min(strange, key=str)!r}; COCO's {FILES[kind]} have numbers from 1 to "
-            f"{CLASSES[kind] - 1}, and so has the net; is it of another data set?"
+            f"{COCO_CLASSES[kind] - 1}, and so has the net; is it of another data set?"
         )
     images = {row["id"]: row for row in content["images"]}
     for row in content["annotations"]:
@@ -110,7 +110,7 @@ def check(content: dict[str, Any], kind: Kind, path: Path) -> None:
             raise BadInput(f"{path}: the annotation {row['id']} {reason}; {again()}")
 
 
-def flaw(row: dict[str, Any], kind: Kind, images: Iterable[Any], categories: set[Any]) -> str | None:
+def flaw(row: dict[str, Any], kind: Target, images: Iterable[Any], categories: set[Any]) -> str | None:
     """What is wrong with an annotation; of id 0 COCO's evaluation would take each match for a miss."""
     people = ("keypoints", "num_keypoints") if kind == "keypoints" else ()
     if lacking := [name for name in (*FIELDS, *people) if name not in row]:

@@ -4,7 +4,7 @@ import csv
 from functools import cache
 from pathlib import Path
 
-from nlrepro.coco.spec import Backbone
+from nlrepro.spec import Backbone
 
 COSTS = Path(__file__).with_name("costs.csv")
 

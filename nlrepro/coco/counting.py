@@ -15,9 +15,9 @@ from torchvision.models.detection import MaskRCNN
 
 from nlrepro.coco.costs import COSTS
 from nlrepro.coco.nets import LONGEST, SIDE, mask_rcnn
-from nlrepro.coco.spec import Backbone
 from nlrepro.files import write_atomic
 from nlrepro.record import Cost
+from nlrepro.spec import Backbone
 
 PROPOSALS, DETECTIONS = 1000, 100  # regions of an image in a test, for the box head and for the mask head
 MULTIPLE = 32  # of pixels, to which torchvision pads images

@@ -18,8 +18,8 @@ from torch.utils.data import Dataset
 from torchvision.transforms.functional import to_tensor
 
 from nlrepro.coco.annotations import KEYPOINTS, annotations
-from nlrepro.coco.spec import Kind
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
+from nlrepro.spec import Target
 
 Row = dict[str, Any]  # an annotation, as COCO has it
 VISIBLE = 10  # keypoints that the people of an image must show for training, torchvision's rule
@@ -31,7 +31,7 @@ class Tree:
     """A split: its folder of images, its annotations, the ids of the images to use, and what is odd about it, in words."""
 
     folder: Path
-    kind: Kind
+    kind: Target
     coco: Any  # pycocotools' COCO
     images: tuple[int, ...]
     notes: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Tree:
         return list(self.coco.imgToAnns.get(image, ()))  # imgToAnns would remember what it was asked for
 
 
-def tree(root: Path, split: str, kind: Kind) -> Tree:
+def tree(root: Path, split: str, kind: Target) -> Tree:
     """The images of a split that have a file; `split` is "train", "val", or of generated trees (making.py) "test".
 
     Raises:
@@ -80,7 +80,7 @@ def for_training(whole: Tree) -> Tree:
     return replace(whole, images=images, notes=(*whole.notes, *notes))
 
 
-def teaches(rows: Sequence[Row], kind: Kind) -> bool:
+def teaches(rows: Sequence[Row], kind: Target) -> bool:
     """Whether an image with these annotations is used in training."""
     single = [row for row in rows if not row["iscrowd"]]
     seen = sum(row["num_keypoints"] for row in single) if kind == "keypoints" else VISIBLE

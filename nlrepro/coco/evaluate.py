@@ -11,15 +11,14 @@ import torch
 from pydantic.dataclasses import dataclass
 from torch import nn
 
-from nlrepro.bars import progress_bar
 from nlrepro.coco.data import Tree, picture, tree
 from nlrepro.coco.evaluation import MEASURES, Detection, Measure, Precision, detections, precision
 from nlrepro.coco.nets import keypoint_rcnn, mask_rcnn
-from nlrepro.coco.spec import Backbone, Kind
 from nlrepro.coco.weights import TORCHVISION, load, located
-from nlrepro.errors import BadInput
-from nlrepro.files import make_folder, write_atomic
+from nlrepro.files import BadInput, make_folder, write_atomic
+from nlrepro.processes import progress_bar
 from nlrepro.record import STRICT, Provenance
+from nlrepro.spec import Backbone, Target
 from nlrepro.train.provenance import provenance
 
 
@@ -27,7 +26,7 @@ from nlrepro.train.provenance import provenance
 class Net:
     """Which net is tested, at which shorter side of the images, in pixels."""
 
-    kind: Kind
+    kind: Target
     backbone: Backbone
     block: bool
     head_blocks: bool

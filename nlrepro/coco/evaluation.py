@@ -13,11 +13,11 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor
 
 from nlrepro.coco.annotations import api, indexed, silently
-from nlrepro.coco.spec import Kind
 from nlrepro.record import STRICT
+from nlrepro.spec import Target
 
 Measure = Literal["box", "mask", "kp"]  # the names of the paper's columns
-MEASURES: dict[Kind, tuple[Measure, ...]] = {"boxes": ("box", "mask"), "keypoints": ("box", "kp")}
+MEASURES: dict[Target, tuple[Measure, ...]] = {"boxes": ("box", "mask"), "keypoints": ("box", "kp")}
 WORDS: dict[Measure, str] = {"box": "bbox", "mask": "segm", "kp": "keypoints"}  # COCOeval's
 Detection = dict[str, Any]  # of one image, in COCO's format of results
 LIKELY = 0.5  # that a pixel is of the object, above which the mask has it; torchvision's

@@ -7,9 +7,10 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from nlrepro.coco.strokes import Bools
+from nlrepro.config import AtLeastOne, Seed
 from nlrepro.data.synthetic import INKS, TRIES, Box, Floats, digit_images, random_box, random_of
-from nlrepro.errors import BadInput
-from nlrepro.profile import STRICT, AtLeastOne, Seed
+from nlrepro.files import BadInput
+from nlrepro.spec import STRICT
 
 AGAIN = 100  # draws of places after which all begin again, for those that lie may leave no room
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from nlrepro.coco.data import Tree, picture, target
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 Target = dict[str, Tensor]
 # Of a person's 17 keypoints, the number of each one's mirror image: the nose's own, then pairs of left and right.

@@ -21,15 +21,12 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
-from nlrepro.bars import progress_bar
 from nlrepro.coco.annotations import FILES, api
-from nlrepro.coco.layout import Scenes
 from nlrepro.coco.scenes import Thing, scene
+from nlrepro.config import Scenes
 from nlrepro.data.synthetic import INKS
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
-from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.spread import Map, spread
+from nlrepro.files import BadInput, exclusive, write_atomic
+from nlrepro.processes import Map, parallel_map, progress_bar
 
 Row = dict[str, Any]  # as COCO has it
 NOTE = "scenes.json"
@@ -38,7 +35,7 @@ PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
 PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": NAMES, "skeleton": []}
 CARD = tuple(f"{ink}-card" for ink in INKS)
-NAMED = {"card": CARD, "things": (*(f"{ink}-digit" for ink in INKS), *CARD)}  # categories, by what is told
+NAMED = {"card ink": CARD, "own ink": (*(f"{ink}-digit" for ink in INKS), *CARD)}  # categories, by what is told
 
 
 def make(task: Scenes, root: Path, jobs: int) -> None:
@@ -48,13 +45,13 @@ def make(task: Scenes, root: Path, jobs: int) -> None:
         BadInput: `root` holds images of other settings, or real ones; the settings leave no room; or pycocotools is missing.
     """
     api()
-    settings, note = json.dumps(asdict(task), indent=1), root / NOTE
+    settings, note = json.dumps(task.recorded, indent=1), root / NOTE
     with exclusive(root.with_name(f".{root.name}.lock"), f"makes the images in {root}"):
         if not (note.is_file() and note.read_text() == settings):
             if note.exists() or (root / "annotations").exists():
                 raise BadInput(f"{root} holds images of other settings, or others than generated ones; remove it or name another")
             write_atomic(note, settings)
-        with spread(jobs) as each:
+        with parallel_map(jobs) as each:
             for split in task.images:
                 if not whole(root, split):
                     write_split(task, root, split, each)
@@ -124,7 +121,7 @@ def row(thing: Thing) -> Row:
 def contents(task: Scenes, images: list[Row], rows: list[Row]) -> dict[str, Row]:
     """The two annotation files of a split by the beginnings of their names."""
     common = {"info": {"description": "generated scenes of nlrepro"}, "licenses": [LICENSE], "images": images}
-    named = [{"id": number, "name": name, "supercategory": "thing"} for number, name in enumerate(NAMED[task.told], 1)]
+    named = [{"id": number, "name": name, "supercategory": "thing"} for number, name in enumerate(NAMED[task.categories], 1)]
     boxes = [{name: value for name, value in row.items() if "keypoints" not in name} for row in rows]
     people = [row | {"category_id": PERSON["id"]} for row in rows]
     return {

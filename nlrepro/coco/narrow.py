@@ -19,19 +19,17 @@ from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
-from nlrepro import profiles
 from nlrepro.coco.annotations import KEYPOINTS
 from nlrepro.coco.nets import Affine, add_to_head, batch_independent
 from nlrepro.coco.profile import Narrow
-from nlrepro.coco.spec import CLASSES, DEPTH, DetectionSpec
 from nlrepro.coco.start import digest_of, start_path
+from nlrepro.config import Profile, load_profile
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import EXPANSION, VideoResNet
 from nlrepro.nets.transfer import start_from
-from nlrepro.profile import Profile
-from nlrepro.spec import NetSpec
+from nlrepro.spec import BACKBONE_DEPTH, COCO_CLASSES, DetectionSpec, NetSpec
 
 REGION = 7  # side of the map of a region that the box head sees
 RATIOS = (0.5, 1.0, 2.0)  # height to width of anchors, torchvision's
@@ -68,7 +66,7 @@ class Pyramid(nn.Module):
 
 def trunk(spec: DetectionSpec, base: Profile) -> tuple[Trunk, str]:
     """The pretrained trunk, its normalisation frozen, and what to call its weights in a record."""
-    depth = DEPTH[spec.backbone]
+    depth = BACKBONE_DEPTH[spec.backbone]
     net = Trunk(NetSpec(depth=depth, blocks="res4" if spec.block else "none", domain="space"), base.geometry, 1)
     state, name = pretrained(depth, base)
     start_from(net, state)
@@ -102,17 +100,17 @@ def narrow_net(spec: DetectionSpec, narrow: Narrow, sides: Sequence[int]) -> tup
     Raises:
         BadInput: they are missing or damaged.
     """
-    base = profiles.load(narrow.base)
+    base = load_profile(narrow.base)
     net_trunk, begun = trunk(spec, base)
     pyramid, channels = Pyramid(net_trunk, narrow.channels), narrow.channels
     parts = {
         **sizes(narrow, base, sides),
         "box_head": TwoMLPHead(channels * REGION**2, narrow.box_head),
-        "box_predictor": FastRCNNPredictor(narrow.box_head, CLASSES[spec.kind]),
+        "box_predictor": FastRCNNPredictor(narrow.box_head, COCO_CLASSES[spec.kind]),
     }
     if spec.kind == "boxes":
         head, last = MaskRCNNHeads(channels, narrow.mask_head, 1), narrow.mask_head[-1]
-        predictor = MaskRCNNPredictor(last, last, CLASSES[spec.kind])
+        predictor = MaskRCNNPredictor(last, last, COCO_CLASSES[spec.kind])
         return started(
             batch_independent(MaskRCNN(pyramid, mask_head=head, mask_predictor=predictor, **parts)), spec, narrow, begun
         )

@@ -20,11 +20,11 @@ from torchvision.models import get_model_weights
 from torchvision.models.detection import KeypointRCNN, MaskRCNN
 from torchvision.models.detection.backbone_utils import BackboneWithFPN, resnet_fpn_backbone
 
-from nlrepro.coco.spec import CLASSES, Backbone, DetectionSpec
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.adding import add_nonlocal, channels_of
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.reading import tensors
+from nlrepro.spec import COCO_CLASSES, Backbone, DetectionSpec
 
 Net = TypeVar("Net", bound=nn.Module)
 State = Mapping[str, Tensor]
@@ -55,7 +55,7 @@ def mask_rcnn(
     backbone: Backbone,
     *,
     block: bool,
-    classes: int = CLASSES["boxes"],
+    classes: int = COCO_CLASSES["boxes"],
     sides: Sequence[int] = (SIDE,),
     start: State | None = None,
 ) -> MaskRCNN:
@@ -76,7 +76,7 @@ def keypoint_rcnn(
     *,
     head_blocks: bool,
     backbone_block: bool,
-    classes: int = CLASSES["keypoints"],
+    classes: int = COCO_CLASSES["keypoints"],
     sides: Sequence[int] = SIDES,
     start: State | None = None,
 ) -> KeypointRCNN:

@@ -8,11 +8,9 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from nlrepro import profiles
-from nlrepro.coco.layout import Scenes
-from nlrepro.coco.spec import Backbone, Kind
-from nlrepro.errors import BadInput
-from nlrepro.profile import STRICT, AtLeastOne, Recipe, Seed, explain
+from nlrepro.config import STRICT, AtLeastOne, Recipe, Scenes, Seed, explain
+from nlrepro.files import BadInput
+from nlrepro.spec import Backbone, Target
 
 HERE = Path(__file__).parent / "profiles"
 
@@ -43,19 +41,19 @@ class DetectionRecipe(Recipe):
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DetectionProfile:
     name: Annotated[str, Field(pattern=r"^coco-[A-Za-z0-9._-]+$")]
-    roots: dict[Kind, str]  # folders below the data folder, or absolute paths
+    roots: dict[Target, str]  # folders below the data folder, or absolute paths
     test: str  # the split that the tables are of
     backbones: tuple[Backbone, ...]  # that this profile can build
-    sides: dict[Kind, tuple[AtLeastOne, ...]]  # the shorter side of a training image is one of them, of a test image the last
+    sides: dict[Target, tuple[AtLeastOne, ...]]  # the shorter side of a training image is one of them, of a test image the last
     flip: bool  # whether half of the training images are mirrored
-    recipes: dict[Kind, DetectionRecipe]
+    recipes: dict[Target, DetectionRecipe]
     devices: AtLeastOne  # over which the recipes spread their batches; fewer make smaller steps, and more of them
     narrow: Narrow | None = None
-    scenes: dict[Kind, Scenes] = Field(default_factory=dict)  # of the images that the project makes itself
+    scenes: dict[Target, Scenes] = Field(default_factory=dict)  # of the images that the project makes itself
     seeds: tuple[Seed, ...] = (0,)  # declared before the runs
     dry_run: bool = False
 
-    def recipe(self, kind: Kind, devices: int) -> DetectionRecipe:
+    def recipe(self, kind: Target, devices: int) -> DetectionRecipe:
         """On so many devices: with fewer than it is made for, by the linear scaling rule."""
         found = self.recipes[kind]
         return found if self.scenes or self.dry_run else found.scaled(Fraction(devices, self.devices))

@@ -51,7 +51,7 @@ def scene(task: Scenes, split: str, index: int) -> Scene:
 
 def told(task: Scenes, found: Layout) -> list[tuple[Digit, int]]:
     """The objects with their categories."""
-    if task.told == "card":
+    if task.categories == "card ink":
         return [(digit, number_of(found.ink)) for digit in found.digits]
     own = [(digit, number_of(digit.ink)) for digit in found.digits]
     return [*own, (as_digit(found), len(INKS) + number_of(found.ink))]

@@ -12,8 +12,8 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from nlrepro.coco.spec import DetectionSpec
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
+from nlrepro.spec import DetectionSpec
 
 HERE = Path(__file__).parent / "pretrained"
 

@@ -13,10 +13,10 @@ from nlrepro.coco.evaluation import MEASURES
 from nlrepro.coco.module import Detector, Seen
 from nlrepro.coco.narrow import narrow_net
 from nlrepro.coco.nets import detector
-from nlrepro.coco.spec import Kind
 from nlrepro.coco.splits import Splits
 from nlrepro.coco.trial import DetectionJob, DetectionTrial
 from nlrepro.record import Cost
+from nlrepro.spec import Target
 from nlrepro.train.learner import Learner
 from nlrepro.train.machine import Machine
 from nlrepro.train.progress import Report
@@ -70,7 +70,7 @@ def build(run: DetectionTrial) -> tuple[nn.Module, str]:
     return detector(run.spec, sides, run.folders.imagenet)
 
 
-def measured(seen: Seen, kind: Kind) -> dict[str, float]:
+def measured(seen: Seen, kind: Target) -> dict[str, float]:
     """Percent by the names of the paper's columns; what the images cannot tell is left out."""
     return {
         f"{measure}_{name}": round(value, 4)

@@ -5,13 +5,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from nlrepro import pretrained, profiles
+from nlrepro import pretrained
 from nlrepro.beyond.trials import Measured
 from nlrepro.coco import profile as detection_profiles
 from nlrepro.coco.profile import DetectionProfile
-from nlrepro.coco.spec import DEPTH, DetectionSpec
 from nlrepro.coco.start import digest_of
-from nlrepro.errors import BadInput
+from nlrepro.config import load_profile
+from nlrepro.files import BadInput
+from nlrepro.spec import BACKBONE_DEPTH, DetectionSpec
 from nlrepro.sweep.jobs import Work
 from nlrepro.train.machine import Machine
 from nlrepro.train.progress import Report
@@ -34,7 +35,7 @@ class DetectionTrial(Measured):
     def settings(self) -> dict[str, Any]:
         profile, kind = self.profile, self.spec.kind
         narrow = profile.narrow
-        base = profiles.load(narrow.base) if narrow else None
+        base = load_profile(narrow.base) if narrow else None
         return {
             "spec": asdict(self.spec),
             "recipe": asdict(profile.recipes[kind]),
@@ -44,7 +45,7 @@ class DetectionTrial(Measured):
             "devices": profile.devices,
             "narrow": asdict(narrow) if narrow else None,
             "start": digest_of(narrow.start, self.spec) if narrow and narrow.start else None,
-            "trunk": [asdict(base.geometry), pretrained.digest(base, DEPTH[self.spec.backbone])] if base else "imagenet",
+            "trunk": [asdict(base.geometry), pretrained.digest(base, BACKBONE_DEPTH[self.spec.backbone])] if base else "imagenet",
             "scenes": asdict(profile.scenes[kind]) if kind in profile.scenes else None,
         }
 
@@ -89,7 +90,7 @@ class Detection:
     """The task of Tables 5 and 6."""
 
     def load(self, profile: str) -> DetectionProfile:
-        return detection_profiles.load(profile)
+        return detection_load_profile(profile)
 
     def dry(self, profile: DetectionProfile, steps: int) -> DetectionProfile:
         return detection_profiles.dry(profile, steps)

@@ -11,12 +11,12 @@ from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights, Mask
 from torchvision.ops import FrozenBatchNorm2d
 
 from nlrepro.coco.evaluation import Measure
-from nlrepro.coco.spec import Kind
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.reading import tensors
 from nlrepro.released.adopt import demand_sane
+from nlrepro.spec import Target
 
-RELEASED: dict[Kind, WeightsEnum] = {
+RELEASED: dict[Target, WeightsEnum] = {
     "boxes": MaskRCNN_ResNet50_FPN_Weights.COCO_V1,
     "keypoints": KeypointRCNN_ResNet50_FPN_Weights.COCO_V1,
 }
@@ -32,13 +32,13 @@ class Loaded:
     stated: dict[Measure, float] = field(default_factory=dict)  # percent
 
 
-def torchvision_file(kind: Kind) -> tuple[Path, str]:
+def torchvision_file(kind: Target) -> tuple[Path, str]:
     """Where torchvision keeps its weights of this kind, and where they are on the network."""
     url = str(RELEASED[kind].url)
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2], url
 
 
-def located(weights: str, kind: Kind) -> Path:
+def located(weights: str, kind: Target) -> Path:
     """The file that is meant by a path, or by "torchvision".
 
     Raises:
@@ -55,7 +55,7 @@ def located(weights: str, kind: Kind) -> Path:
     return path
 
 
-def load(net: nn.Module, path: Path, kind: Kind) -> Loaded:
+def load(net: nn.Module, path: Path, kind: Target) -> Loaded:
     """Put weights into a net that they must fit exactly; torchvision's are known by their content.
 
     Those were trained when torchvision's frozen normalisation added no eps to the variance, so its eps becomes 0, as in
@@ -86,7 +86,7 @@ def load(net: nn.Module, path: Path, kind: Kind) -> Loaded:
     return Loaded(file=path.name, sha256=digest, stated=stated(kind))
 
 
-def is_released(path: Path, digest: str, kind: Kind) -> bool:
+def is_released(path: Path, digest: str, kind: Target) -> bool:
     """Whether this is torchvision's file: its name there ends in the first of its sha256.
 
     Raises:
@@ -99,7 +99,7 @@ def is_released(path: Path, digest: str, kind: Kind) -> bool:
     return digest.startswith(begin)
 
 
-def stated(kind: Kind) -> dict[Measure, float]:
+def stated(kind: Target) -> dict[Measure, float]:
     """Percent AP by measure, as torchvision's own description of its weights has it."""
     metrics = RELEASED[kind].meta["_metrics"]["COCO-val2017"]
     names: tuple[Measure, ...] = ("box", "mask", "kp")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nlrepro.config import Real
 from nlrepro.data import Frames
-from nlrepro.profile import Real
 
 MIDDLE = 0.5
 

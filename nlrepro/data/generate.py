@@ -12,15 +12,12 @@ import av
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from nlrepro.bars import progress_bar
+from nlrepro.config import Generator
 from nlrepro.data import Frames
 from nlrepro.data.decoding import Unusable, frames
 from nlrepro.data.synthetic import NAME, card_video
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
-from nlrepro.profile import Generator
-from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.spread import spread
+from nlrepro.files import BadInput, exclusive, write_atomic
+from nlrepro.processes import parallel_map, progress_bar
 
 LOOK = 16  # pixels of a side at which a video is tried
 CHECKSUMS = "checksums.json"  # of the videos below a root: what tells a damaged one
@@ -113,7 +110,7 @@ def write_videos(task: Generator, root: Path, wanted: dict[str, list[int]], jobs
     """The videos of these numbers of each split; returns their checksums."""
     checksums: dict[str, int] = {}
     with (
-        spread(jobs) as each,
+        parallel_map(jobs) as each,
         progress_bar(total=sum(map(len, wanted.values())), desc=f"videos in {root}", unit=" videos") as bar,
     ):
         for split, indices in wanted.items():

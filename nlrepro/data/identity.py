@@ -4,11 +4,11 @@ from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from nlrepro.config import Profile
 from nlrepro.data.kinetics.index import read_index, usable
 from nlrepro.data.kinetics.listing import listing
 from nlrepro.data.videos import Tree
-from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput
 from nlrepro.spec import RunSpec
 
 

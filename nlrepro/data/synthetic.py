@@ -2,7 +2,7 @@
 
 Two handwritten digits (scikit-learn's optdigits) and a small solid card appear in a video, one digit in red ink, one in green,
 the card in one of the two. The label is the digit that has the card's ink. Which frames and places they take is drawn on
-purpose: the `Kind` of a video says what has to be compared to know its label.
+purpose: the `VideoKind` of a video says what has to be compared to know its label.
 
     near       card and its digit touch, in the same frames: a local convolution can tell
     far        same frames, far apart: needs to compare across space
@@ -24,9 +24,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from nlrepro.config import Generator, VideoKind
 from nlrepro.data import Frames
-from nlrepro.errors import BadInput
-from nlrepro.profile import Generator, Kind
+from nlrepro.files import BadInput
 
 Floats = npt.NDArray[np.float32]
 INKS = {"red": (230, 40, 40), "green": (40, 200, 60)}
@@ -104,7 +104,7 @@ def touching(box: Box, side: int, rng: np.random.Generator) -> Box:
     return Box(box.x + (dx or slide), box.y + (dy or slide), side)
 
 
-def places(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[Box, Box, Box]:
+def places(task: Generator, kind: VideoKind, rng: np.random.Generator) -> tuple[Box, Box, Box]:
     """Squares for the card, its digit and the other digit, drawn again until they are as the kind wants them.
 
     Raises:
@@ -125,7 +125,7 @@ def places(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[Box, 
     )
 
 
-def times(task: Generator, kind: Kind, rng: np.random.Generator) -> tuple[slice, slice]:
+def times(task: Generator, kind: VideoKind, rng: np.random.Generator) -> tuple[slice, slice]:
     """The frames of the card and of the digits.
 
     A short clip shows frames `shown`. Card and digits of the kinds that need to compare across time are two frames or more
@@ -176,11 +176,11 @@ def random_of(task: Look, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([task.seed, zlib.crc32(split.encode()), index])
 
 
-def card_video(task: Generator, split: str, index: int) -> tuple[Frames, str, Kind]:
+def card_video(task: Generator, split: str, index: int) -> tuple[Frames, str, VideoKind]:
     """Video `index` of a split (T, H, W, 3), its class name and its kind."""
     rng = random_of(task, split, index)
     video = background(task, task.frames, rng)
-    kind: Kind = list(task.kinds)[rng.choice(len(task.kinds), p=list(task.kinds.values()))]
+    kind: VideoKind = list(task.kinds)[rng.choice(len(task.kinds), p=list(task.kinds.values()))]
     digits = [int(digit) for digit in rng.choice(task.digits, 2, replace=False)]
     inks = [str(ink) for ink in rng.permutation(list(INKS))]
     card, *boxes = places(task, kind, rng)

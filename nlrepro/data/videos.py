@@ -17,15 +17,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from nlrepro.bars import progress_bar
+from nlrepro.config import Clips, Data, Generator
 from nlrepro.data import Frames
 from nlrepro.data.decoding import Unusable, frames
 from nlrepro.data.synthetic import NAME
-from nlrepro.errors import BadInput
-from nlrepro.files import atomic, remove_temporaries
-from nlrepro.profile import Clips, Data, Generator
-from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.orphans import die_with_parent
+from nlrepro.files import BadInput, atomic, exclusive, remove_temporaries
+from nlrepro.processes import die_with_parent, progress_bar
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
 CHECKSUM = 4  # bytes

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError, validate_call
 
-from nlrepro.errors import BadInput
-from nlrepro.profile import Profile, explain
+from nlrepro.config import Profile
+from nlrepro.files import BadInput
 from nlrepro.report.claims import Claim
-from nlrepro.spec import RunSpec
+from nlrepro.spec import RunSpec, explain
 from nlrepro.train.module import VideoClassifier
 
 

@@ -9,10 +9,10 @@ from nlrepro import record as records
 from nlrepro.beyond import outcome
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.outcome import Outcome
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.report.statistics import one_more
 from nlrepro.sweep.board import watched

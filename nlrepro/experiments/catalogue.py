@@ -6,10 +6,10 @@ from fnmatch import fnmatchcase
 from functools import partial
 
 from nlrepro.beyond.experiment import Experiment
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile
 from nlrepro.experiments.ablation import Ablation
+from nlrepro.files import BadInput
 from nlrepro.nets.forms import forms
-from nlrepro.profile import Profile
 from nlrepro.report.claims import Claim
 from nlrepro.report.others import Comparison
 from nlrepro.run import Run

@@ -4,10 +4,9 @@ from functools import cache
 
 import pandas as pd
 
-from nlrepro import profiles
+from nlrepro.config import Profile, load_profile
 from nlrepro.experiments.catalogue import Axes, built_by
 from nlrepro.nets.cost import cost
-from nlrepro.profile import Profile
 from nlrepro.record import Cost
 from nlrepro.spec import RunSpec
 
@@ -15,7 +14,7 @@ from nlrepro.spec import RunSpec
 @cache
 def paper_cost(spec: RunSpec) -> Cost:
     """At the paper's scale, whichever profile the records are of."""
-    return cost(spec, profiles.load("paper"))
+    return cost(spec, load_profile("paper"))
 
 
 def costs(axes: Axes, profile: Profile) -> str:

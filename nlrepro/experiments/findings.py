@@ -7,11 +7,11 @@ from pathlib import Path
 
 from nlrepro import evaluation as evaluations
 from nlrepro import record as records
+from nlrepro.config import Profile
 from nlrepro.evaluation import Evaluation, left_out
 from nlrepro.experiments.ablation import Ablation
 from nlrepro.experiments.catalogue import Axes, Catalogue
 from nlrepro.experiments.costs import paper_cost
-from nlrepro.profile import Profile
 from nlrepro.record import Record
 from nlrepro.report.finding import Finding, note
 from nlrepro.report.judge import judge

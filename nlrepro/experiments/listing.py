@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from nlrepro import evaluation as evaluations
+from nlrepro.config import Profile
 from nlrepro.evaluation import left_out
 from nlrepro.experiments.catalogue import Axes, Catalogue
-from nlrepro.profile import Profile
 from nlrepro.record import seed_of
 from nlrepro.run import Run
 from nlrepro.sweep.slurm import queue as slurm_queue

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nlrepro import evaluation as evaluations
-from nlrepro import profiles
 from nlrepro import record as records
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile, load_profile
 from nlrepro.evaluation import damaged, unknown
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.findings import evaluated, fresh
 from nlrepro.experiments.reporting import report
-from nlrepro.files import write_atomic
-from nlrepro.profile import Profile
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.report.queries import QUERIES, csv_path, read_queries, summary, write_queries
 from nlrepro.report.readme import durations, paste, variants_table, verdict_table, without_heading
 from nlrepro.trial import Folders
@@ -59,7 +57,7 @@ def show(catalogue: Catalogue) -> None:
     tables = findings.PUBLISHED / "tables" / "mini"
     names = [name for name in catalogue if (tables / f"table{name}.csv").is_file()]
     if names:
-        report(catalogue, names, profiles.load("mini"), Folders(results=findings.PUBLISHED))
+        report(catalogue, names, load_profile("mini"), Folders(results=findings.PUBLISHED))
     write_readmes(catalogue)
 
 
@@ -67,7 +65,7 @@ def bodies(catalogue: Catalogue) -> dict[str, str]:
     """What stands between the marks of the READMEs, by mark, from the published records; nothing before those of mini are."""
     public = Folders(results=findings.PUBLISHED)
     published = [name for name in VARIANTS if (findings.PUBLISHED / "records" / name).is_dir()]
-    found = {name: findings.gather(catalogue, profiles.load(name), public) for name in published}
+    found = {name: findings.gather(catalogue, load_profile(name), public) for name in published}
     if "mini" not in found:
         return {}
     measured = csv_path(findings.PUBLISHED, "mini")

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from nlrepro import profiles
 from nlrepro.beyond.reporting import Board, board, write
+from nlrepro.config import Profile, load_profile
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.costs import paper_cost
 from nlrepro.experiments.findings import Findings, gather
 from nlrepro.experiments.listing import counted
 from nlrepro.files import write_atomic
-from nlrepro.profile import Profile
 from nlrepro.report.curves import draw_curves, draw_rows
 from nlrepro.report.figures import draw_gains, to_svg
 from nlrepro.report.finding import Finding
@@ -39,7 +38,7 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: Profile, folders
     results, found = folders.results, gather(catalogue, profile, folders)
     compared = [name for name in names if name in catalogue.comparisons]
     own = [name for name in names if name not in compared]
-    others = [gather(catalogue, profiles.load(name), folders) for name in PROFILES if name != profile.name]
+    others = [gather(catalogue, load_profile(name), folders) for name in PROFILES if name != profile.name]
     if found.stale:
         what = f"{counted(len(found.stale), 'record')} stale (made with other settings or videos) and left out"
         print(f"{what}: {', '.join(map(str, found.stale))}")

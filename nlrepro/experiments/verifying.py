@@ -6,16 +6,15 @@ from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nlrepro import profiles
 from nlrepro import record as records
 from nlrepro.beyond.experiment import Experiment
 from nlrepro.beyond.reporting import report as report_other
-from nlrepro.errors import BadInput
+from nlrepro.config import load_profile, profile_names
 from nlrepro.experiments import findings
 from nlrepro.experiments.catalogue import Catalogue
 from nlrepro.experiments.publishing import READMES, bodies, write_measured
 from nlrepro.experiments.reporting import report
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.report.queries import QUERIES
 from nlrepro.report.readme import pasted
 from nlrepro.trial import Folders
@@ -45,7 +44,7 @@ def verify(catalogue: Catalogue) -> None:
             for name in profiles_in(committed):
                 tables = tables_in(catalogue, name, committed)
                 with redirect_stdout(io.StringIO()):
-                    report(catalogue, tables, profiles.load(name), Folders(results=findings.PUBLISHED))
+                    report(catalogue, tables, load_profile(name), Folders(results=findings.PUBLISHED))
                 print(f"{name}: {len(tables)} tables from {len(records.paths(findings.PUBLISHED, name))} records", flush=True)
             for path in (path for path in committed if path.name == QUERIES):
                 write_atomic(findings.PUBLISHED / path, committed[path])
@@ -67,12 +66,12 @@ def published() -> Files:
 
 def profiles_in(files: Files) -> list[str]:
     """Those of Table 2."""
-    return sorted({path.parent.name for path in files if path.parts[0] == "tables"} & set(profiles.names()))
+    return sorted({path.parent.name for path in files if path.parts[0] == "tables"} & set(profile_names()))
 
 
 def others_in(catalogue: Catalogue, files: Files) -> list[tuple[Experiment, str]]:
     """The tables of other tasks, each with the name of its profile."""
-    places = [(each, name) for each in catalogue.beyond.values() for name in (*profiles.names(), *each.variants)]
+    places = [(each, name) for each in catalogue.beyond.values() for name in (*profile_names(), *each.variants)]
     return [(each, name) for each, name in places if Path("tables", each.folder(name) or "", f"table{each.table}.csv") in files]
 
 

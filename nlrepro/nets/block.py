@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nlrepro.config import Architecture
 from nlrepro.nets.forms import Form, forms
-from nlrepro.profile import Architecture
 from nlrepro.spec import Domain
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from nlrepro.config import Profile
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Profile
 from nlrepro.record import Cost
 from nlrepro.spec import RunSpec
 

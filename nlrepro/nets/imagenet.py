@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
-from nlrepro.errors import BadInput
+from nlrepro.config import Geometry
+from nlrepro.files import BadInput
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Geometry
 from nlrepro.released.adopt import adopt
 from nlrepro.spec import DEPTHS, STAGE_BLOCKS, Depth, NetSpec
 

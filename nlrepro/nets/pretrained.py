@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile
+from nlrepro.files import BadInput
 from nlrepro.nets.imagenet import imagenet
 from nlrepro.nets.reading import tensors
 from nlrepro.pretrained import IMAGENET, net_path, read_note, settings
-from nlrepro.profile import Profile
 from nlrepro.spec import Depth
 
 

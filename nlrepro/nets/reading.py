@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 NESTED = ("blobs", "model_state", "state_dict")  # Caffe2, PySlowFast, mmaction2: where a file keeps its tensors
 ADMITTED = {("builtins", "set"), ("collections", "OrderedDict"), ("_codecs", "encode")}

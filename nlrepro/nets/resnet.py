@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nlrepro.config import Architecture, Geometry
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.layers import SpatialConv, TemporalConv, fold, unfold
-from nlrepro.profile import Architecture, Geometry
 from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, Site
 
 Triple = tuple[int, int, int]

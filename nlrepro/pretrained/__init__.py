@@ -10,8 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from nlrepro.errors import BadInput
-from nlrepro.profile import Profile
+from nlrepro.config import Profile
+from nlrepro.files import BadInput
 from nlrepro.spec import Depth
 
 IMAGENET = "imagenet"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.released.names import Source, ignored, theirs
 from nlrepro.released.nets import ReleasedResNet

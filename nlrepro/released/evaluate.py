@@ -10,12 +10,12 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from nlrepro import evaluation as evaluations
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile
 from nlrepro.evaluation import OWN, Evaluation, Weights, read_note
+from nlrepro.files import BadInput
 from nlrepro.nets.cost import cost_of
 from nlrepro.nets.reading import by_name, checkpoint
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Profile
 from nlrepro.released.adopt import demand_sane
 from nlrepro.released.importing import net, note_path, suited
 from nlrepro.released.names import Source

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import torch
 
-from nlrepro.errors import BadInput
+from nlrepro.config import Profile
 from nlrepro.evaluation import OWN, Weights
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.nets.imagenet import CLASSES, imagenet_file
 from nlrepro.nets.reading import tensors
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Profile
 from nlrepro.released.adopt import adopt
 from nlrepro.released.known import variant_of
 from nlrepro.released.names import Source, bare, naming_of

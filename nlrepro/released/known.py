@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 
 from nlrepro import paper
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.released.names import Source
 from nlrepro.released.variants import VARIANTS, named
 from nlrepro.spec import PaperForm, RunSpec

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, TypeVar
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 Source = Literal["caffe2", "pyslowfast", "mmaction2", "torchvision"]
 T = TypeVar("T")

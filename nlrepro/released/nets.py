@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from nlrepro.config import Geometry
 from nlrepro.nets.block import NonLocalBlock
 from nlrepro.nets.resnet import FoldedNonLocalBlock, Triple, VideoResNet
-from nlrepro.profile import Geometry
 from nlrepro.released.names import Source
 from nlrepro.released.variants import Variant, check, sites
 from nlrepro.spec import RunSpec

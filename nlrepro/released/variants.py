@@ -25,8 +25,8 @@ seen in a file's tensors; the names of released files tell it.
 import re
 from dataclasses import dataclass, replace
 
-from nlrepro.errors import BadInput
-from nlrepro.profile import Averaged
+from nlrepro.config import Averaged
+from nlrepro.files import BadInput
 from nlrepro.released.names import Source
 from nlrepro.spec import SITES, Clip, Conv, NetSpec, RunSpec, Site
 

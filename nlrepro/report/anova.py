@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.report.moderated import Prior
 
 Array = NDArray[np.float64]

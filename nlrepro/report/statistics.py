@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.report.anova import ALPHA, Analysis, Interval, analyse
 from nlrepro.report.moderated import Prior, fit_prior

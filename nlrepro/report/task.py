@@ -3,9 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nlrepro.config import Generator
 from nlrepro.data import Frames
 from nlrepro.data.synthetic import card_video
-from nlrepro.profile import Generator
 from nlrepro.report.figures import WIDTH, styled
 
 STEP = 2  # every second frame is shown

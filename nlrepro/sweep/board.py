@@ -15,7 +15,7 @@ from typing import Protocol
 
 from tqdm import tqdm
 
-from nlrepro.bars import MINUTE, on_terminal
+from nlrepro.processes import MINUTE, on_terminal
 from nlrepro.sweep.progress import Line, Row
 from nlrepro.train.machine import rank
 from nlrepro.train.progress import Progress, Report

@@ -4,8 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from nlrepro.errors import BadInput
-from nlrepro.files import make_folder
+from nlrepro.files import BadInput, make_folder
 from nlrepro.sweep.jobs import Work
 from nlrepro.sweep.local import Scheduler
 from nlrepro.sweep.slurm import Cluster, submit

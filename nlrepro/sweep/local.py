@@ -12,10 +12,10 @@ from contextlib import closing
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerContext
 
+from nlrepro.files import is_locked
 from nlrepro.sweep.board import board
 from nlrepro.sweep.gpus import freest, gpus
 from nlrepro.sweep.jobs import Work
-from nlrepro.sweep.lock import is_held
 from nlrepro.sweep.progress import Whole, outcome
 from nlrepro.sweep.status import mark_failed
 from nlrepro.sweep.temporary import mark_temporary_folder
@@ -73,7 +73,7 @@ class Scheduler:
                 continue
             elif len(self.running) == self.at_once:
                 break
-            elif is_held(job.run.lock):
+            elif is_locked(job.run.lock):
                 elsewhere += 1
             else:
                 self.waiting.remove(job)

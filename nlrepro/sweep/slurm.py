@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput, exclusive
 from nlrepro.sweep.board import watched
 from nlrepro.sweep.jobs import Work
-from nlrepro.sweep.lock import exclusive
 from nlrepro.sweep.status import forget_failure, mark_queued, queued
 from nlrepro.train.machine import Machine
 from nlrepro.train.runner import execute

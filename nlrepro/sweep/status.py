@@ -6,10 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, is_locked, write_atomic
 from nlrepro.stored import read_as
-from nlrepro.sweep.lock import is_held
 from nlrepro.trial import Trial
 
 FAILED, QUEUED = "failed.txt", "slurm.json"
@@ -83,7 +81,7 @@ def state(run: Trial[Any], queue: dict[str, str] | None) -> State:
         return State("done")
     mark, why = queued(run), failure(run)
     in_queue = queue.get(mark.job) if mark and queue is not None else None
-    if is_held(run.lock) or in_queue == "RUNNING":
+    if is_locked(run.lock) or in_queue == "RUNNING":
         return State("running")
     if in_queue or (mark and queue is None):
         return State("queued")

@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import IO
 
-from nlrepro.sweep.lock import is_held, taken
+from nlrepro.files import is_locked, taken
 
 MARK = "nlrepro.lock"
 
@@ -26,7 +26,7 @@ def mark_temporary_folder() -> IO[str] | None:
     if parent_process():
         return None
     for mark in Path(tempfile.gettempdir()).glob(f"pymp-*/{MARK}"):
-        if not is_held(mark):
+        if not is_locked(mark):
             rmtree(mark.parent, ignore_errors=True)
     os.environ["TMPDIR"] = get_temp_dir()  # of the processes that this one starts: wandb leaves folders there
     file = (Path(get_temp_dir()) / MARK).open("a")

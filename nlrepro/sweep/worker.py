@@ -13,12 +13,10 @@ from typing import IO, NoReturn
 
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from nlrepro.errors import BadInput
-from nlrepro.files import make_folder
+from nlrepro.files import BadInput, Busy, make_folder
+from nlrepro.processes import die_with_parent
 from nlrepro.sweep.gpus import keep_to
 from nlrepro.sweep.jobs import Work
-from nlrepro.sweep.lock import Busy
-from nlrepro.sweep.orphans import die_with_parent
 from nlrepro.sweep.progress import Row
 from nlrepro.sweep.status import reason
 from nlrepro.train.progress import Progress

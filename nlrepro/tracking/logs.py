@@ -5,8 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nlrepro.errors import BadInput
-from nlrepro.files import make_folder
+from nlrepro.files import BadInput, make_folder
 
 NONE = "no wandb log lies below {}; run a sweep first, without WANDB_MODE=disabled"
 NO_KEY = (

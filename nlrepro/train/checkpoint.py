@@ -15,8 +15,7 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.train.intact import flaw
 from nlrepro.train.learner import Learner, demand_number
 from nlrepro.train.progress import Progress, Report

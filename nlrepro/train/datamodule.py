@@ -4,6 +4,7 @@ import os
 
 import pytorch_lightning as pl
 
+from nlrepro.config import Recipe, Sampling
 from nlrepro.data.crops import MIDDLE, Crop, view_crops
 from nlrepro.data.kinetics.clips import FileClips
 from nlrepro.data.kinetics.index import read_index, usable
@@ -11,7 +12,6 @@ from nlrepro.data.kinetics.listing import listing
 from nlrepro.data.kinetics.sampling import begins
 from nlrepro.data.synthetic import kind_of
 from nlrepro.data.videos import ClipDataset, Tree, decoded
-from nlrepro.profile import Recipe, Sampling
 from nlrepro.record import Count
 from nlrepro.run import Run
 from nlrepro.train.sampler import Loader, TestBatches, TrainBatches

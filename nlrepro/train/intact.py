@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from zipfile import ZipFile
 
-from nlrepro.profile import Geometry, Profile
+from nlrepro.config import Geometry, Profile
 from nlrepro.spec import NetSpec, RunSpec
 
 

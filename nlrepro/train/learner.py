@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
-from nlrepro.profile import Recipe
+from nlrepro.config import Recipe
 
 
 def demand_number(loss: float, step: int) -> None:

@@ -10,9 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from nlrepro.config import Profile
 from nlrepro.data.crops import view_crops
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.profile import Profile
 from nlrepro.record import Point
 from nlrepro.spec import RunSpec
 from nlrepro.train.learner import Learner, demand_number

@@ -15,12 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nlrepro.config import Generator, Profile
 from nlrepro.data.synthetic import pretraining_image, tags
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.pretrained import note_path, settings
-from nlrepro.profile import Generator, Profile
 from nlrepro.spec import Depth, NetSpec
 from nlrepro.train.checkpoint import state_bytes
 from nlrepro.train.provenance import provenance

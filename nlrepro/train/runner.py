@@ -14,15 +14,13 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from nlrepro import record as records
-from nlrepro.errors import BadInput
-from nlrepro.files import remove_temporaries
+from nlrepro.config import Kind
+from nlrepro.files import BadInput, exclusive, remove_temporaries
 from nlrepro.nets.cost import cost
-from nlrepro.profile import Kind
+from nlrepro.processes import die_with_parent
 from nlrepro.record import Metrics, Part, Record
 from nlrepro.run import Run
 from nlrepro.sweep.jobs import Job, Work
-from nlrepro.sweep.lock import exclusive
-from nlrepro.sweep.orphans import die_with_parent
 from nlrepro.sweep.status import forget_failure, forget_queued, mark_failed, reason
 from nlrepro.tracking.dashboard import conclude, config, dashboard, id_path, resume
 from nlrepro.train.checkpoint import AtomicCheckpoints, Try, earlier, save_atomic

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from nlrepro.config import Profile, Recipe
 from nlrepro.data.crops import MIDDLE, ClipSample, Crop, training_crops
-from nlrepro.profile import Profile, Recipe
 
 Batches = Sampler[list[ClipSample]]
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 from nlrepro.nets.imagenet import imagenet_file
 from nlrepro.nets.pretrained import pretrained
 from nlrepro.nets.transfer import start_from

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from nlrepro.config import Clips, Sampling
 from nlrepro.data import Frames
 from nlrepro.data.crops import ClipSample, Crop, cropped, scaled
 from nlrepro.data.decoding import Unusable, frames
@@ -13,8 +14,7 @@ from nlrepro.data.kinetics.facts import Facts
 from nlrepro.data.kinetics.index import check
 from nlrepro.data.kinetics.sampling import frame_numbers
 from nlrepro.data.videos import Tree
-from nlrepro.errors import BadInput
-from nlrepro.profile import Clips, Sampling
+from nlrepro.files import BadInput
 
 
 class FileClips(Dataset[tuple[torch.Tensor, torch.Tensor]]):

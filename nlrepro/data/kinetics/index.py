@@ -21,9 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from nlrepro.data.kinetics.facts import Facts
 from nlrepro.data.videos import Tree
-from nlrepro.errors import BadInput
-from nlrepro.files import write_atomic
-from nlrepro.profile import explain
+from nlrepro.files import BadInput, write_atomic
+from nlrepro.spec import explain
 
 Index = dict[str, Facts]  # by "<class folder>/<file>"
 LINE = TypeAdapter(Facts)

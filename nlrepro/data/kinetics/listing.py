@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from nlrepro.data.videos import SUFFIXES, Tree
-from nlrepro.errors import BadInput
+from nlrepro.files import BadInput
 
 SPLITS = ("train", "val")
 SPELLINGS = {"val": ("val", "validate", "validation")}

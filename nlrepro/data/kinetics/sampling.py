@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nlrepro.config import Clips, Sampling
 from nlrepro.data.crops import MIDDLE
 from nlrepro.data.kinetics.facts import PAPER_FPS, frame_step
-from nlrepro.profile import Clips, Sampling
 
 Numbers = npt.NDArray[np.int64]
 ROUNDING = 1e-6  # of products of j/10

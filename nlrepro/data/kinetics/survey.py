@@ -13,17 +13,16 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from nlrepro.bars import progress_bar
+from nlrepro.config import Profile
 from nlrepro.data.kinetics.facts import Facts, examine, fits, state
 from nlrepro.data.kinetics.index import LINE, Index, index_path, line, parse, write_index
 from nlrepro.data.kinetics.listing import listing
 from nlrepro.data.kinetics.watched import Failure, watched
 from nlrepro.data.unusable import gist
 from nlrepro.data.videos import Tree
-from nlrepro.errors import BadInput
-from nlrepro.files import make_folder
-from nlrepro.profile import Profile
-from nlrepro.record import Count
+from nlrepro.files import BadInput, make_folder
+from nlrepro.processes import progress_bar
+from nlrepro.record import share
 
 LIMIT = 60.0  # seconds a file; Kinetics' take about 0.2, a hang takes for ever
 Look = Callable[[Path, str], Facts]  # `examine`, or a test's
@@ -83,7 +82,7 @@ def survey_split(
     path = index_path(root, split, cache)
     index = completed(listed.tree, path, jobs, look, limit)
     good = [facts for facts in index.values() if facts.serves(2)]
-    print(f"{split}: {Count(usable=len(good), listed=listed.listed)} can be used; the index is {path}")
+    print(f"{split}: {share(len(good), listed.listed)} can be used; the index is {path}")
     found = len(listed.tree.classes)
     other = [f"{found} classes where the profile says {classes}"] if classes not in (None, found) else []
     for note in (*listed.notes, *other, *oddities(index)):

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
-from nlrepro.sweep.orphans import die_with_parent
+from nlrepro.processes import die_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

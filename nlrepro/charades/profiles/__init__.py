@@ -1,1 +1,0 @@
-"""With what to run Table 4: `smoke`, `mini` and `paper` as TOML files."""
