@@ -1,1 +1,1 @@
-"""Table 2 of the paper, an experiment a file; registry.py holds all seven, `python -m ablations` is the command line."""
+"""The paper's tables, a file each; registry.py holds all, `python -m ablations` is the command line."""

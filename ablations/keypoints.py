@@ -12,36 +12,39 @@ Expected (mini, 5 seeds), R101: baseline AP 27.8; NL, +4 in head +0.0 [-0.3, 0.4
     NL, +4 in head, +1 in backbone +0.0 [-0.3, 0.4]
 """
 
-from nlrepro.beyond.experiment import Experiment, Line, better, printed
-from nlrepro.coco.trial import Detection
 from nlrepro.spec import DetectionSpec
+from nlrepro.stats.verdicts import Beats, beat
+from nlrepro.table import Row, Table
+from nlrepro.task import DETECTION
 
 MEASURES = {"kp_ap": "AP", "kp_ap50": "AP50", "kp_ap75": "AP75"}
 BASELINE, HEAD, BOTH = "baseline", "NL, +4 in head", "NL, +4 in head, +1 in backbone"
-SPECS = {
-    BASELINE: DetectionSpec(kind="keypoints", backbone="r101"),
-    HEAD: DetectionSpec(kind="keypoints", backbone="r101", head_blocks=True),
-    BOTH: DetectionSpec(kind="keypoints", backbone="r101", head_blocks=True, block=True),
-}
 
-KEYPOINTS = Experiment(
-    table="6",
+
+def row(label: str, head: bool, backbone: bool) -> Row:
+    """R101 with blocks in these places."""
+    spec = DetectionSpec(kind="keypoints", backbone="r101", head_blocks=head, block=backbone)
+    return Row(label=label, spec=spec, depth=101)
+
+
+TABLE = Table(
+    name="6",
     title="Adding non-local blocks to Mask R-CNN for COCO keypoint detection",
-    task=Detection(),
+    task=DETECTION,
+    rows=(
+        row(BASELINE, head=False, backbone=False),
+        row(HEAD, head=True, backbone=False),
+        row(BOTH, head=True, backbone=True),
+    ),
     measures=MEASURES,
-    main=("kp_ap",),
-    lines=tuple(
-        Line(
-            label=row["row"],
-            depth=101,
-            spec=SPECS[row["row"]],
-            paper={measure: float(row[measure]) for measure in MEASURES},
-        )
-        for row in printed("6")
-    ),
+    compared=tuple(MEASURES),
+    plotted=("kp_ap",),
     claims=(
-        better("6", "blocks in the head improve keypoints", [(101, HEAD, BASELINE)], ["AP"]),
-        better("6", "blocks in head and backbone are complementary", [(101, BOTH, HEAD), (101, BOTH, BASELINE)], ["AP"]),
+        Beats(table="6", text="blocks in the head improve keypoints", pairs=beat("6", 101, (HEAD, BASELINE))),
+        Beats(
+            table="6",
+            text="blocks in head and backbone are complementary",
+            pairs=beat("6", 101, (BOTH, HEAD), (BOTH, BASELINE)),
+        ),
     ),
-    size=3,
 )

@@ -15,20 +15,24 @@ Expected (mini, 5 seeds), R101: C2D baseline 65.7 %; I3D +23.8 [22.7, 24.9], NL 
 
 from dataclasses import replace
 from itertools import product
-from typing import ClassVar, Literal
 
-from ablations.on_i3d import MODELS, OnI3D
-from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.claims import Beats, Cell, Claim, beat
+from ablations.on_i3d import MODELS
+from ablations.on_i3d import spec as short
 from nlrepro.spec import DEPTHS, Depth, RunSpec
+from nlrepro.stats.verdicts import Beats, beat
+from nlrepro.table import Cell, Table, row
 
 
-class LongClips(Ablation):
-    table: ClassVar[str] = "2g"
-    title: ClassVar[str] = "Longer clips: we fine-tune and test the models in Table 2f on the 128-frame clips"
-    rows: ClassVar[tuple[Row, ...]] = OnI3D.rows
+def spec(model: str, depth: Depth = 50) -> RunSpec:
+    """The run of this model on long clips."""
+    return replace(short(model, depth), clip="long")
 
-    claims: ClassVar[tuple[Claim, ...]] = (
+
+TABLE = Table(
+    name="2g",
+    title="Longer clips: we fine-tune and test the models in Table 2f on the 128-frame clips",
+    rows=tuple(row(model, spec(model, depth)) for depth, model in product(DEPTHS, MODELS)),
+    claims=(
         Beats(
             table="2g",
             text="every model gains from longer clips",
@@ -39,8 +43,5 @@ class LongClips(Ablation):
             text="NL I3D keeps its gain over I3D on long clips",
             pairs=beat("2g", 50, ("NL I3D", "I3D")) + beat("2g", 101, ("NL I3D", "I3D")),
         ),
-    )
-
-    @staticmethod
-    def spec(*, conv: Literal["2d", "3x1x1"] = "2d", blocks: Literal["none", "5-block"] = "none", depth: Depth = 50) -> RunSpec:
-        return replace(OnI3D.spec(conv=conv, blocks=blocks, depth=depth), clip="long")
+    ),
+)

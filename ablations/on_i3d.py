@@ -12,35 +12,30 @@ Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; I3D +17.6 [16.4, 18.7], NL I
 Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D +17.7 [16.5, 18.8], NL I3D +19.3 [18.2, 20.4]
 """
 
+from dataclasses import replace
 from itertools import product
-from typing import ClassVar, Literal
 
-from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.claims import Beats, Claim, beat
 from nlrepro.spec import DEPTHS, Depth, NetSpec, RunSpec
+from nlrepro.stats.verdicts import Beats, beat
+from nlrepro.table import Table, row
 
-MODELS: dict[str, dict[str, str]] = {
-    "C2D baseline": {},
-    "I3D": {"conv": "3x1x1"},
-    "NL I3D": {"conv": "3x1x1", "blocks": "5-block"},
-}
+MODELS = {"C2D baseline": NetSpec(), "I3D": NetSpec(conv="3x1x1"), "NL I3D": NetSpec(conv="3x1x1", blocks="5-block")}
 
 
-class OnI3D(Ablation):
-    table: ClassVar[str] = "2f"
-    title: ClassVar[str] = "Non-local 3D ConvNet: 5 non-local blocks added on top of our best I3D models"
-    rows: ClassVar[tuple[Row, ...]] = tuple(
-        Row(label, {**model, "depth": depth}) for depth, (label, model) in product(DEPTHS, MODELS.items())
-    )
+def spec(model: str, depth: Depth = 50) -> RunSpec:
+    """The run of this model on short clips."""
+    return RunSpec(net=replace(MODELS[model], depth=depth))
 
-    claims: ClassVar[tuple[Claim, ...]] = (
+
+TABLE = Table(
+    name="2f",
+    title="Non-local 3D ConvNet: 5 non-local blocks added on top of our best I3D models",
+    rows=tuple(row(model, spec(model, depth)) for depth, model in product(DEPTHS, MODELS)),
+    claims=(
         Beats(
             table="2f",
             text="non-local blocks improve I3D at both depths",
             pairs=beat("2f", 50, ("NL I3D", "I3D")) + beat("2f", 101, ("NL I3D", "I3D")),
         ),
-    )
-
-    @staticmethod
-    def spec(*, conv: Literal["2d", "3x1x1"] = "2d", blocks: Literal["none", "5-block"] = "none", depth: Depth = 50) -> RunSpec:
-        return RunSpec(net=NetSpec(depth=depth, conv=conv, blocks=blocks))
+    ),
+)

@@ -12,38 +12,35 @@ Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; Gaussian +14.1 [10.2, 18.0],
     dot-product +21.8 [20.8, 22.8], concatenation +21.8 [20.8, 22.7]
 """
 
-from typing import ClassVar
-
-from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.nets.forms import forms
-from nlrepro.report.claims import Alike, Beats, Cell, Claim, beat
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.stats.verdicts import Alike, Beats, beat
+from nlrepro.table import Cell, Table, row
 
-LABELS = {"gaussian": "Gaussian", "embedded": "Gaussian, embed", "dot": "dot-product", "concatenation": "concatenation"}
+FORMS = {"gaussian": "Gaussian", "embedded": "Gaussian, embed", "dot": "dot-product", "concatenation": "concatenation"}
+OWN: dict[str, str] = {}  # forms of your own -> their labels
 
 
-class PairwiseForm(Ablation):
-    table: ClassVar[str] = "2a"
-    title: ClassVar[str] = "Instantiations: 1 non-local block of different types added to the C2D baseline"
-    rows: ClassVar[tuple[Row, ...]] = (
-        Row("C2D baseline"),
-        *(Row(LABELS.get(form, form), {"form": form}) for form in forms()),  # your own too, under their names
-    )
+def spec(form: str | None = None) -> RunSpec:
+    """The run with this pairwise function, or the baseline."""
+    return RunSpec(net=NetSpec(blocks="res4", form=form) if form else NetSpec())
 
-    claims: ClassVar[tuple[Claim, ...]] = (
+
+TABLE = Table(
+    name="2a",
+    title="Instantiations: 1 non-local block of different types added to the C2D baseline",
+    rows=(row("C2D baseline", spec()), *(row(label, spec(form)) for form, label in (FORMS | OWN).items())),
+    claims=(
         Beats(
             table="2a",
             text="each form beats the baseline",
-            pairs=beat("2a", 50, *((form, "C2D baseline") for form in LABELS.values())),
+            pairs=beat("2a", 50, *((label, "C2D baseline") for label in FORMS.values())),
         ),
         Alike(
             table="2a",
             text="the forms are alike",
-            cells=tuple(Cell("2a", 50, form) for form in LABELS.values()),
+            alike=tuple(Cell("2a", 50, label) for label in FORMS.values()),
             baseline=Cell("2a", 50, "C2D baseline"),
         ),
-    )
-
-    @staticmethod
-    def spec(*, form: str | None = None) -> RunSpec:
-        return RunSpec(net=NetSpec(blocks="res4", form=form) if form else NetSpec())
+    ),
+    variants=("mini-start1", "mini-start2", "mini-600-steps"),
+)

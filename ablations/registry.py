@@ -1,20 +1,36 @@
-"""The seven ablations of Table 2, in the paper's order, and the others: the only registry. Whoever adds a table adds it here."""
+"""The tables in the paper's order: the only registry. A new table is added here, its Lightning module in modules.py."""
 
-from ablations.block_count import BlockCount
-from ablations.charades import CHARADES
-from ablations.detection import DETECTION
-from ablations.domain import SpaceTime
-from ablations.keypoints import KEYPOINTS
-from ablations.long_clips import LongClips
-from ablations.on_i3d import OnI3D
-from ablations.pairwise import PairwiseForm
-from ablations.stage import Stage
-from ablations.versus_i3d import VersusI3D
-from ablations.versus_others import VERSUS_OTHERS
-from nlrepro.experiments.catalogue import Catalogue
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ablations import (
+    block_count,
+    boxes,
+    domain,
+    keypoints,
+    long_clips,
+    on_charades,
+    on_i3d,
+    pairwise,
+    stage,
+    versus_i3d,
+    versus_others,
+)
+from nlrepro.table import Catalogue
+
+if TYPE_CHECKING:
+    from nlrepro.learners.learner import Learner
+
+
+def modules() -> "Mapping[str, type[Learner]]":
+    """The Lightning module of each table; imported when training begins."""
+    from ablations.modules import MODULES
+
+    return MODULES
+
 
 TABLES = Catalogue(
-    *(PairwiseForm, Stage, BlockCount, SpaceTime, VersusI3D, OnI3D, LongClips),
-    comparisons=(VERSUS_OTHERS,),
-    beyond=(CHARADES, DETECTION, KEYPOINTS),
+    *(pairwise.TABLE, stage.TABLE, block_count.TABLE, domain.TABLE, versus_i3d.TABLE, on_i3d.TABLE, long_clips.TABLE),
+    *(versus_others.TABLE, on_charades.TABLE, boxes.TABLE, keypoints.TABLE),
+    modules=modules,
 )

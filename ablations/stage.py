@@ -12,41 +12,35 @@ Expected (mini, 5 seeds), R50: baseline 64.0 %; res2 +20.6 [19.1, 22.2], res3 +2
     res5 +19.5 [18.0, 21.0]
 """
 
-from typing import ClassVar, Literal
+from nlrepro.spec import Blocks, NetSpec, RunSpec
+from nlrepro.stats.verdicts import Alike, Beats, beat
+from nlrepro.table import Cell, Table, row
 
-from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.claims import Alike, Beats, Cell, Claim, beat
-from nlrepro.spec import NetSpec, RunSpec
-
-EARLY = ("res2", "res3", "res4")
+EARLY: tuple[Blocks, ...] = ("res2", "res3", "res4")
+STAGES: tuple[Blocks, ...] = (*EARLY, "res5")
 
 
-class Stage(Ablation):
-    table: ClassVar[str] = "2b"
-    title: ClassVar[str] = "Stages: 1 non-local block added to different stages"
-    rows: ClassVar[tuple[Row, ...]] = (
-        Row("baseline"),
-        Row("res2", {"stage": "res2"}),
-        Row("res3", {"stage": "res3"}),
-        Row("res4", {"stage": "res4"}),
-        Row("res5", {"stage": "res5"}),
-    )
+def spec(stage: Blocks = "none") -> RunSpec:
+    """The run with a block in this stage, or the baseline."""
+    return RunSpec(net=NetSpec(blocks=stage))
 
-    claims: ClassVar[tuple[Claim, ...]] = (
+
+TABLE = Table(
+    name="2b",
+    title="Stages: 1 non-local block added to different stages",
+    rows=(row("baseline", spec()), *(row(stage, spec(stage)) for stage in STAGES)),
+    claims=(
         Beats(
             table="2b",
             text="a block helps in every stage",
-            pairs=beat("2b", 50, *((stage, "baseline") for stage in (*EARLY, "res5"))),
+            pairs=beat("2b", 50, *((stage, "baseline") for stage in STAGES)),
         ),
         Alike(
             table="2b",
             text="res2, res3 and res4 are alike",
-            cells=tuple(Cell("2b", 50, stage) for stage in EARLY),
+            alike=tuple(Cell("2b", 50, stage) for stage in EARLY),
             baseline=Cell("2b", 50, "baseline"),
         ),
         Beats(table="2b", text="res5 gains less", pairs=beat("2b", 50, *((stage, "res5") for stage in EARLY))),
-    )
-
-    @staticmethod
-    def spec(*, stage: Literal["none", "res2", "res3", "res4", "res5"] = "none") -> RunSpec:
-        return RunSpec(net=NetSpec(blocks=stage))
+    ),
+)

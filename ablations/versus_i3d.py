@@ -12,31 +12,30 @@ Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D 3x3x3 +18.5 [17.4, 19.6
     5-block +21.9 [20.8, 23.1]
 """
 
-from typing import ClassVar, Literal
-
-from nlrepro.experiments.ablation import Ablation, Row
-from nlrepro.report.claims import Beats, Cheaper, Claim, beat
-from nlrepro.spec import Conv, NetSpec, RunSpec
+from nlrepro.spec import Blocks, Conv, NetSpec, RunSpec
+from nlrepro.stats.verdicts import Beats, Cheaper, beat
+from nlrepro.table import Table, row
 
 PAIRS = beat("2e", 101, ("NL C2D, 5-block", "I3D 3x3x3"), ("NL C2D, 5-block", "I3D 3x1x1"))
 
 
-class VersusI3D(Ablation):
-    table: ClassVar[str] = "2e"
-    title: ClassVar[str] = "Non-local vs. 3D Conv: a 5-block non-local C2D vs. inflated 3D ConvNet (I3D)"
-    shows_cost: ClassVar[bool] = True
-    rows: ClassVar[tuple[Row, ...]] = (
-        Row("C2D baseline"),
-        Row("I3D 3x3x3", {"conv": "3x3x3"}),
-        Row("I3D 3x1x1", {"conv": "3x1x1"}),
-        Row("NL C2D, 5-block", {"blocks": "5-block"}),
-    )
+def spec(conv: Conv = "2d", blocks: Blocks = "none") -> RunSpec:
+    """The run with inflated convolutions, or with blocks."""
+    return RunSpec(net=NetSpec(depth=101, conv=conv, blocks=blocks))
 
-    claims: ClassVar[tuple[Claim, ...]] = (
+
+TABLE = Table(
+    name="2e",
+    title="Non-local vs. 3D Conv: a 5-block non-local C2D vs. inflated 3D ConvNet (I3D)",
+    shows_cost=True,
+    rows=(
+        row("C2D baseline", spec()),
+        row("I3D 3x3x3", spec(conv="3x3x3")),
+        row("I3D 3x1x1", spec(conv="3x1x1")),
+        row("NL C2D, 5-block", spec(blocks="5-block")),
+    ),
+    claims=(
         Beats(table="2e", text="the non-local C2D beats both I3D", pairs=PAIRS),
         Cheaper(table="2e", text="the non-local C2D takes fewer FLOPs than both I3D", pairs=PAIRS),
-    )
-
-    @staticmethod
-    def spec(*, conv: Conv = "2d", blocks: Literal["none", "5-block"] = "none") -> RunSpec:
-        return RunSpec(net=NetSpec(depth=101, conv=conv, blocks=blocks))
+    ),
+)

@@ -9,12 +9,24 @@ Command: make table3 PROFILE=paper
 Cost: none beyond Table 2g
 """
 
-from ablations.long_clips import LongClips
-from nlrepro.report.others import Comparison
-from nlrepro.spec import DEPTHS
+from ablations.long_clips import spec
+from nlrepro import paper
+from nlrepro.table import Row, Table
 
-VERSUS_OTHERS = Comparison(
-    table="3",
+OURS = {"NL I3D, ResNet-50": spec("NL I3D", 50), "NL I3D, ResNet-101": spec("NL I3D", 101)}
+
+TABLE = Table(
+    name="3",
     title="Comparison with state-of-the-art results in Kinetics",
-    ours={("NL I3D", f"ResNet-{depth}"): LongClips.spec(conv="3x1x1", blocks="5-block", depth=depth).key for depth in DEPTHS},
+    trains=False,
+    rows=tuple(Row(label=label, spec=OURS.get(label), depth=depth) for depth, label in paper.numbers("3")),
+    measures={
+        "top1": "top-1",
+        "top5": "top-5",
+        "top1_test": "test top-1",
+        "top5_test": "test top-5",
+        "avg_test": "test average",
+    },
+    compared=(),
+    plotted=("top1", "top5"),
 )

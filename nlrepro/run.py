@@ -1,54 +1,232 @@
-"""A run of the video task is one value: a spec, a profile and a seed, and the folders of its files. Imports no torch."""
+"""A run is one value: a task, a spec, a profile and a seed, and the folders of its files; and how far it is. Imports no torch."""
 
-from dataclasses import dataclass, field, replace
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from nlrepro import record as records
-from nlrepro.config import Profile, Recipe
-from nlrepro.record import Record
-from nlrepro.spec import RunSpec
-from nlrepro.trial import Trial
+from nlrepro.config import Profile
+from nlrepro.files import BadInput, is_locked, write_atomic
+from nlrepro.record import Record, digest, read_json, read_record
+from nlrepro.task import Task, file_digest
+
+if TYPE_CHECKING:
+    from nlrepro.learners.learner import Learner
+
+FAILED, QUEUED = "failed.txt", "slurm.json"
+State = Literal["done", "stale", "running", "queued", "stopped", "failed", "damaged", "missing"]
+
+
+class Status(NamedTuple):
+    """How far a run is; `why` says what went wrong in one that failed."""
+
+    state: State
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Trial[Record]):
-    """One training of a video net, and its test."""
+class Folders:
+    """Where data come from, and where results go."""
 
-    spec: RunSpec
-    profile: Profile = field(hash=False)
+    data: Path = Path("data")
+    results: Path = Path("results/local")
+    imagenet: tuple[Path, ...] = ()  # files of torchvision's weights; without any, its cache is read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queued:
+    """SLURM's job that makes a run, and the settings that it was submitted with."""
+
+    job: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training and its test. What comes out depends on spec, profile, seed and data, and on nothing else.
+
+    Its files, below the folder of results:
+
+        records/<profile>/<key>/seed<seed>.json        the record
+        runs/<profile>/<key>/seed<seed>/               all else: lock, log, checkpoint, weights
+
+    `module` is the Lightning module of the table that asked for it, which changes no result; without, it is the task's own.
+    """
+
+    task: Task = field(compare=False)
+    spec: Any
+    profile: Profile = field(hash=False)  # it holds dictionaries
+    seed: int
+    folders: Folders = field(default_factory=Folders)
+    tables: tuple[str, ...] = field(default=(), compare=False)  # that show it
+    module: "type[Learner] | None" = field(default=None, compare=False)
+
+    @property
+    def key(self) -> str:
+        return str(self.spec.key)
+
+    @property
+    def name(self) -> str:
+        return f"{self.key} seed {self.seed}"
+
+    @property
+    def record_path(self) -> Path:
+        return self.folders.results / "records" / self.profile.name / self.key / f"seed{self.seed}.json"
+
+    @property
+    def folder(self) -> Path:
+        return self.folders.results / "runs" / self.profile.name / self.key / f"seed{self.seed}"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.folder / "lock"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state of a training that was cut off."""
+        return self.folder / f"part-{self.fingerprint}.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        """The trained net of a finished one."""
+        return self.folder / f"net-{self.fingerprint}.pt"
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All that the result depends on besides seed and data."""
+        return self.task.settings(self.spec, self.profile)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The digest of the settings."""
+        return digest(self.settings)
+
+    @property
+    def data(self) -> str | None:
+        """The digest of what it is trained and tested on; None where that cannot be read."""
+        return self.task.data_digest(self)
 
     @property
     def parent(self) -> "Run | None":
-        return replace(self, spec=self.spec.parent) if self.spec.parent else None
+        """The run whose weights this one starts from."""
+        return self.task.parent(self)
 
     @property
-    def recipe(self) -> Recipe:
-        """The profile's, before it is scaled to the devices that are there."""
-        return self.profile.recipes[self.spec.clip]
-
-    @property
-    def fingerprint(self) -> str:
-        return records.fingerprint(self.spec, self.profile)
-
-    @property
-    def videos(self) -> str | None:
-        """The digest of the videos that this run, and those it starts from, see; None where they cannot be read."""
-        from nlrepro.data.identity import videos_seen  # imports torch
-
-        return videos_seen(self.spec, self.profile, self.folders.data)
-
-    def read(self, path: Path) -> Record:
-        return records.read(path)
-
-    def has_settings_of(self, record: Record) -> bool:
-        """Whether the record was made with the settings that this run has now, of whatever videos."""
-        return record.fingerprint == self.fingerprint
+    def steps(self) -> int:
+        """Of the training, on one device."""
+        return self.profile.recipe(self.task.recipe(self.spec)).steps
 
     def is_fresh(self, record: Record) -> bool:
-        return self.has_settings_of(record) and (record.videos is None or self.videos in (None, record.videos))
+        """Whether this run would give the record again: its settings are the same, and its data where both are known."""
+        if record.fingerprint != self.fingerprint:
+            return False
+        return record.data is None or self.data in (None, record.data)
 
-    def damaged_net(self) -> str | None:
-        from nlrepro.train.intact import flaw_of_net  # imports torch
+    def record(self) -> Record | None:
+        """The record, fresh or stale; None if there is none or it is damaged."""
+        with suppress(BadInput):
+            return read_record(self.record_path) if self.record_path.exists() else None
+        return None
 
-        wrong = flaw_of_net(self.weights, self.spec, self.profile) if self.weights.exists() else None
-        return f"the net {self.weights} is damaged: {wrong}; `sweep` makes it anew" if wrong else None
+    def finished(self) -> Record | None:
+        """The fresh record, if it is there and the trained net, that others may start from, is what it names."""
+        record = self.record() if self.weights.is_file() else None
+        return record if record and self.is_fresh(record) and self.has_net_of(record) else None
+
+    def has_net_of(self, record: Record) -> bool:
+        """Whether the file of the trained net is the one that the record was written with."""
+        return record.net is None or file_digest(self.weights) == record.net
+
+    def damage(self) -> str | None:
+        """What is wrong with the record or the net, in one line; None if nothing is, or there is none."""
+        try:
+            record = read_record(self.record_path) if self.record_path.is_file() else None
+        except BadInput as error:
+            return str(error)
+        if record and self.weights.is_file() and not self.has_net_of(record):
+            return f"the net {self.weights} is damaged: its record names another sha256; it is made anew"
+        return None
+
+    def mark_failed(self, reason: str) -> None:
+        """Note why a try failed. Its first note stays: of several processes the others fail only after the first."""
+        path = self.folder / FAILED
+        if not path.is_file():
+            with suppress(BadInput):  # a full disk cannot hold even this
+                write_atomic(path, f"{reason}\n{datetime.now(UTC).isoformat(timespec='seconds')}\n")
+
+    def failure(self) -> str | None:
+        """Why the last try failed, in one line."""
+        path = self.folder / FAILED
+        if not path.is_file():
+            return None
+        return path.read_text(errors="replace").partition("\n")[0].strip() or f"its note {path} is empty"
+
+    def forget_failure(self) -> None:
+        (self.folder / FAILED).unlink(missing_ok=True)
+
+    def mark_queued(self, job: str) -> None:
+        queued = Queued(job=job, fingerprint=self.fingerprint)
+        write_atomic(self.folder / QUEUED, json.dumps(asdict(queued)) + "\n")
+
+    def queued(self) -> Queued | None:
+        """What was submitted to SLURM; a damaged note counts as none, as the lock keeps a second job from training too."""
+        path = self.folder / QUEUED
+        with suppress(BadInput):
+            return read_json(Queued, path, "note", "remove it") if path.is_file() else None
+        return None
+
+    def forget_queued(self) -> None:
+        (self.folder / QUEUED).unlink(missing_ok=True)
+
+    def status(self, queue: Mapping[str, str] | None) -> Status:
+        """How far it is; `queue` is SLURM's (job -> state), None where it does not answer."""
+        record = self.record()
+        if record and self.is_fresh(record):
+            return Status("done")
+        queued, why = self.queued(), self.failure()
+        job_state = queue.get(queued.job) if queued and queue is not None else None
+        if is_locked(self.lock) or job_state == "RUNNING":
+            return Status("running")
+        if job_state or (queued and queue is None):
+            return Status("queued")
+        if why:
+            return Status("failed", why)
+        if queued:
+            log = f"its log, if it began, is in {self.folder}/slurm"
+            return Status("failed", f"SLURM's job {queued.job} left the queue without a record; {log}")
+        if self.checkpoint.is_file():
+            return Status("stopped")
+        if self.record_path.exists():
+            return Status("stale" if record else "damaged")
+        return Status("missing")
+
+
+def with_parents(runs: Iterable[Run]) -> list[Run]:
+    """The runs and all that they start from, each once, parents before children, else in their order."""
+    ordered: dict[Run, Run] = {}
+    asked = {run: run for run in runs}
+
+    def add(run: Run) -> None:
+        if parent := run.parent:
+            add(asked.get(parent, parent))
+        ordered.setdefault(run, run)
+
+    for run in asked:
+        add(run)
+    return list(ordered)
+
+
+def slurm_queue() -> dict[str, str] | None:
+    """The state of each job in SLURM's queue, such as {"12": "PENDING"}; None where SLURM does not answer."""
+    try:
+        words = ["squeue", "--noheader", "--format=%A %T"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return dict(line.split() for line in done.stdout.splitlines()) if done.returncode == 0 else None

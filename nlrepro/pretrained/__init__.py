@@ -1,27 +1,31 @@
-"""The nets that short clips of generated videos start from: a file of weights and a note of how it came about, one a depth.
+"""The shipped nets that runs on generated data start from, each with its digest. Imports no torch.
 
-They are to `mini` what torchvision's ImageNet file is to `paper`. `python -m ablations pretrain` makes them; users need not.
+`<set>-r<depth>.pt` are to `mini` what torchvision's ImageNet file is to `paper`; each has a note of how it was made
+(`python -m nlrepro.train.pretrain` makes both). `coco-<set>-<backbone>[-keypoints].pt` are detectors that find digits and cards
+and their inks, or digits and their strokes, of which nothing is hidden: a net must detect cards before it can use them. From the
+trunks alone the heads take most of a run to learn that, and when a row then began to use the card was chance. The code of all
+runs made them: `python -m ablations sweep 5 --profile start`, and 6; `python -m nlrepro.train.pretrain --half NET OUT`.
 """
 
 import json
 from dataclasses import asdict
 from functools import cache
-from importlib import resources
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from nlrepro.config import Profile
+from nlrepro.config import Profile, as_json
 from nlrepro.files import BadInput
-from nlrepro.spec import Depth
+from nlrepro.spec import Depth, DetectionSpec
 
+HERE = Path(__file__).parent
 IMAGENET = "imagenet"
-OF_VIDEOS = {"videos", "kinds", "frames", "shown", "card_frames", "far", "crf"}  # of the generator: nothing that a still shows
+OF_VIDEOS = {"videos", "kinds", "frames", "shown", "card_frames", "far", "crf"}  # of the generator: not visible in a still
 
 
 def net_path(name: str, depth: Depth) -> Path:
-    """Of a shipped set, or in a folder of one's own, such as "results/local/nets/wide"."""
-    folder = Path(str(resources.files(__name__)))
-    return folder / f"{name}-r{depth}.pt" if "/" not in name else Path(name) / f"r{depth}.pt"
+    """Of a shipped set, or in a folder of your own, such as "results/local/nets/wide"."""
+    return HERE / f"{name}-r{depth}.pt" if "/" not in name else Path(name) / f"r{depth}.pt"
 
 
 def note_path(net: Path) -> Path:
@@ -30,35 +34,60 @@ def note_path(net: Path) -> Path:
 
 @cache
 def read_note(net: Path) -> dict[str, Any]:
-    """
+    """The note of a pretrained net: its sha256, settings and accuracy.
+
     Raises:
         BadInput: there is no such net, or its note is damaged.
     """
     try:
         note = json.loads(note_path(net).read_text())
     except FileNotFoundError:
-        raise BadInput(f"no pretrained net {net}; `pretrain` makes it, or name a shipped one in the profile") from None
+        advice = "`python -m nlrepro.train.pretrain` makes it, or name a shipped one in the profile"
+        raise BadInput(f"no pretrained net {net}; {advice}") from None
     except (OSError, ValueError):
         note = None
     if not isinstance(note, dict) or not {"sha256", "settings"} <= note.keys():
-        raise BadInput(f"the note {note_path(net)} is damaged; restore it, or make net and note with `pretrain`")
+        raise BadInput(f"the note {note_path(net)} is damaged; restore it, or make net and note anew")
     return note
 
 
-def digest(profile: Profile, depth: Depth) -> str:
-    """What tells the start of short clips apart; of ImageNet the file's name, which the record of a run holds, tells it."""
-    return IMAGENET if profile.pretrained == IMAGENET else str(read_note(net_path(profile.pretrained, depth))["sha256"])
+def pretrained_digest(profile: Profile, depth: Depth) -> str:
+    """sha256 of the weights that short clips start from; "imagenet" for torchvision's, whose file name is in the record."""
+    if profile.pretrained == IMAGENET:
+        return IMAGENET
+    return str(read_note(net_path(profile.pretrained, depth))["sha256"])
 
 
-def settings(profile: Profile) -> dict[str, Any]:
+def pretraining_settings(profile: Profile) -> dict[str, Any]:
     """All that a pretrained net depends on besides its depth, as it stands in JSON.
 
     Raises:
-        BadInput: the profile does not say how its nets are pretrained.
+        BadInput: the profile has no recipe of pretraining.
     """
     if not profile.pretraining or not profile.generator:
-        raise BadInput(f"the profile {profile.name} has no [pretraining] and [generator], which {profile.pretrained!r} needs")
+        parts = "[pretraining] and [generator]"
+        raise BadInput(f"the profile {profile.name} has no {parts}, which {profile.pretrained!r} needs")
     drawing = {name: value for name, value in asdict(profile.generator).items() if name not in OF_VIDEOS}
     net = {name: value for name, value in asdict(profile.geometry).items() if name != "dropout"}
-    found: dict[str, Any] = json.loads(json.dumps({"pretraining": asdict(profile.pretraining), "drawing": drawing, "net": net}))
-    return found
+    return dict(as_json({"pretraining": asdict(profile.pretraining), "drawing": drawing, "net": net}))
+
+
+def detector_path(name: str, spec: DetectionSpec) -> Path:
+    """The shipped detector of a set for this backbone, that of the spec's kind where there is one.
+
+    Raises:
+        BadInput: there is none.
+    """
+    of_kind, any_kind = (HERE / f"coco-{name}-{spec.backbone}{end}.pt" for end in (f"-{spec.kind}", ""))
+    if of_kind.is_file():
+        return of_kind
+    if not any_kind.is_file():
+        known = ", ".join(sorted(path.stem for path in HERE.glob("coco-*.pt")))
+        raise BadInput(f"no detector {any_kind.stem} to start from; use one of {known}")
+    return any_kind
+
+
+@cache
+def detector_digest(name: str, spec: DetectionSpec) -> str:
+    """sha256 of a shipped detector."""
+    return sha256(detector_path(name, spec).read_bytes()).hexdigest()

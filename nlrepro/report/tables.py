@@ -1,151 +1,160 @@
-"""The numbers of a table: those of the records, with 95 % intervals, and the paper's, one line a row. columns.py shows them.
+"""The numbers of a table as data frames: those of the records, with 95 % intervals, and the paper's, one line a row.
 
-Top-1 and top-5 are percent of test videos; a difference is against the first row of the same depth, paired by seed and by
-video; the paper gives no intervals (anova.py). The rows of a table share their variance between seeds (moderated.py).
+Measures are percent of test items; a difference is from the table's baseline, paired by seed and by video; the paper gives no
+intervals (nlrepro/stats/anova.py). The rows of a table share their variance between seeds (nlrepro/stats/moderated.py).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from math import nan
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite, nan
 
 import pandas as pd
 
 from nlrepro import paper
-from nlrepro.record import Cost, Record
-from nlrepro.report.anova import Interval
-from nlrepro.report.moderated import Prior
-from nlrepro.report.statistics import accuracy, difference, pool
+from nlrepro.record import Record
+from nlrepro.stats.anova import Interval, analyse
+from nlrepro.stats.evidence import accuracy, correct, difference, pool
+from nlrepro.stats.verdicts import Verdict
+from nlrepro.table import Row, Table
 
-COLUMNS = (
-    *("table", "row", "depth", "key", "seeds", "top1", "top1_low", "top1_high", "top5", "top5_low", "top5_high"),
-    *("delta", "delta_low", "delta_high", "paper_top1", "paper_top5", "paper_delta"),
-)
 COSTS = ("params", "macs", "params_ratio", "macs_ratio", "paper_params_ratio", "paper_flops_ratio")
+KINDS = ("table", "row", "depth", "key", "kind", "videos", "seeds", "top1", "low", "high")
+CLAIMS = ("table", "claim", "paper", "verdict", "difference", "low", "high", "seeds", "seeds_needed", "preliminary")
+RELEASED = "released"  # first word of the columns of released weights
+PARTS = ("top1", "top1_low", "top1_high", "top5", "clip_top1")  # of released weights
 
 
-@dataclass(frozen=True, kw_only=True)
-class TableRow:
-    """A row: the paper's label, the depth of the backbone, the key of the run that fills it, and its cost where that is shown.
+def delta(table: Table, measure: str) -> str:
+    """The name of the column of a measure's difference from the baseline."""
+    return "delta" if len(table.compared) == 1 else f"{measure}_delta"
 
-    The cost is that of the `paper` profile's net on its clips: counted, so that every profile can show it.
+
+def table_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
+    """One line a row; NaN where records or the paper's numbers are missing.
+
+    Columns: place, key, seeds; each measure with the ends of its interval; differences likewise; the paper's measures and
+    differences; and COSTS where the table shows them. The records must be fresh ones of one profile; the seeds that all rows
+    have are compared (`Table.comparable`). A baseline that has records differs from itself by exactly 0.
     """
-
-    label: str
-    depth: int
-    key: str
-    cost: Cost | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class TableSpec:
-    """One table. The first row of each depth is the baseline that the differences of that depth are taken against."""
-
-    table: str
-    title: str
-    rows: tuple[TableRow, ...]
-
-    @property
-    def name(self) -> str:
-        """The title's first words, as the paper prints them in bold."""
-        return self.title.partition(":")[0]
-
-    @property
-    def depths(self) -> list[int]:
-        """In the order of the rows."""
-        return list(dict.fromkeys(row.depth for row in self.rows))
-
-    @property
-    def shows_cost(self) -> bool:
-        """Whether the columns COSTS are there too."""
-        return any(row.cost for row in self.rows)
-
-    @property
-    def columns(self) -> list[str]:
-        return [*COLUMNS, *(COSTS if self.shows_cost else ())]
-
-    def of_depth(self, depth: int) -> list[TableRow]:
-        return [row for row in self.rows if row.depth == depth]
-
-    def baseline(self, depth: int) -> TableRow:
-        return self.of_depth(depth)[0]
-
-    def cost_ratios(self, row: TableRow) -> tuple[float, float]:
-        """Parameters and multiply-adds relative to the baseline of the same depth; NaN where none are shown."""
-        own, base = row.cost, self.baseline(row.depth).cost
-        return (own.params / base.params, own.macs / base.macs) if own and base else (nan, nan)
-
-    def label(self, row: TableRow) -> str:
-        """The paper's label, with the backbone in front where the table has several."""
-        return row.label if len(self.depths) == 1 else f"R{row.depth} {row.label}"
+    records = table.comparable(records)
+    groups = [[row.key for row in group] for group in table.groups]
+    priors = {measure: pool(records, groups, measure) for measure in table.measures}
+    of_deltas = {measure: pool(records, groups, measure, centred=True) for measure in table.compared}
+    lines = []
+    for row in table.rows:
+        values = {m: accuracy(records, row.key, m, prior=priors[m]) for m in table.measures}
+        base = table.baseline(row)
+        deltas = {m: difference(records, row.key, base.key, m, of_deltas[m]) for m in table.compared}
+        if row is base:
+            deltas = {m: Interval(0.0, 0.0, 0.0, d.seeds, 1.0) if d else None for m, d in deltas.items()}
+        first = next(iter(values.values()))
+        place = {"table": table.name, "row": row.label, "depth": row.depth, "key": row.key}
+        lines.append(
+            {
+                **place,
+                "seeds": first.seeds if first else 0,
+                **{name: cell for m in table.measures for name, cell in ends(m, values[m]).items()},
+                **{name: cell for m in table.compared for name, cell in ends(delta(table, m), deltas[m]).items()},
+                **{f"paper_{m}": table.paper(row, m) for m in table.measures},
+                **{
+                    f"paper_{delta(table, m)}": round(table.paper(row, m) - table.paper(base, m), 1)
+                    for m in table.compared
+                },
+                **(cost_cells(table, row) if table.shows_cost else {}),
+            }
+        )
+    return pd.DataFrame(lines)
 
 
-def comparable(spec: TableSpec, records: Sequence[Record]) -> list[Record]:
-    """The records of the table's rows, of those seeds that all rows of a depth have, so that no seed favours a row.
+def ends(name: str, interval: Interval | None) -> dict[str, float]:
+    """A number and the ends of its interval; NaN for what is not known."""
+    values = (interval.mean, interval.low, interval.high) if interval else (nan, nan, nan)
+    names = (name, f"{name}_low", f"{name}_high")
+    return {end: value if isfinite(value) else nan for end, value in zip(names, values, strict=True)}
 
-    A row without any record is left out of this; where the others share no seed, each keeps its own.
+
+def cost_cells(table: Table, row: Row) -> dict[str, float]:
+    """COSTS of a row: counted, relative to its baseline, and as the paper prints them."""
+    own, base = (paper.costs().get(each.key, (nan, nan)) for each in (row, table.baseline(row)))
+    ratios = own[0] / base[0], own[1] / base[1]
+    printed = table.paper(row, "params_ratio"), table.paper(row, "flops_ratio")
+    return dict(zip(COSTS, (*own, *ratios, *printed), strict=True))
+
+
+def kinds_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
+    """Top-1 by kind of video: one line a row and kind, columns KINDS, the mean over the compared seeds with its interval.
+
+    Rows in the table's order, kinds in the records'; NaN where a row has no records or a kind fewer than two videos. Without
+    kinds there are no lines.
     """
-    found: list[Record] = []
-    for depth in set(spec.depths):
-        keys = {row.key for row in spec.of_depth(depth)}
-        of_depth = [record for record in records if record.key in keys]
-        seeds = [{r.seed for r in of_depth if r.key == key} for key in {r.key for r in of_depth}]
-        common = set.intersection(*seeds) if seeds else set()
-        found += [record for record in of_depth if not common or record.seed in common]
-    return found
+    records = table.comparable(records)
+    lines: list[dict[str, object]] = []
+    for row in table.rows:
+        for kind in dict.fromkeys(kind for record in records for kind in record.kinds):
+            videos = next((len(r.kinds[kind]) for r in records if r.key == row.key and kind in r.kinds), 0)
+            top1 = accuracy(records, row.key, kind=kind) if videos > 1 else None
+            place = {"table": table.name, "row": row.label, "depth": row.depth, "key": row.key}
+            cells = (top1.seeds, top1.mean, top1.low, top1.high) if top1 else (0, nan, nan, nan)
+            lines.append(place | {"kind": kind, "videos": videos} | dict(zip(KINDS[-4:], cells, strict=True)))
+    return pd.DataFrame(lines, columns=[*KINDS])
 
 
-def table_frame(spec: TableSpec, records: Sequence[Record]) -> pd.DataFrame:
-    """One line per row, columns `spec.columns`; NaN where records or the paper's numbers are missing.
-
-    The records must be fresh ones of one profile; the seeds that all rows have are compared (`comparable`). A baseline that has
-    records differs from itself by exactly 0.
-    """
-    records = comparable(spec, records)
-    priors = Priors.of(spec, records)
-    lines = [_line(spec, row, records, priors) | _costs(spec, row) for row in spec.rows]
-    return pd.DataFrame(lines)[spec.columns]
-
-
-def by_source(mine: pd.DataFrame, published: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
-    """Table frames by the name to show; without `published`, `mine` are the published records."""
-    return {"here": mine} if published is None else {"published": published, "yours": mine}
+def claims_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
+    """One line per sentence; NaN where runs are missing, and where no number of seeds is needed."""
+    lines = []
+    for v in verdicts:
+        d = v.difference or Interval(nan, nan, nan, 0, nan)
+        claim = {"table": v.claim.table, "claim": v.claim.text, "paper": v.paper, "verdict": v.verdict}
+        numbers = {"difference": d.mean, "low": d.low, "high": d.high, "seeds": d.seeds}
+        lines.append(claim | numbers | {"seeds_needed": v.seeds_needed or nan, "preliminary": bool(v.preliminary)})
+    return pd.DataFrame(lines, columns=[*CLAIMS])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Priors:
-    """What the rows of a table say together of the variance between seeds, for each of its columns."""
-
-    top1: Prior | None
-    top5: Prior | None
-    delta: Prior | None
-
-    @classmethod
-    def of(cls, spec: TableSpec, records: Sequence[Record]) -> "Priors":
-        groups = [{row.key for row in spec.of_depth(depth)} for depth in sorted(spec.depths)]
-        top1, top5 = pool(records, groups), pool(records, groups, within=5)
-        return cls(top1=top1, top5=top5, delta=pool(records, groups, centred=True))
+def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
+    """One line a validation: step and seed, the mean training loss since the last one, and the validation error, percent."""
+    points = [(p.step, r.seed, p.train_loss, 100 - p.value) for r in records if r.key == key for p in r.curve]
+    return pd.DataFrame(points, columns=["step", "seed", "loss", "error"])
 
 
-def _line(spec: TableSpec, row: TableRow, records: Sequence[Record], priors: Priors) -> dict[str, object]:
-    baseline = spec.baseline(row.depth)
-    top1 = accuracy(records, row.key, prior=priors.top1)
-    top5 = accuracy(records, row.key, within=5, prior=priors.top5)
-    delta = difference(records, row.key, baseline.key, priors.delta)
-    if delta and row is baseline:
-        delta = Interval(0.0, 0.0, 0.0, delta.seeds, 1.0)
-    paper_top1, paper_top5 = paper.accuracies().get((spec.table, row.depth, row.label), (nan, nan))
-    reference, _ = paper.accuracies().get((spec.table, row.depth, baseline.label), (nan, nan))
-    place = {"table": spec.table, "row": row.label, "depth": row.depth, "key": row.key, "seeds": top1.seeds if top1 else 0}
-    in_paper = {"paper_top1": paper_top1, "paper_top5": paper_top5, "paper_delta": round(paper_top1 - reference, 1)}
-    return {**place, **_cells("top1", top1), **_cells("top5", top5), **_cells("delta", delta), **in_paper}
+def latest(keys: Iterable[str], tests: Sequence[Record]) -> dict[tuple[str, str], Record]:
+    """The last test of released weights of each (source and variant, key) of these keys."""
+    keys = set(keys)
+    released = [(test.weights.name, test) for test in tests if test.weights and test.released and test.key in keys]
+    return {(name, test.key): test for name, test in sorted(released, key=lambda pair: (pair[0], pair[1].made.date))}
 
 
-def _costs(spec: TableSpec, row: TableRow) -> dict[str, float]:
-    counted = (row.cost.params, row.cost.macs) if row.cost else (nan, nan)
-    in_paper = paper.cost_ratios().get((spec.table, row.depth, row.label), (nan, nan))
-    return dict(zip(COSTS, (*counted, *spec.cost_ratios(row), *in_paper), strict=True))
+def with_released(frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
+    """A table's frame with columns "released caffe2 32x2 top1" and so on, percent; unchanged if there are no such tests."""
+    by_place = latest(frame["key"], tests)
+    for name in dict.fromkeys(name for name, _ in by_place):
+        cells = [released_cells(by_place.get((name, key))) for key in frame["key"]]
+        columns = zip(PARTS, zip(*cells, strict=True), strict=True)
+        frame = frame.assign(**{f"{RELEASED} {name} {part}": column for part, column in columns})
+    return frame
 
 
-def _cells(name: str, interval: Interval | None) -> dict[str, float]:
-    mean, low, high = (interval.mean, interval.low, interval.high) if interval else (nan, nan, nan)
-    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+def released_cells(test: Record | None) -> tuple[float, ...]:
+    """The values of PARTS; the interval is over test videos only."""
+    if test is None:
+        return (nan,) * len(PARTS)
+    top1 = analyse(correct(test.ranks)[None], grain=100.0).interval.within(0.0, 100.0)
+    clip = test.metrics.get("clip_top1", test.metrics["top1"])
+    return top1.mean, top1.low, top1.high, test.metrics["top5"], clip
+
+
+def released_names(frame: pd.DataFrame) -> list[str]:
+    """Source and variant of the columns that `with_released` has added."""
+    matches = (re.fullmatch(rf"{RELEASED} (.+) top5", column) for column in map(str, frame))
+    return [match[1] for match in matches if match]
+
+
+def cost_table(places: Mapping[str, Sequence[str]], records: Sequence[Record]) -> pd.DataFrame:
+    """A line a net: the rows that it fills, its cost at the paper's scale, and the mean minutes of its runs."""
+    costs = [paper.costs().get(key) for key in places]
+    frame = pd.DataFrame({"net": list(places), "rows": ["; ".join(rows) for rows in places.values()]})
+    frame["params, M"] = [f"{cost[0] / 1e6:.1f}" if cost else "--" for cost in costs]
+    frame["FLOPs, B"] = [f"{cost[1] / 1e9:.1f}" if cost else "--" for cost in costs]
+    if records:
+        minutes = pd.Series({key: [r.made.seconds / 60 for r in records if r.key == key] for key in places})
+        frame["minutes a run"] = [f"{sum(each) / len(each):.1f}" if each else "--" for each in minutes]
+    return frame

@@ -1,1 +1,1 @@
-"""Many runs: which they are, on this machine or a cluster, each by one process at a time, and how far they are."""
+"""Many runs: on this machine or on a cluster, each by one process at a time."""

@@ -1,4 +1,4 @@
-"""Many runs on this machine: each once, parents first, `at_once` at a time.
+"""Many runs on this machine: each once, parents first, `jobs` at a time.
 
 Several sweeps may work on the same folder, from one machine or from several that share it: each leaves to the others what they
 train, and does not train again what they have recorded. Each run has a process of its own with one thread: two such runs at once
@@ -7,115 +7,259 @@ get more done than one run with two threads. Where there are GPUs, the runs are 
 
 import multiprocessing
 import os
-from collections.abc import Sequence
-from contextlib import closing
-from multiprocessing.connection import wait
+import shlex
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
+from typing import NoReturn
 
-from nlrepro.files import is_locked
-from nlrepro.sweep.board import board
-from nlrepro.sweep.gpus import freest, gpus
-from nlrepro.sweep.jobs import Work
-from nlrepro.sweep.progress import Whole, outcome
-from nlrepro.sweep.status import mark_failed
-from nlrepro.sweep.temporary import mark_temporary_folder
-from nlrepro.sweep.worker import Worker
+import torch
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from tqdm import tqdm
 
-TICK = 0.5  # seconds between two looks at what other sweeps do
-# A training step frees the same blocks of memory and asks for them again. If the process keeps them, on huge pages, a step takes
-# 3 to 8 % less time.
+from nlrepro.files import BadInput, Busy, is_locked, make_folder
+from nlrepro.processes import die_with_parent, progress_bar
+from nlrepro.run import Run
+from nlrepro.train.checkpoint import Progress, Report
+from nlrepro.train.loop import one_line, rank, train
+
+TICK = 0.5  # seconds between two looks at the locks of other sweeps
+BUSY = 75  # exit status: another process trains the run
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+# A training step frees the same blocks of memory and asks for them again. If the process keeps them, on huge pages, a step
+# takes 3 to 8 % less time.
 KEEP_MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296"
-PARENT_FAILED = "the run that it starts from failed"
+
+Done = Callable[[Run], None]
+
+
+def sweep(runs: Sequence[Run], jobs: int, done: Done | None = None) -> None:
+    """Make the runs that have no fresh record, given parents before children; `done` is called after each.
+
+    Raises:
+        BadInput: some runs failed; the others are done and recorded.
+    """
+    waiting = unfinished(runs, f"{jobs} at a time")
+    if not waiting:
+        return
+    prepare_data(waiting, jobs)
+    make_folder(waiting[0].folders.results)
+    failures = Scheduler(waiting, jobs, done).go()
+    if failures:
+        lines = [f"{run.name}: {why}" for run, why in failures.items()]
+        print("failed:\n  " + "\n  ".join(lines) + f"\nto retry: {shlex.join(sys.orig_argv)}", flush=True)
+        advice = "the same command tries them again"
+        raise BadInput(f"{len(failures)} of {len(waiting)} runs failed ({lines[0]}); {advice}")
+
+
+def unfinished(runs: Sequence[Run], how: str) -> list[Run]:
+    """The runs without a fresh record, after a line on how many there are, and one for each damaged one."""
+    waiting = []
+    for run in runs:
+        if run.finished():
+            run.forget_failure()  # another sweep may have marked it late
+        else:
+            waiting.append(run)
+    print(f"{len(runs)} runs: {len(runs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
+    for damage in filter(None, (run.damage() for run in waiting)):
+        print(damage, flush=True)
+    return waiting
+
+
+def prepare_data(runs: Sequence[Run], processes: int) -> None:
+    """Make, decode or check the data of the runs, each once."""
+    for run in {run.task.shares(run): run for run in reversed(runs)}.values():
+        run.task.prepare(run, processes)
 
 
 class Scheduler:
-    """A loop that starts each job as soon as its parent is done and a process is free."""
+    """A loop that starts each run as soon as its parent is done and a process is free."""
 
-    def __init__(self, jobs: Sequence[Work], at_once: int) -> None:
-        self.jobs, self.waiting, self.at_once = jobs, list(jobs), at_once
-        self.running: list[Worker] = []
+    def __init__(self, runs: Sequence[Run], jobs: int, done: Done | None) -> None:
+        self.runs, self.waiting, self.jobs, self.done = set(runs), list(runs), jobs, done
+        self.workers: list[Worker] = []
         self.gpus = gpus()
-        self.failures: dict[Work, str] = {}
-        self.board, self.whole = board(), Whole()
+        self.failures: dict[Run, str] = {}
+        self.bar = progress_bar(total=sum(run.steps for run in runs), desc="sweep", unit=" steps")
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
-        imports = ["nlrepro.sweep.server", "nlrepro.train.runner", "wandb"]
-        self.context.set_forkserver_preload(imports)  # once: 6 s saved a run
+        modules = {run.module.__module__ for run in runs if run.module}
+        self.context.set_forkserver_preload(["nlrepro.sweep.local", "wandb", *modules])  # imported once: 6 s saved a run
 
-    def go(self) -> dict[Work, str]:
+    def go(self) -> dict[Run, str]:
         """Run all, and return those that failed with the reason."""
-        mark_temporary_folder()
         os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the runs
         os.environ.setdefault("GLIBC_TUNABLES", KEEP_MEMORY)
         try:
-            with closing(self.board):
-                self.show(0)  # the first process takes seconds to start
-                while self.waiting or self.running:
-                    elsewhere = self.start_ready()
-                    self.listen()
-                    self.show(elsewhere)
+            with self.bar:
+                while self.waiting or self.workers:
+                    self.start_ready()
+                    self.receive()
         finally:
-            for worker in self.running:
+            for worker in self.workers:
                 worker.kill()
         return self.failures
 
-    def start_ready(self) -> int:
-        """Start the runs whose parents are done, as many as may run, and drop those that others have recorded.
-
-        Returns how many could start but are trained by other sweeps.
-        """
-        elsewhere = 0
-        for job in list(self.waiting):
-            parent = self.parent(job)
+    def start_ready(self) -> None:
+        """Start the runs whose parents are done, as many as may run, and drop those that others have recorded."""
+        pending = {*self.waiting, *(worker.run for worker in self.workers)}
+        for run in list(self.waiting):
+            parent = run.parent
             if parent in self.failures:
-                self.waiting.remove(job)
-                self.fail(job, PARENT_FAILED)
-            elif parent and parent in (*self.waiting, *(worker.job for worker in self.running)):
+                self.waiting.remove(run)
+                self.fail(run, "the run that it starts from failed")
+            elif parent in pending:
                 continue
-            elif len(self.running) == self.at_once:
+            elif len(self.workers) == self.jobs:
                 break
-            elif is_locked(job.run.lock):
-                elsewhere += 1
-            else:
-                self.waiting.remove(job)
-                if job.run.finished():
-                    self.board.say(f"{job.run.name}: {outcome(job.run)}, in another sweep")
+            elif not is_locked(run.lock):
+                self.waiting.remove(run)
+                if run.finished():
+                    self.end(run, run.steps, "in another sweep")
                 else:
-                    gpu = freest(self.gpus, [worker.gpu for worker in self.running])
-                    self.running.append(Worker(self.context, job, gpu))
-                    self.whole.rows.append(self.running[-1].row)
-        return elsewhere
+                    self.workers.append(Worker(self.context, run, freest(self.gpus, [w.gpu for w in self.workers])))
+                    self.say(f"{run.name}: started")
 
-    def parent(self, job: Work) -> Work | None:
-        """The job of this sweep that makes what this one starts from; None where that is recorded."""
-        parent = job.run.parent
-        return next((other for other in self.jobs if other.run == parent), None)
-
-    def listen(self) -> None:
-        """Wait up to half a second for news of the runs: steps that are done, or their end."""
-        telling = wait([worker.pipe for worker in self.running], TICK)
-        for worker in [worker for worker in self.running if worker.pipe in telling]:
-            if worker.hear():
+    def receive(self) -> None:
+        """Wait up to half a second for messages of the runs: steps that are done, or their end."""
+        ready = wait([worker.pipe for worker in self.workers], TICK)
+        for worker in [worker for worker in self.workers if worker.pipe in ready]:
+            before = worker.step
+            alive = worker.receive()
+            self.bar.update(worker.step - before)
+            if alive:
                 continue
-            self.running.remove(worker)
+            self.workers.remove(worker)
             if worker.busy:
-                self.waiting.append(worker.job)
-            elif worker.failure and not worker.job.run.finished():  # of a recorded run only its process has come to harm
-                self.fail(worker.job, worker.failure)
+                self.waiting.append(worker.run)
+            elif worker.failure and not worker.run.finished():  # of a recorded run only its process has come to harm
+                self.fail(worker.run, worker.failure)
             else:
-                self.board.say(f"{worker.job.run.name}: {outcome(worker.job.run)}")
+                self.end(worker.run, worker.run.steps - worker.step)
 
-    def fail(self, job: Work, why: str) -> None:
-        self.failures[job] = why
-        mark_failed(job.run, why)
-        self.board.say(f"{job.run.name}: failed: {why}")
+    def end(self, run: Run, steps: int, where: str = "") -> None:
+        record = run.record()
+        outcome = f"done, {record.headline}, took {tqdm.format_interval(record.made.seconds)}" if record else "done"
+        self.bar.update(steps)
+        self.say(f"{run.name}: {', '.join(filter(None, (outcome, where)))}")
+        if self.done:
+            self.done(run)
 
-    def show(self, elsewhere: int) -> None:
-        rows = [worker.row for worker in self.running]
-        whole = self.whole.line(
-            runs=len(self.jobs),
-            running=rows,
-            waiting=[job.steps for job in self.waiting],
-            failed=len(self.failures),
-            elsewhere=elsewhere,
-        )
-        self.board.show([row.line for row in rows], whole)
+    def fail(self, run: Run, why: str) -> None:
+        self.failures[run] = why
+        run.mark_failed(why)
+        self.say(f"{run.name}: failed: {why}")
+
+    def say(self, line: str) -> None:
+        """A line above the bar."""
+        self.bar.write(line, file=sys.stderr)
+        sys.stderr.flush()
+
+
+class Worker:
+    """A process that makes one run; `pipe` can be read when it has sent something or has ended.
+
+    Each run has its own pipe: a process that is killed while it writes would leave a shared queue locked.
+    """
+
+    def __init__(self, context: ForkServerContext, run: Run, gpu: str | None) -> None:
+        self.run, self.gpu = run, gpu
+        self.pipe, other = context.Pipe(duplex=False)
+        self.process = context.Process(target=work, args=(run, other, gpu), name=run.name)
+        self.process.start()
+        other.close()  # so that the end of the process closes the pipe
+        self.step, self.error = 0, ""
+
+    def receive(self) -> bool:
+        """Receive one message, progress or an error; False when the process has ended."""
+        try:
+            message: Progress | str = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            self.pipe.close()
+            return False
+        if isinstance(message, str):
+            self.error = message
+        else:
+            self.step = message.step
+        return True
+
+    @property
+    def busy(self) -> bool:
+        return self.process.exitcode == BUSY
+
+    @property
+    def failure(self) -> str | None:
+        """Why an ended process has left no record."""
+        status = self.process.exitcode
+        if not status or self.error:
+            return self.error or None
+        if status == -signal.SIGKILL:
+            return "its process was killed (SIGKILL), as the system does when memory runs out"
+        if status < 0:
+            return f"its process was ended by {signal.Signals(-status).name}"
+        return f"its process ended with status {status}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+def work(run: Run, pipe: Connection, gpu: str | None) -> None:
+    """Make the run in this process; its output goes to its log, errors also to the sweep."""
+    if gpu is not None:
+        os.environ[VISIBLE] = gpu  # before anything starts CUDA
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's to handle
+    die_with_parent()
+    try:
+        make_folder(run.folder)
+        with (run.folder / "log.txt").open("a") as file, redirect_stdout(file), redirect_stderr(file):
+            try:
+                train(run, report=pipe.send, wait=False)
+            except (Busy, SIGTERMException):
+                raise
+            except BaseException as error:
+                traceback.print_exc(file=file)
+                give_up(pipe, f"{one_line(error)}; see {file.name}")
+    except Busy:
+        sys.exit(BUSY)
+    except SIGTERMException:
+        give_up(pipe, "its process was asked to end (SIGTERM)")
+    except (BadInput, OSError) as error:  # there is no log
+        give_up(pipe, one_line(error))
+
+
+def give_up(pipe: Connection, error: str) -> NoReturn:
+    """End this process after sending the error to the sweep."""
+    with suppress(OSError):
+        pipe.send(error)
+    sys.exit(1)
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA names them. The driver is asked; CUDA is not started."""
+    count, named = torch.cuda.device_count(), os.environ.get(VISIBLE)
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
+
+
+def freest(devices: list[str], taken: Collection[str | None]) -> str | None:
+    """The GPU that the fewest runs have taken, the first of several such; None without a GPU."""
+    return min(devices, key=list(taken).count, default=None)
+
+
+@contextmanager
+def run_bar(run: Run) -> Iterator[Report]:
+    """A progress bar of one run; of several processes only the first draws it."""
+    with progress_bar(total=run.steps, desc=run.name, unit=" steps", disable=rank() > 0) as bar:
+
+        def report(progress: Progress) -> None:
+            bar.total = progress.steps
+            bar.update(progress.step - bar.n)
+            parts = [] if progress.last is None else [f"val {progress.last.value:.1f} %"]
+            parts += [] if progress.tested is None else [f"testing {progress.tested:.0%}"]
+            bar.set_postfix_str(", ".join(parts), refresh=False)
+
+        yield report

@@ -1,22 +1,18 @@
 """Many runs on a cluster: one SLURM job a run, through submitit; a child waits for its parent's job (afterok).
 
 A job that reaches its time limit, or is preempted, is queued again and goes on from its last checkpoint. Where a run has several
-processes, SLURM starts them and tells Lightning their ranks. The number of its job lies in the folder of each run, so that a run
-that is in the queue is not submitted again.
+processes, SLURM starts them and sets their ranks. The number of its job lies in the folder of each run, so that a run that is in
+the queue is not submitted again.
 """
 
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nlrepro.files import BadInput, exclusive
-from nlrepro.sweep.board import watched
-from nlrepro.sweep.jobs import Work
-from nlrepro.sweep.status import forget_failure, mark_queued, queued
-from nlrepro.train.machine import Machine
-from nlrepro.train.runner import execute
-from nlrepro.trial import Trial
+from nlrepro.files import BadInput, exclusive, make_folder
+from nlrepro.run import Run, slurm_queue
+from nlrepro.sweep.local import prepare_data, run_bar, unfinished
+from nlrepro.train.loop import Machine, train
 
 REQUEUES = 1000  # after so many time limits a job gives up
 
@@ -37,14 +33,14 @@ class Cluster:
         return Machine(devices=self.gpus or self.processes, nodes=self.nodes)
 
     def parameters(self, name: str, parent: str | None) -> dict[str, Any]:
-        """What submitit is given; SLURM takes the job out of the queue if that of its `parent` fails."""
-        waits = {"dependency": f"afterok:{parent}", "kill-on-invalid-dep": "yes"} if parent else {}
+        """Submitit's parameters; SLURM takes the job out of the queue if that of its `parent` fails."""
+        dependency = {"dependency": f"afterok:{parent}", "kill-on-invalid-dep": "yes"} if parent else {}
         return {
             "name": name,
             "timeout_min": self.minutes,
             "nodes": self.nodes,
             "tasks_per_node": self.machine.devices,
-            "slurm_additional_parameters": {"requeue": True, **waits, **self.options},
+            "slurm_additional_parameters": {"requeue": True, **dependency, **self.options},
             "slurm_srun_args": ["--kill-on-bad-exit=1"],  # one process of several that fails ends the run
             **({"gpus_per_node": self.gpus} if self.gpus else {}),
             **({"slurm_partition": self.partition} if self.partition else {}),
@@ -52,15 +48,15 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Task:
-    """What a job of SLURM's does; submitit calls `checkpoint` before it queues the job again."""
+class ClusterJob:
+    """The work of one SLURM job; submitit calls `checkpoint` before it queues the job again."""
 
-    job: Work
+    run: Run
     machine: Machine
 
     def __call__(self) -> None:
-        with watched(self.job.run.name) as report:
-            execute(self.job, machine=self.machine, report=report)
+        with run_bar(self.run) as report:
+            train(self.run, self.machine, report)
 
     def checkpoint(self) -> Any:
         from submitit.helpers import DelayedSubmission
@@ -68,31 +64,36 @@ class Task:
         return DelayedSubmission(self)
 
 
-def submit(jobs: Sequence[Work], cluster: Cluster) -> None:
-    """Queue each job that is not in the queue already; `jobs` has parents before children.
+def submit(runs: Sequence[Run], cluster: Cluster, jobs: int) -> None:
+    """Queue each run that has no fresh record and is not in the queue already, given parents before children.
 
     Raises:
         BadInput: SLURM is not there, or refuses a job.
     """
-    numbers: dict[Trial[Any], str] = {}
-    with exclusive(jobs[0].run.folders.results / "submit.lock", "submits runs to SLURM"):
-        alive = queue()
+    waiting = unfinished(runs, "by SLURM")
+    if not waiting:
+        return
+    prepare_data(waiting, jobs)
+    make_folder(waiting[0].folders.results)
+    numbers: dict[Run, str] = {}
+    with exclusive(waiting[0].folders.results / "submit.lock", "submits runs to SLURM"):
+        alive = slurm_queue()
         if alive is None:
             raise BadInput("SLURM does not answer; `squeue` must work on this machine")
-        for job in jobs:
-            run, mark = job.run, queued(job.run)
-            if mark and mark.job in alive and mark.fingerprint == run.fingerprint:
-                number, how = mark.job, "in the queue already"
+        for run in waiting:
+            queued = run.queued()
+            if queued and queued.job in alive and queued.fingerprint == run.fingerprint:
+                number, note = queued.job, "in the queue already"
             else:
                 parent = numbers.get(run.parent) if run.parent else None
-                number, how = send(Task(job, cluster.machine), cluster, parent), ""
-                forget_failure(run)
-                mark_queued(run, number)
+                number, note = send(ClusterJob(run, cluster.machine), cluster, parent), ""
+                run.forget_failure()
+                run.mark_queued(number)
             numbers[run] = number
-            print(f"{run.name}: job {number} {how}".rstrip(), flush=True)
+            print(f"{run.name}: job {number} {note}".rstrip(), flush=True)
 
 
-def send(task: Task, cluster: Cluster, parent: str | None) -> str:
+def send(job: ClusterJob, cluster: Cluster, parent: str | None) -> str:
     """Submit a job that starts when that of number `parent` is done; returns its number.
 
     Raises:
@@ -101,20 +102,9 @@ def send(task: Task, cluster: Cluster, parent: str | None) -> str:
     from submitit import AutoExecutor
     from submitit.core.utils import FailedJobError
 
-    run = task.job.run
-    executor = AutoExecutor(run.folder / "slurm", cluster="slurm", slurm_max_num_timeout=REQUEUES)
-    executor.update_parameters(**cluster.parameters(run.key, parent))
+    executor = AutoExecutor(job.run.folder / "slurm", cluster="slurm", slurm_max_num_timeout=REQUEUES)
+    executor.update_parameters(**cluster.parameters(job.run.key, parent))
     try:
-        return str(executor.submit(task).job_id)
+        return str(executor.submit(job).job_id)
     except FailedJobError as error:
-        raise BadInput(f"SLURM refused {run.name}: {str(error).strip().splitlines()[-1]}") from None
-
-
-def queue() -> dict[str, str] | None:
-    """The state of each job in SLURM's queue, such as {"12": "PENDING"}; None where SLURM does not answer."""
-    try:
-        words = ["squeue", "--noheader", "--format=%A %T"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return dict(line.split() for line in done.stdout.splitlines()) if done.returncode == 0 else None
+        raise BadInput(f"SLURM refused {job.run.name}: {str(error).strip().splitlines()[-1]}") from None

@@ -1,1 +1,1 @@
-"""One run: the Lightning module that all experiments share, its data, its checkpoints, and where it leaves what it makes."""
+"""One run: its training loop and its checkpoints; and the shipped nets that runs start from."""

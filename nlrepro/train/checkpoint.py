@@ -1,12 +1,14 @@
 """The state of an unfinished run, written at each validation. The next try goes on from it as if nothing had happened.
 
-Lightning saves the net, the optimiser, the schedule and its counters. `Learner` adds the curve and the random numbers of
-dropout, `Try` what a later try must know of this one. Order and crop of clips are functions of the step
-(nlrepro/train/sampler.py) and need no state.
+Lightning saves the net, the optimiser, the schedule and its counters. `Learner` adds the curve and the random numbers of dropout,
+`RunCallback` the seconds, devices and data of this try. Order and crop of items are functions of the step (nlrepro/data/order.py)
+and need no state.
 """
 
 import io
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +18,22 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback
 
 from nlrepro.files import BadInput, write_atomic
-from nlrepro.train.intact import flaw
-from nlrepro.train.learner import Learner, demand_number
-from nlrepro.train.progress import Progress, Report
-from nlrepro.train.provenance import tell
+from nlrepro.learners.learner import Learner, check_finite
+from nlrepro.record import Point
 
-HELD: dict[str, type] = {  # by a checkpoint: without one of these no run goes on from it
-    "global_step": int,
-    "state_dict": dict,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "loops": dict,
-    "callbacks": dict,
-    "curve": list,
-    "random": torch.Tensor,
-}
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a run is."""
+
+    step: int  # done, also by earlier tries
+    steps: int
+    loss: float | None = None  # of a recent batch, of this process's part of it
+    last: Point | None = None  # of the curve, also of an earlier try
+    tested: float | None = None  # the part of the test that is done; None before it
+
+
+Report = Callable[[Progress], None]
 
 
 def state_bytes(state: dict[str, Any]) -> bytes:
@@ -40,34 +43,27 @@ def state_bytes(state: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def save_atomic(state: dict[str, Any], path: Path) -> None:
-    """As `torch.save`, but never half a file."""
-    write_atomic(path, state_bytes(state))
-
-
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are never half there.
+    """Checkpoints that are written whole or not at all.
 
     Lightning's own are written to the temporary folder. Its move to another disk is a copy, which can be cut off.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        save_atomic(checkpoint, Path(path))
+        write_atomic(Path(path), state_bytes(checkpoint))
 
 
-class Try(Callback):
-    """One try of a run: it tells `report` how far it is, and stops if the loss is no number.
+class RunCallback(Callback):
+    """Reports progress, stops on a non-finite loss, and counts the seconds of all tries.
 
-    It tells when it begins, so that what an earlier try has reached is known, after each validation, and about once a second.
-
-    Its state is what a later try must know: the seconds that the steps before the checkpoint took, the devices and the videos.
+    It reports when training begins, after each validation, and about once a second.
     """
 
-    def __init__(self, classifier: Learner, report: Report, devices: int, videos: str | None) -> None:
-        self.classifier, self.report = classifier, report
-        self.devices, self.videos = devices, videos
+    def __init__(self, learner: Learner, report: Report | None, devices: int, data: str | None) -> None:
+        self.learner, self.report = learner, report
+        self.devices, self.data = devices, data
         self.before, self.begun = 0.0, time.monotonic()
-        self.told = 0.0
+        self.reported = 0.0
         self.loss: float | None = None
 
     @property
@@ -77,69 +73,64 @@ class Try(Callback):
 
     def is_time(self) -> bool:
         """Once a second."""
-        before, now = self.told, time.monotonic()
-        self.told = now if now - before > 1 else before
-        return self.told > before
+        before, now = self.reported, time.monotonic()
+        self.reported = now if now - before > 1 else before
+        return self.reported > before
 
-    def tell(self, trainer: pl.Trainer, tested: float | None = None) -> None:
-        curve, steps = self.classifier.curve, self.classifier.recipe.steps
-        last = curve[-1] if curve else None
-        self.report(Progress(step=trainer.global_step, steps=steps, loss=self.loss, last=last, tested=tested))
+    def send(self, trainer: pl.Trainer, tested: float | None = None) -> None:
+        if self.report:
+            curve, steps = self.learner.curve, self.learner.recipe.steps
+            last = curve[-1] if curve else None
+            self.report(Progress(step=trainer.global_step, steps=steps, loss=self.loss, last=last, tested=tested))
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.tell(trainer)
+        self.send(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
         if self.is_time():
             self.loss = float(outputs["loss"])  # waits for the device: not at each step
-            demand_number(self.loss, trainer.global_step)
-            self.tell(trainer)
+            check_finite(self.loss, trainer.global_step)
+            self.send(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.tell(trainer)
+        self.send(trainer)
 
     def on_test_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.tell(trainer, tested=0.0)
+        self.send(trainer, tested=0.0)
 
-    def on_test_batch_end(self, trainer: pl.Trainer, _module: Any, _outputs: Any, _batch: Any, index: int, *_: Any) -> None:
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int, *_: Any
+    ) -> None:
         if self.is_time():
-            self.tell(trainer, tested=(index + 1) / trainer.num_test_batches[0])
+            self.send(trainer, tested=(index + 1) / trainer.num_test_batches[0])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "devices": self.devices, "videos": self.videos}
+        return {"seconds": self.seconds, "devices": self.devices, "data": self.data}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.before = state["seconds"]
 
 
-def whole_state(path: Path, module: pl.LightningModule) -> dict[str, Any] | None:
-    """What a checkpoint of `module` holds; None if it is damaged, lacks anything or is of another net."""
-    if flaw(path):
-        return None
-    try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        good = all(isinstance(state[name], kind) for name, kind in HELD.items())
-        shapes = {name: x.shape for name, x in state["state_dict"].items()} if good else {}
-    except Exception:  # a damaged file can raise anything
-        return None
-    return state if shapes == {name: x.shape for name, x in module.state_dict().items()} else None
-
-
-def earlier(path: Path, module: pl.LightningModule, devices: int, videos: str | None) -> dict[str, Any] | None:
-    """The checkpoint that an earlier try of `module` left; None if there is none, it is damaged or of other videos.
+def resumable(path: Path, learner: Learner, callback: RunCallback) -> dict[str, Any] | None:
+    """The checkpoint that an earlier try left; None if there is none, or it is damaged, of another net or of other data.
 
     Raises:
         BadInput: it was made on another number of devices, which take other steps.
     """
     if not path.is_file():
         return None
-    state = whole_state(path, module)
-    if state is None:
-        tell(f"the checkpoint {path} is damaged; the run begins anew")
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        state["curve"], state["random"], state["optimizer_states"], state["loops"]  # noqa: B018  # a KeyError
+        shapes = {name: x.shape for name, x in state["state_dict"].items()}
+        before = state["callbacks"]["RunCallback"]
+        devices, data = before["devices"], before["data"]
+    except Exception:  # a damaged file can raise anything
+        shapes = {}
+    if not shapes or shapes != {name: x.shape for name, x in learner.state_dict().items()}:
+        print(f"the checkpoint {path} is damaged; the run begins anew", flush=True)
         return None
-    of = state["callbacks"].get("Try", {"devices": devices, "videos": videos})  # older ones do not say
-    if of["devices"] != devices:
-        raise BadInput(
-            f"{path} was made on {of['devices']} devices, got {devices}; go on with as many, or remove it to begin anew"
-        )
-    return state if of["videos"] == videos else None
+    if devices != callback.devices:
+        advice = "go on with as many, or remove it to begin anew"
+        raise BadInput(f"{path} was made on {devices} devices, got {callback.devices}; {advice}")
+    return state if data == callback.data else None

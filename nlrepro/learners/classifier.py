@@ -1,0 +1,285 @@
+"""`VideoClassifier`: a video net that gives each video one class (Table 2), its data and its evaluator."""
+
+
+from itertools import islice
+from math import isfinite
+from typing import Any, ClassVar, get_args
+
+import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+from torch import Tensor, distributed
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+from torchmetrics import MeanMetric
+
+from nlrepro.config import Profile, Sampling, VideoKind
+from nlrepro.data.clips import MIDDLE, ClipDataset, Crop, FileClips, Tree, decoded, test_begins, view_crops
+from nlrepro.data.kinetics import listing, read_index, usable
+from nlrepro.data.order import Loader, TestBatches, TrainBatches, usable_cores
+from nlrepro.data.synthetic.card_videos import kind_of
+from nlrepro.files import BadInput
+from nlrepro.learners.learner import Learner, Result, RunData, gathered
+from nlrepro.nets.resnet import VideoResNet, cost
+from nlrepro.nets.weights import imagenet_file, pretrained, start_from, start_from_file
+from nlrepro.record import Cost
+from nlrepro.run import Run
+from nlrepro.spec import RunSpec
+
+Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
+TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
+WORKERS = min(usable_cores(), 8)  # processes that decode files for one device
+
+
+class VideoData(RunData):
+    """The videos of a run. Of a real split those that `data check` found usable."""
+
+    def __init__(self, run: Run, recipe: Any, first: int = 0, at_most: int | None = None) -> None:
+        super().__init__(run, recipe, first, at_most)
+        self.clips = run.profile.clips[run.spec.clip]
+        self.listed: int | None = None  # videos that the real split should have, which was opened last
+        self.kinds: list[str] = []  # of the videos of the generated split that was opened last
+
+    def dataset(self, split: str, sampling: Sampling = "paper") -> ClipDataset | FileClips:
+        data, folder = self.profile.data, self.run.folders.data
+        root, cache = folder / data.root, folder / "cache"
+        if self.profile.real is None:
+            tree = Tree.complete(root / split, self.clips.classes, self.profile.generator)
+            self.kinds = [kind_of(video) for video in tree.videos]
+            return ClipDataset(tree, self.clips, decoded(tree, data, cache))
+        classes = None if self.profile.dry_run else self.clips.classes
+        files, index = listing(root, split, classes), read_index(root, split, cache)
+        tree, self.listed = usable(files.tree, index), files.listed
+        return FileClips(tree, [index[video] for video in tree.videos], self.clips, sampling)
+
+    @property
+    def crops(self) -> list[Crop] | list[None]:
+        """The crops of a test clip."""
+        return view_crops(self.profile.real, self.profile.release) if self.profile.real else [None]
+
+    def loader(self, dataset: Any, batches: TrainBatches | TestBatches) -> Loader:
+        return Loader(dataset, batches, WORKERS if self.profile.real else 0)
+
+    def train_batches(self, videos: int) -> TrainBatches:
+        profile, place = self.profile, self.rank_and_world_size
+        return TrainBatches(videos, self.recipe, self.run.seed, self.clips.anywhere, self.first, profile, *place)
+
+    def val_batches(self, videos: int) -> TestBatches:
+        """One clip of some videos, in one crop."""
+        middle = self.crops[len(self.crops) // 2]
+        batch = 1 if self.profile.real else TEST_BATCH
+        return TestBatches(videos, [MIDDLE], batch, self.recipe.validate_videos, [middle], *self.rank_and_world_size)
+
+    def test_batches(self, videos: int, sampling: Sampling = "paper") -> TestBatches:
+        """All views of all videos."""
+        batch = 1 if self.profile.real else TEST_BATCH
+        begins = test_begins(sampling, self.profile.data.views)
+        return TestBatches(videos, begins, batch, self.at_most, self.crops, *self.rank_and_world_size)
+
+    def train_dataloader(self) -> Loader:
+        videos = self.dataset(self.clips.train)
+        return self.loader(videos, self.train_batches(len(videos)))
+
+    def val_dataloader(self) -> Loader:
+        videos = self.dataset(self.clips.val)
+        return self.loader(videos, self.val_batches(len(videos)))
+
+    def test_dataloader(self) -> Loader:
+        sampling: Sampling = self.profile.real.sampling if self.profile.real else "paper"
+        videos = self.dataset(self.clips.test, sampling)
+        return self.loader(videos, self.test_batches(len(videos), sampling))
+
+
+class RankEvaluator:
+    """Top-1 and top-5 by the rank of the true class: how many classes score above it, of equal ones those before it."""
+
+    def __init__(self, averaged: str, device_loss: MeanMetric) -> None:
+        self.averaged, self.loss = averaged, device_loss
+        self.views = 1
+        self.reset()
+
+    def reset(self) -> None:
+        self.ranks: list[int] = []
+        self.right_clips: list[int] = []  # of each video
+        self.loss.reset()
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Scores of the views of whole videos, (videos views, classes), and the labels of these views, (videos views,)."""
+        scores = outputs.unflatten(0, (-1, self.views))  # (videos, views, classes)
+        by_view = targets.unflatten(0, (-1, self.views))  # (videos, views)
+        probabilities = scores.mean(1).softmax(1) if self.averaged == "scores" else scores.softmax(2).mean(1)
+        labels = by_view[:, 0]  # (videos,)
+        self.loss.update(F.nll_loss(probabilities.log(), labels), len(labels))
+        self.ranks += ranks(probabilities, labels).tolist()
+        self.right_clips += (ranks(scores.flatten(0, 1), targets) == 0).unflatten(0, (-1, self.views)).sum(1).tolist()
+
+    def compute(self) -> Result:
+        ranks, right, loss = gathered(self.ranks), gathered(self.right_clips), float(self.loss.compute())
+        metrics = {f"top{k}": percent(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)} | {"loss": loss}
+        if self.views > 1:
+            metrics["clip_top1"] = percent(sum(right), len(right) * self.views)
+        digits = "".join(str(min(rank, 9)) for rank in ranks)
+        return Result(metrics=metrics, tested=len(ranks), views=self.views, ranks=digits)
+
+
+def ranks(scores: Tensor, labels: Tensor) -> Tensor:
+    """How many classes score above the true one, or equal and before it: (B, classes), (B,) -> (B,)."""
+    true = scores.gather(1, labels[:, None])  # (B, 1)
+    before = torch.arange(scores.shape[1], device=scores.device) < labels[:, None]  # (B, classes)
+    return ((scores > true) | ((scores == true) & before)).sum(1)
+
+
+def percent(count: int, of: int) -> float:
+    return round(100 * count / max(of, 1), 4)
+
+
+class VideoClassifier(Learner):
+    """A video net, trained with the cross-entropy of one class a video."""
+
+    data_module: ClassVar[type[RunData]] = VideoData
+    curve_measure: ClassVar[str] = "top1"
+    deterministic_on_gpu = "warn"  # max pooling in 3D has no exact backward on CUDA
+
+    net: VideoResNet
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
+        super().__init__(spec, profile, profile.recipe(spec.clip, devices))
+        self.clips = profile.clips[spec.clip]
+        self.views = profile.data.views * (len(view_crops(profile.real, profile.release)) if profile.real else 1)
+        self.net = VideoResNet(spec.net, profile.geometry, self.clips.classes)
+        self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
+        if self.recipe.frozen_norm:
+            for norm in self.norms:
+                norm.requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(profile.data.mean), persistent=False)  # () or (3,)
+        self.register_buffer("std", torch.tensor(profile.data.std), persistent=False)  # () or (3,)
+        self.test_loss = MeanMetric(nan_strategy="disable")
+        self.evaluator = self.make_evaluator()
+
+    def make_evaluator(self) -> Any:
+        return RankEvaluator(self.profile.real.averaged if self.profile.real else "probabilities", self.test_loss)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Class scores: (B, T, H, W, 3) uint8 -> (B, classes)."""
+        x = (clips.float() - self.mean) / self.std  # (B, T, H, W, 3)
+        scores: Tensor = self.net(x.permute(0, 4, 1, 2, 3))  # (B, classes)
+        return scores.float()
+
+    def loss(self, batch: Batch) -> Tensor:
+        clips, labels = batch
+        if self.recipe.frozen_norm:
+            self.freeze_norms()
+        return self.criterion(self(clips), labels)
+
+    def criterion(self, scores: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(scores, labels)
+
+    def freeze_norms(self) -> None:
+        """Call it before each step: Lightning does not call `train()` first, and restores all modes after a validation."""
+        for norm in self.norms:
+            norm.eval()
+
+    def evaluate(self, batch: Batch) -> None:
+        clips, labels = batch
+        self.evaluator.update(self(clips), labels)
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluator.views = 1
+        super().on_validation_epoch_start()
+
+    def on_test_epoch_start(self) -> None:
+        self.evaluator.views = self.views
+        super().on_test_epoch_start()
+
+    def on_test_epoch_end(self) -> None:
+        """Add to the result the ranks of each kind of video, and how many videos the split should have.
+
+        Raises:
+            FloatingPointError: the loss is infinite or not a number.
+        """
+        data, result = self.trainer.datamodule, self.evaluator.compute()  # type: ignore[attr-defined]
+        if not isfinite(result.metrics["loss"]):
+            raise FloatingPointError(f"the test loss was {result.metrics['loss']}")
+        self.result = Result(
+            metrics=result.metrics,
+            tested=result.tested,
+            views=result.views,
+            ranks=result.ranks,
+            kinds=by_kind(result.ranks, data.kinds) if not data.at_most else {},
+            listed=data.listed if not data.at_most else None,
+        )
+
+    def start(self, run: Run) -> dict[str, str]:
+        files = run.folders.imagenet
+        if parent := run.parent:
+            start_from_parent(self.net, run, parent)
+            return {}
+        depth = run.spec.net.depth
+        if run.profile.dry_run and run.profile.real and not (files or imagenet_file(depth)[0].is_file()):
+            print("dry run without ImageNet weights: it starts from random ones")
+            return {}
+        state, name = pretrained(depth, run.profile, files)
+        start_from(self.net, state)
+        return {"start": name}
+
+    def cost(self) -> Cost:
+        return cost(self.run_spec, self.profile)
+
+    @property
+    def nesterov(self) -> bool:
+        return self.released_recipe
+
+    @property
+    def released_recipe(self) -> bool:
+        """Whether training follows the authors' code where it differs from the text."""
+        return self.profile.real is not None and self.profile.release
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The parameters that train; the released recipe spares those of normalisation the decay."""
+        trained = [p for p in self.net.parameters() if p.requires_grad]
+        if not self.released_recipe:
+            return [{"params": trained}]
+        of_norms = {id(p) for norm in self.norms for p in norm.parameters()}
+        norms, others = ([p for p in trained if (id(p) in of_norms) is apart] for apart in (True, False))
+        return [{"params": others}, *([{"params": norms, "weight_decay": 0.0}] if norms else [])]
+
+    def after_fit(self, trainer: pl.Trainer, data: Any) -> None:
+        """Precise BN, as in the authors' code: the statistics of normalisation anew, as plain means over training batches."""
+        real = self.profile.real
+        if real is None or not self.released_recipe or self.recipe.frozen_norm:
+            return
+        device = trainer.strategy.root_device
+        update_bn(islice(data.train_dataloader(), real.precise_batches), self.to(device), device)
+        if distributed.is_initialized():
+            for norm in self.norms:
+                for statistic in (norm.running_mean, norm.running_var):
+                    assert statistic is not None
+                    distributed.all_reduce(statistic)
+                    statistic.div_(distributed.get_world_size())
+
+
+def start_from_parent(net: torch.nn.Module, run: Run, parent: Run) -> None:
+    """Copy what fits of a finished run's net.
+
+    Raises:
+        BadInput: it has not been trained, or its net is damaged or does not fit.
+    """
+    if not parent.weights.is_file():
+        advice = "use `sweep`, or run it first"
+        raise BadInput(f"{run.key} starts from {parent.key}, which has no weights at {parent.weights}; {advice}")
+    if damage := parent.damage():
+        raise BadInput(f"{run.key} starts from {parent.key}: {damage}")
+    start_from_file(net, parent.weights)
+
+
+def by_kind(ranks: str, kinds: list[str]) -> dict[str, str]:
+    """The ranks of the test videos of each kind."""
+    return {
+        kind: "".join(rank for rank, of in zip(ranks, kinds, strict=True) if of == kind)
+        for kind in get_args(VideoKind)
+        if kind in kinds
+    }
+
+

@@ -1,0 +1,221 @@
+"""`Detector`: Mask R-CNN or Keypoint R-CNN (Tables 5 and 6), its data, and COCO's own evaluation.
+
+Average precision is COCO's own code (pycocotools' COCOeval) on its own annotations. Thus crowds are ignored, at most 100 detections
+of an image count (20 for keypoints), and a keypoint's tolerance is COCO's. torchmetrics' MeanAveragePrecision calls the same
+code for boxes and masks, but has no keypoints, and takes dense masks, which it makes into annotations again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nlrepro.config import DetectionRecipe, Profile
+from nlrepro.data.coco import CocoImages, CocoSplit, api, index, open_split, quiet, trainable
+from nlrepro.data.order import ImageBatches, Loader, TestImageBatches
+from nlrepro.learners.classifier import WORKERS
+from nlrepro.learners.learner import Learner, Result, RunData, gathered
+from nlrepro.nets.rcnn import count_macs, detector
+from nlrepro.record import Cost
+from nlrepro.run import Run
+from nlrepro.spec import DetectionSpec, Target
+
+Batch = Sequence[tuple[int, Tensor | str, dict[str, Tensor]]]  # id, pixels (3, H, W) or the reason why there are none, target
+Measure = Literal["box", "mask", "kp"]  # the names of the paper's columns
+MEASURES: dict[Target, tuple[Measure, ...]] = {"boxes": ("box", "mask"), "keypoints": ("box", "kp")}
+IOU_TYPES: dict[Measure, str] = {"box": "bbox", "mask": "segm", "kp": "keypoints"}  # COCOeval's
+Detection = dict[str, Any]  # of one image, in COCO's format of results
+LIKELY = 0.5  # that a pixel is of the object, above which the mask has it; torchvision's
+TEST_BATCH = 8  # generated images; the real ones are of all sizes, and are tested one by one
+
+
+class DetectionData(RunData):
+    """The images of a run. A validation looks at the recipe's number of images, the test at all."""
+
+    @property
+    def generated(self) -> bool:
+        assert self.profile.detection
+        return self.run.spec.kind in self.profile.detection.scenes
+
+    def split(self, name: str) -> CocoSplit:
+        return open_split(self.run.task.root(self.run), name, self.run.spec.kind)
+
+    def loader(self, images: CocoImages, batches: Any) -> Loader:
+        return Loader(images, batches, 0 if self.generated else WORKERS)
+
+    def train_dataloader(self) -> Loader:
+        split, recipe = trainable(self.split("train")), self.recipe
+        self.notes += split.notes
+        assert self.profile.detection
+        flip, place = self.profile.detection.flip, self.rank_and_world_size
+        batches = ImageBatches(len(split.images), recipe, self.run.seed, flip, self.first, *place)
+        return self.loader(CocoImages(split, training=True), batches)
+
+    def val_dataloader(self) -> Loader:
+        split = self.split("val")
+        return self.test_loader(replace(split, images=split.images[: self.recipe.validate_videos]))
+
+    def test_dataloader(self) -> Loader:
+        assert self.profile.detection
+        split = self.split(self.profile.detection.test)
+        self.notes += split.notes
+        return self.test_loader(replace(split, images=split.images[: self.at_most]))
+
+    def test_loader(self, split: CocoSplit) -> Loader:
+        batches = TestImageBatches(len(split.images), TEST_BATCH if self.generated else 1, *self.rank_and_world_size)
+        return self.loader(CocoImages(split, training=False), batches)
+
+
+class CocoEvaluator:
+    """COCO's average precision of boxes, and masks or keypoints: over overlaps from 0.5 to 0.95, at 0.5 and at 0.75."""
+
+    def __init__(self, kind: Target) -> None:
+        self.measures = MEASURES[kind]
+        self.split: CocoSplit | None = None  # set when the loader is known
+        self.reset()
+
+    def reset(self) -> None:
+        self.images: list[int] = []
+        self.broken: list[str] = []
+        self.detections: dict[Measure, list[Detection]] = {measure: [] for measure in self.measures}
+
+    def update(self, outputs: Sequence[Mapping[str, Tensor]], targets: Sequence[int]) -> None:
+        """What a net of torchvision gives for images, and the ids of these."""
+        for image, output in zip(targets, outputs, strict=True):
+            self.images.append(image)
+            for measure, items in self.detections.items():
+                items += detections(image, output, measure)
+
+    def compute(self) -> Result:
+        """What the images cannot show is left out of the metrics."""
+        assert self.split
+        images, broken = sorted(gathered(self.images)), gathered(self.broken)
+        metrics = {}
+        for measure in self.measures:
+            items = gathered(self.detections[measure])
+            for name, value in average_precision(self.split.coco, images, items, measure).items():
+                metrics[f"{measure}_{name}"] = round(value, 4)
+        first = f"{len(broken):,} images cannot be used and are left out, such as: "
+        notes = (first + broken[0],) if broken else ()
+        return Result(metrics=metrics, tested=len(images), notes=notes)
+
+
+def average_precision(
+    coco: Any, images: Sequence[int], items: Sequence[Detection], measure: Measure
+) -> dict[str, float]:
+    """Percent: "ap", "ap50" and "ap75" of all detections in these images; empty where the images show nothing to find."""
+    results = [{**item} for item in items]  # loadRes writes into them
+    with quiet():
+        found = coco.loadRes(results) if results else index(coco.dataset | {"annotations": []})
+        test = api().cocoeval.COCOeval(coco, found, IOU_TYPES[measure])
+        test.params.imgIds = list(images)
+        test.evaluate()
+        test.accumulate()
+        test.summarize()
+    values = zip(("ap", "ap50", "ap75"), test.stats[:3], strict=True)
+    return {name: 100 * float(value) for name, value in values if value >= 0}
+
+
+def detections(image: int, output: Mapping[str, Tensor], measure: Measure) -> Iterator[Detection]:
+    """A net's output for one image as COCO's results.
+
+    Each measure has fields of its own: COCO's API takes an object's area, by which it is small or large, from the first it
+    meets.
+    """
+    fields = {"box": boxes, "mask": masks, "kp": keypoints}[measure]
+    labels, scores = output["labels"].tolist(), output["scores"].tolist()
+    for label, score, field in zip(labels, scores, fields(output), strict=True):
+        yield {"image_id": image, "category_id": label, "score": score, **field}
+
+
+def boxes(output: Mapping[str, Tensor]) -> Iterator[Detection]:
+    """(N, 4) as x1, y1, x2, y2 -> x, y, width, height."""
+    for x1, y1, x2, y2 in output["boxes"].tolist():
+        yield {"bbox": [x1, y1, x2 - x1, y2 - y1]}
+
+
+def masks(output: Mapping[str, Tensor]) -> Iterator[Detection]:
+    """(N, 1, H, W) -> run lengths, along columns."""
+    for mask in (output["masks"][:, 0] > LIKELY).cpu().numpy().astype(np.uint8):  # (H, W)
+        yield {"segmentation": api().mask.encode(np.asfortranarray(mask))}
+
+
+def keypoints(output: Mapping[str, Tensor]) -> Iterator[Detection]:
+    """(N, 17, 3) -> x, y, visible, x, y, visible ..."""
+    for points in output["keypoints"].flatten(1).tolist():
+        yield {"keypoints": points}
+
+
+class Detector(Learner):
+    """A net of torchvision. The loss is torchvision's: of proposals, classes, boxes, masks or keypoints."""
+
+    data_module: ClassVar[type[RunData]] = DetectionData
+    curve_measure: ClassVar[str] = ""  # the AP of masks or of keypoints
+    recipe: DetectionRecipe
+
+    def __init__(
+        self, spec: DetectionSpec, profile: Profile, devices: int = 1, imagenet: Sequence[Path] = ()
+    ) -> None:
+        super().__init__(spec, profile, profile.recipe(spec.kind, devices))
+        self.net, self.start_name = detector(spec, profile, imagenet)
+        self.evaluator: CocoEvaluator = CocoEvaluator(spec.kind)
+        self.curve_measure = f"{MEASURES[spec.kind][-1]}_ap"  # type: ignore[misc]  # of an instance
+
+    @classmethod
+    def build(cls, run: Run, devices: int) -> "Detector":
+        return cls(run.spec, run.profile, devices, run.folders.imagenet)
+
+    def start(self, run: Run) -> dict[str, str]:
+        """The net has been built from them: its frozen normalisation is computed from their statistics."""
+        return {"start": self.start_name}
+
+    def loss(self, batch: Batch) -> Tensor:
+        losses = self.net([pixels for _, pixels, _ in batch], [target for _, _, target in batch])
+        return torch.stack(list(losses.values())).sum()
+
+    def evaluate(self, batch: Batch) -> None:
+        """Of the images that could be read."""
+        self.evaluator.broken += [pixels for _, pixels, _ in batch if isinstance(pixels, str)]
+        readable = [(image, pixels) for image, pixels, _ in batch if not isinstance(pixels, str)]
+        outputs = self.net([pixels for _, pixels in readable]) if readable else []
+        self.evaluator.update(outputs, [image for image, _ in readable])
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluator.split = self.trainer.val_dataloaders.dataset.split  # type: ignore[union-attr]
+        super().on_validation_epoch_start()
+
+    def on_test_epoch_start(self) -> None:
+        self.evaluator.split = self.trainer.test_dataloaders.dataset.split  # type: ignore[union-attr]
+        super().on_test_epoch_start()
+
+    def on_test_epoch_end(self) -> None:
+        result, data = self.evaluator.compute(), self.trainer.datamodule  # type: ignore[attr-defined]
+        self.result = replace(result, notes=(*data.notes, *result.notes))
+
+    def cost(self) -> Cost:
+        """Of one square image: multiply-adds of trunk and feature pyramid; the heads' depend on what is detected."""
+        assert self.profile.detection
+        side = self.profile.detection.sides[self.run_spec.kind][-1]
+        backbone: nn.Module = deepcopy(self.net.get_submodule("backbone")).to("meta").eval()
+        with torch.no_grad():
+            macs = count_macs(backbone, torch.empty(1, 3, side, side, device="meta"))
+        return Cost(params=sum(p.numel() for p in self.net.parameters()), macs=macs)
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's; SGD's learning rate rises to its value in the recipe's first steps."""
+        configured = super().configure_optimizers()
+        if self.recipe.schedule == "steps" and self.recipe.warmup_steps:
+            later = configured["lr_scheduler"]["scheduler"]
+            rise = torch.optim.lr_scheduler.LinearLR(
+                configured["optimizer"], 1e-3, total_iters=self.recipe.warmup_steps
+            )
+            configured["lr_scheduler"]["scheduler"] = torch.optim.lr_scheduler.ChainedScheduler([rise, later])
+        return configured
+
+

@@ -1,0 +1,212 @@
+"""`Learner`: a net under a recipe. Optimiser, schedule, curve, and what its checkpoints hold, whatever the task."""
+
+from abc import abstractmethod
+
+from dataclasses import astuple, dataclass, field
+from math import isfinite
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, distributed, nn
+from torchmetrics import MeanMetric
+
+from nlrepro.config import Profile, Recipe
+from nlrepro.record import Cost, Point
+from nlrepro.run import Run
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What an evaluator computes of a split; percent, the headline first."""
+
+    metrics: dict[str, float]
+    tested: int
+    listed: int | None = None
+    views: int = 1
+    ranks: str = ""
+    kinds: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Evaluator(Protocol):
+    """Collects the outputs of a net on a split, batch by batch."""
+
+    def reset(self) -> None: ...
+    def update(self, outputs: Any, targets: Any) -> None: ...
+    def compute(self) -> Result:
+        """Over all processes, in the order of the split."""
+
+
+class RunData(pl.LightningDataModule):
+    """The three loaders of a run; each gives a process its part. Training goes on from step `first`.
+
+    `at_most` limits the items of the test, for a trial.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, first: int = 0, at_most: int | None = None) -> None:
+        super().__init__()
+        self.run, self.recipe, self.first, self.at_most = run, recipe, first, at_most
+        self.profile = run.profile
+        self.notes: tuple[str, ...] = ()  # on items that were left out
+
+    @property
+    def rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+class Learner(pl.LightningModule):
+    """A net under a recipe.
+
+    Subclasses build `net` and `evaluator`, give the `loss` of a batch and the outputs of a net on one. Whichever subclass trains
+    a run, the result is the same: it depends on spec, profile, seed and data alone.
+    """
+
+    data_module: ClassVar[type[RunData]]
+    curve_measure: ClassVar[str]  # of the validation split, in the curve; logged as val_<measure>
+    deterministic_on_gpu: ClassVar[Literal["warn"] | bool] = False
+
+    net: nn.Module
+    evaluator: Evaluator
+
+    def __init__(self, spec: Any, profile: Profile, recipe: Recipe) -> None:
+        super().__init__()
+        self.run_spec, self.profile, self.recipe = spec, profile, recipe
+        self.curve: list[Point] = []
+        self.train_loss = MeanMetric(nan_strategy="disable")
+        self.result: Result | None = None  # of the test
+
+    @classmethod
+    def build(cls, run: Run, devices: int) -> "Learner":
+        """The module of a run on so many devices, before its first step."""
+        return cls(run.spec, run.profile, devices)
+
+    @abstractmethod
+    def start(self, run: Run) -> dict[str, str]:
+        """Load the weights that the run starts from; returns what a record notes of them.
+
+        Raises:
+            BadInput: the parent has not been trained, or weights are missing, damaged or do not fit.
+        """
+
+    @abstractmethod
+    def loss(self, batch: Any) -> Tensor:
+        """The training loss of a batch."""
+
+    @abstractmethod
+    def evaluate(self, batch: Any) -> None:
+        """Hand the net's outputs on a batch to the evaluator."""
+
+    @abstractmethod
+    def cost(self) -> Cost:
+        """Parameters, and multiply-adds of a clip or image of the profile's size."""
+
+    def after_fit(self, trainer: pl.Trainer, data: Any) -> None:
+        """Between training and test."""
+
+    def training_step(self, batch: Any, index: int) -> Tensor:
+        loss = self.loss(batch)
+        self.train_loss.update(loss.detach())
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluator.reset()
+
+    def validation_step(self, batch: Any, index: int) -> None:
+        self.evaluate(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Add a point to the curve: the training loss since the last point, and the validation measure now."""
+        loss, value = float(self.train_loss.compute()), self.evaluator.compute().metrics.get(self.curve_measure, 0.0)
+        check_finite(loss, self.global_step)
+        self.curve.append(Point(step=self.global_step, train_loss=loss, value=value))
+        self.log_dict(self.logged(self.curve[-1]))
+        self.train_loss.reset()
+
+    def logged(self, point: Point) -> dict[str, float]:
+        """What dashboards show of a point."""
+        return {"train_loss": point.train_loss, f"val_{self.curve_measure}": point.value}
+
+    def on_test_epoch_start(self) -> None:
+        self.evaluator.reset()
+
+    def test_step(self, batch: Any, index: int) -> None:
+        self.evaluate(batch)
+
+    def on_test_epoch_end(self) -> None:
+        self.result = self.evaluator.compute()
+
+    def configure_optimizers(self) -> Any:
+        """The recipe's optimiser and its schedule, advanced every step."""
+        recipe, optimizer = self.recipe, self.optimizer(self.parameter_groups())
+        schedule: torch.optim.lr_scheduler.LRScheduler
+        if recipe.schedule == "one-cycle":
+            rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # of just one step PyTorch divides by zero
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising
+            )
+        else:
+            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def nesterov(self) -> bool:
+        """Whether SGD has Nesterov's momentum."""
+        return False
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The parameters that train."""
+        return [{"params": [p for p in self.net.parameters() if p.requires_grad]}]
+
+    def optimizer(self, groups: Any) -> torch.optim.Optimizer:
+        recipe = self.recipe
+        if recipe.optimizer == "sgd":
+            decay, nesterov = recipe.weight_decay, self.nesterov
+            return torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
+        return torch.optim.AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the curve and the random state; broken weights are not saved, as every later try would start from them."""
+        if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
+            raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
+        checkpoint["curve"] = [astuple(point) for point in self.curve]
+        checkpoint["random"] = torch.get_rng_state()  # of dropout
+        if self.device.type == "cuda":
+            checkpoint["random_cuda"] = torch.cuda.get_rng_state(self.device)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.curve = points(checkpoint["curve"])
+        torch.set_rng_state(checkpoint["random"])
+        if "random_cuda" in checkpoint and self.device.type == "cuda":
+            torch.cuda.set_rng_state(checkpoint["random_cuda"], self.device)
+
+
+def points(curve: list[tuple[Any, ...]]) -> list[Point]:
+    """The points of a curve as checkpoints hold it."""
+    return [Point(step=step, train_loss=loss, value=value) for step, loss, value in curve]
+
+
+def check_finite(loss: float, step: int) -> None:
+    """Refuse a training loss from which no training comes back.
+
+    Raises:
+        FloatingPointError: it is infinite or not a number.
+    """
+    if not isfinite(loss):
+        raise FloatingPointError(f"the training loss was {loss} at step {step}")
+
+
+def gathered(items: list[T]) -> list[T]:
+    """The items of all processes in the order of the split: process r of n has the items r, r + n, ... of it."""
+    if not distributed.is_initialized():
+        return items
+    shares: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(shares, items)
+    ordered = [item for share in shares for item in share]
+    for number, share in enumerate(shares):
+        ordered[number :: len(shares)] = share
+    return ordered
+
+

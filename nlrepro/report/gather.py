@@ -1,0 +1,250 @@
+"""From records to tables, figures and verdicts: gathered once, then printed and written as files. Trains nothing."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from nlrepro.config import Profile
+from nlrepro.files import BadInput, write_atomic
+from nlrepro.record import Record, damaged_records, digest, read_records, record_path
+from nlrepro.report.figures import draw_curves, draw_gains, draw_kinds, draw_rows, draw_task, to_svg
+from nlrepro.report.tables import claims_frame, kinds_frame, released_names, table_frame, with_released
+from nlrepro.report.text import note, released_notes, side_by_side, to_csv, to_latex, to_text, verdict_line
+from nlrepro.run import Folders
+from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.stats.evidence import Evidence
+from nlrepro.stats.verdicts import Verdict, error_rates
+from nlrepro.table import Catalogue, Table
+from nlrepro.task import VIDEO
+
+PUBLISHED = Path("results/published")
+FIGURE_4 = {"C2D baseline": RunSpec().key, "NL C2D, 5-block": RunSpec(net=NetSpec(blocks="5-block")).key}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Fresh records of one profile in one folder, under the name of their columns: "here", or "published" and "yours"."""
+
+    name: str
+    results: Path
+    runs: tuple[Record, ...]
+    tests: tuple[Record, ...]  # of given weights
+    stale: tuple[Path, ...]  # made with other settings or data
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableReport:
+    """One table with all that stands around it. The last source is the one that the verdicts are of."""
+
+    table: Table
+    sources: tuple[Source, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        return self.sources[-1].runs
+
+    @property
+    def tests(self) -> list[Record]:
+        return [test for source in reversed(self.sources) for test in source.tests]
+
+    @cached_property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """The table's frame by source; released weights stand in the last one."""
+        frames = {source.name: table_frame(self.table, source.runs) for source in self.sources}
+        last = self.sources[-1].name
+        return frames | {last: with_released(frames[last], self.tests)}
+
+    @cached_property
+    def kinds(self) -> pd.DataFrame:
+        return kinds_frame(self.table, self.records)
+
+    @cached_property
+    def text(self) -> pd.DataFrame:
+        """The table to read."""
+        return side_by_side(self.table, self.frames)
+
+    @property
+    def measured(self) -> bool:
+        return any(frame["seeds"].any() for frame in self.frames.values())
+
+    @property
+    def readable(self) -> bool:
+        """Whether there is more than the paper's numbers."""
+        return self.measured or bool(released_names(self.frames[self.sources[-1].name]))
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """Where the numbers come from."""
+        last = self.sources[-1]
+        notes = [note(self.table, self.table.comparable(last.runs))]
+        notes += [f"Published: {note(self.table, self.table.comparable(each.runs))}" for each in self.sources[:-1]]
+        return notes + released_notes(self.frames[last.name], self.tests)
+
+    @cached_property
+    def pictures(self) -> dict[str, bytes]:
+        """SVG by the end of the file's name: gains, heat map by kind, training curves."""
+        if not self.table.plotted or not self.table.compared:
+            return {}
+        pictures = {"": to_svg(draw_gains(self.table, self.frames))}
+        if not self.kinds.empty:
+            pictures["-kinds"] = to_svg(draw_kinds(self.table, self.kinds))
+        if self.table.task is VIDEO and self.frames[self.sources[-1].name]["seeds"].any():
+            pictures["-curves"] = to_svg(draw_rows(self.table, self.records))
+        return pictures
+
+    def summary(self, notes: Sequence[str]) -> str:
+        """Plain text for the terminal: the table, its verdicts, the notes."""
+        lines = "\n".join(verdict_line(verdict) for verdict in self.verdicts)
+        left = (0, 1) if len(self.table.compared) > 1 else (0,)
+        parts = [self.table.heading, to_text(self.text, "simple", left), lines, *notes]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def write(self, tables: Path, figures: Path, notes: Sequence[str]) -> str:
+        """Write the table's files; returns their names."""
+        name, title = f"table{self.table.name}", self.table.title
+        lines = "\n".join(f"- {verdict_line(verdict)}" for verdict in self.verdicts)
+        left = (0, 1) if len(self.table.compared) > 1 else (0,)
+        markdown = [f"## {self.table.heading}", to_text(self.text, left=left), *([lines] if lines else []), *notes]
+        write_atomic(tables / f"{name}.csv", to_csv(self.frames[self.sources[-1].name]))
+        write_atomic(tables / f"{name}.md", "\n\n".join(markdown) + "\n")
+        write_atomic(tables / f"{name}.tex", to_latex(title, self.table.name, self.text))
+        texts = [f"{name}.md, .csv, .tex"]
+        if not self.kinds.empty:
+            write_atomic(tables / f"{name}-kinds.csv", to_csv(self.kinds))
+            texts.append(f"{name}-kinds.csv")
+        for end, svg in self.pictures.items():
+            write_atomic(figures / f"{name}{end}.svg", svg)
+        pictures = ", ".join(f"{name}{end}.svg" for end in self.pictures)
+        return f"{tables}/{', '.join(texts)}" + (f"; {figures}/{pictures}" if pictures else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileReport:
+    """The tables of one task's profile: sentences may compare two of them."""
+
+    profile: Profile
+    sources: tuple[Source, ...]
+    tables: dict[str, TableReport]
+    damaged: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.profile.name
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return [verdict for report in self.tables.values() for verdict in report.verdicts]
+
+    @cached_property
+    def pictures(self) -> dict[str, bytes]:
+        """SVG by file name: the task, and how two nets learn."""
+        generator, pictures = self.profile.generator, {}
+        if VIDEO not in {report.table.task for report in self.tables.values()}:
+            return {}
+        if {record.key for record in self.sources[-1].runs} >= set(FIGURE_4.values()):
+            pictures["curves"] = to_svg(draw_curves(FIGURE_4, self.sources[-1].runs))
+        return pictures | ({"task": to_svg(draw_task(generator))} if generator else {})
+
+    def warnings(self) -> list[str]:
+        """A line for what is left out: stale records, and damaged ones."""
+        stale = self.sources[-1].stale
+        verb = "record is" if len(stale) == 1 else "records are"
+        line = f"{len(stale)} {verb} stale (made with other settings or data) and left out: {', '.join(map(str, stale))}"
+        return [line] * bool(stale) + list(self.damaged)
+
+    def write(self, names: Sequence[str], results: Path) -> None:
+        """Write the files of these tables, and print them."""
+        tables, figures = (results / kind / self.name for kind in ("tables", "figures"))
+        write_atomic(tables / "claims.csv", to_csv(claims_frame(self.verdicts)))
+        for name, svg in self.pictures.items():
+            write_atomic(figures / f"{name}.svg", svg)
+        for name in names:
+            report = self.tables[name]
+            notes = [error_rates(self.verdicts)] * bool(report.verdicts) + report.notes
+            files = report.write(tables, figures, notes)
+            print(f"\n{report.summary(notes)}\nwritten: {files}")
+
+
+def gather(catalogue: Catalogue, name: str, folders: Folders) -> list[ProfileReport]:
+    """The reports of all tables whose task has a profile of that name, a report a task's profile.
+
+    Local reports hold the published numbers beside your own; the published ones hold only themselves, so that they follow
+    from the published records alone.
+    """
+    profiles: dict[str, Profile] = {}
+    tables: dict[str, list[Table]] = {}
+    for table in catalogue.values():
+        with suppress(BadInput):
+            profile = table.task.profile(name)
+            profiles[profile.name] = profile
+            tables.setdefault(profile.name, []).append(table)
+    if not profiles:
+        next(iter(catalogue.values())).task.profile(name)  # raises
+    return [profile_report(tables[own], profiles[own], folders) for own in profiles]
+
+
+def profile_report(tables: Sequence[Table], profile: Profile, folders: Folders) -> ProfileReport:
+    local = not is_published(folders.results) and PUBLISHED.is_dir()
+    sources = [source("published", tables, profile, Folders(results=PUBLISHED))] if local else []
+    sources.append(source("yours" if local else "here", tables, profile, folders))
+    evidence, declared = Evidence(tables, sources[-1].runs), len(profile.seeds)
+    reports = {}
+    for table in tables:
+        within = table.within(profile)
+        kept = sources if table.trains or profile.real else [replace(each, runs=(), tests=()) for each in sources]
+        verdicts = tuple(claim.verdict(evidence, declared) for claim in within.claims)
+        published = [each for each in kept[:-1] if each.runs or each.tests]
+        reports[table.name] = TableReport(table=within, sources=(*published, kept[-1]), verdicts=verdicts)
+    damaged = [line for each in sources for line in damaged_records(each.results, profile.name)]
+    return ProfileReport(profile=profile, sources=tuple(sources), tables=reports, damaged=tuple(damaged))
+
+
+def source(name: str, tables: Sequence[Table], profile: Profile, folders: Folders) -> Source:
+    """The records in `folders.results` that fit specs, profile and data as they are now.
+
+    Published records are not compared with the data that lie here.
+    """
+    catalogue = Catalogue(*tables, modules=dict)
+    rows = {row.key: (table, row.spec) for table in tables for row in table.rows if row.spec}
+    runs = [catalogue.run_of(table, spec, profile, 0, folders) for table, spec in rows.values()]
+    by_key = {run.key: run for run in catalogue.complete(runs) if run.profile.name == profile.name}
+    runs_fresh, tests, stale = [], [], []
+    for record in read_records(folders.results, profile.name):
+        if record.key not in by_key:
+            continue
+        run = replace(by_key[record.key], seed=record.seed or 0)
+        if record.weights:
+            fresh = record.fingerprint == digest(run.task.test_settings(run.spec, profile, record.weights))
+        else:
+            fresh = run.fingerprint == record.fingerprint if is_published(folders.results) else run.is_fresh(record)
+        if not fresh:
+            stale.append(record_path(folders.results, record))
+        else:
+            (tests if record.weights else runs_fresh).append(record)
+    return Source(
+        name=name, results=folders.results, runs=tuple(runs_fresh), tests=tuple(tests), stale=tuple(stale)
+    )
+
+
+def is_published(results: Path) -> bool:
+    return results.resolve() == PUBLISHED.resolve()
+
+
+def about(profile: Profile) -> str:
+    """What a stranger must know of a profile's numbers before reading any of them."""
+    task, width = profile.generator, profile.geometry.width
+    if task is None:
+        return "Real videos with the paper's nets and recipe, or what the profile says otherwise."
+    frames = ", ".join(f"{kind} clips have {clips.frames} frames" for kind, clips in profile.clips.items())
+    classes = " or ".join(str(number) for number in sorted({clips.classes for clips in profile.clips.values()}))
+    return (
+        f"Not Kinetics: {task.videos['train']:,} generated training videos of {task.size}x{task.size} pixels, and the paper's "
+        f"nets with {width} channels where these have 64. The task is made of the comparisons that the block makes, so gains are "
+        "larger than on Kinetics: compare directions and verdicts, not points. "
+        f"There are {classes} classes, so that top-5 says little; {frames} (the paper's: short 32, long 128)."
+    )

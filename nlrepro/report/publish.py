@@ -1,0 +1,210 @@
+"""Reports as files and as one page; from local results to published ones; and whether what is published can be made again."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from nlrepro.files import BadInput, write_atomic
+from nlrepro.record import Record, damaged_records, read_records, record_path, write_record
+from nlrepro.report.gather import PUBLISHED, ProfileReport, TableReport, gather, is_published
+from nlrepro.report.page import Page, write_page
+from nlrepro.report.text import durations, number, to_text, verdict_line, verdict_table, with_interval
+from nlrepro.run import Folders
+from nlrepro.stats.anova import one_more
+from nlrepro.table import Catalogue
+
+PAGES = ("mini", "paper")  # always on the page; another profile, such as your own, joins them when it is reported
+READMES = (Path("README.md"), Path("results/README.md"))
+SEEDS = 2  # that `make table2a` trains
+
+
+def report(catalogue: Catalogue, names: Sequence[str], profile: str, folders: Folders) -> None:
+    """Write the tables, figures and verdicts of `folders.results` and the page of all tables; print the chosen ones.
+
+    The published page is that of PAGES alone, whichever profile was published last.
+
+    Raises:
+        BadInput: an unknown table or profile, or one that a table which was asked for by name does not have.
+    """
+    results, chosen = folders.results, catalogue.chosen(names)
+    reports = gather(catalogue, profile, folders)
+    for table in chosen:
+        catalogue.profile(table, names, profile)
+    for line in (line for each in reports for line in each.warnings()):
+        print(line)
+    for each in reports:
+        shown = [table for table in chosen if table.name in each.tables]
+        named = [table.name for table in shown if table.trains or each.profile.real or table.name in names]
+        if named:
+            each.write(named, results)
+    others = {name: gather(catalogue, name, folders) for name in PAGES if name != profile}
+    pages = {profile: reports, **others}
+    hidden = profile not in PAGES and is_published(results)
+    order = [name for name in (*PAGES, profile) if not (hidden and name == profile)]
+    html = [Page(name=name, reports=pages[name], folder=results) for name in dict.fromkeys(order)]
+    opened = PAGES[0] if hidden else profile
+    print(f"written: {write_page(html, opened, results / 'report.html')}")
+
+
+def publish(
+    catalogue: Catalogue, names: Sequence[str], profile: str, folders: Folders, seeds: Sequence[int], only: str = "*"
+) -> None:
+    """Copy the fresh records of the tables' runs to `results/published`, drop stale ones there, and report.
+
+    Raises:
+        BadInput: a record is damaged, or a run whose key matches `only` has no fresh one of one of `seeds`.
+    """
+    runs = catalogue.runs(names, seeds, profile, folders, only)
+    profiles = {run.profile.name for run in runs}
+    damaged = [line for at in (folders.results, PUBLISHED) for name in profiles for line in damaged_records(at, name)]
+    if damaged:
+        raise BadInput(f"not published: {'; '.join(damaged)}")
+    records = {run: run.record() for run in catalogue.complete(runs) if run.profile.name in profiles}
+    missing = [run.name for run in runs if not ((record := records[run]) and run.is_fresh(record))]
+    if missing:
+        raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
+    for run, record in records.items():
+        if record and run.is_fresh(record):
+            target = record_path(PUBLISHED, record)
+            write_atomic(target, run.record_path.read_bytes())
+    for each in gather(catalogue, profile, folders):
+        for test in each.sources[-1].tests:
+            write_record(test, PUBLISHED)
+    for each in gather(catalogue, profile, Folders(results=PUBLISHED)):
+        for path in each.sources[-1].stale:
+            path.unlink()
+    report(catalogue, names, profile, Folders(results=PUBLISHED))
+    write_readmes(catalogue)
+
+
+def published(catalogue: Catalogue) -> dict[str, list[str]]:
+    """The tables that are published, by profile: all of `mini`, and the variants of some."""
+    names: dict[str, list[str]] = {"mini": [name for name, table in catalogue.items() if table.trains]}
+    for table in catalogue.values():
+        for variant in table.variants:
+            names.setdefault(variant, []).append(table.name)
+    return names
+
+
+def verify(catalogue: Catalogue) -> None:
+    """Make all that is published again from the records, in place, and compare it with what is committed.
+
+    Raises:
+        BadInput: nothing is published here, or something is not what the records give; each such file is named.
+    """
+    absent = [path for path in (PUBLISHED / "records", *READMES) if not path.exists()]
+    if absent:
+        raise BadInput(f"no {absent[0]} here; run `verify` in the project's own folder, as git clones it")
+    for profile, tables in published(catalogue).items():
+        report(catalogue, tables, profile, Folders(results=PUBLISHED))
+    write_readmes(catalogue)
+    status = ["git", "status", "--porcelain", "--", str(PUBLISHED), *map(str, READMES)]
+    done = subprocess.run(status, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BadInput(f"`verify` compares with git: {done.stderr.strip()}")
+    if changed := [line[3:] for line in done.stdout.splitlines()]:
+        files = ", ".join(changed)
+        raise BadInput(f"not what the committed records give: {files}; `git diff` shows how they differ, commit or restore")
+    print("all that is published follows from the committed records")
+
+
+def rerun(catalogue: Catalogue, key: str, seed: int, profile: str, data: Path) -> None:
+    """Train a published run again, with what it starts from, in a temporary folder, and compare the two.
+
+    Raises:
+        BadInput: nothing of that name is published, or the result is not one that another seed could give.
+    """
+    from nlrepro.sweep.local import sweep  # imports Lightning
+
+    run = catalogue.run(key, seed, profile, Folders(data=data, results=PUBLISHED))
+    records = [record for record in read_records(PUBLISHED, run.profile.name) if record.key == key and not record.weights]
+    before = next((record for record in records if record.seed == seed), None)
+    if before is None:
+        raise BadInput(f"no published record of {key} seed {seed} of the profile {run.profile.name}")
+    with TemporaryDirectory() as folder:
+        local = catalogue.run(key, seed, profile, Folders(data=data, results=Path(folder)))
+        sweep(catalogue.trained(catalogue.complete([local])), jobs=1)
+        now = local.record()
+    assert now
+    print(compared(before, now, records))
+
+
+def compared(before: Record, now: Record, published: Sequence[Record]) -> str:
+    """What came of a run that was made again; `published` are the records of its key.
+
+    Raises:
+        BadInput: the digits differ on the same kind of CPU, or the first measure lies outside of the 95 % interval of one
+            more seed.
+    """
+    if (now.metrics, now.ranks) == (before.metrics, before.ranks):
+        return f"the same digits: {now.headline}, in all that was tested"
+    here, there = now.made.device, before.made.device
+    words = f"{now.headline} on {here}, published {before.headline} on {there}"
+    if here.endswith("cores") and (here, now.made.versions) == (there, before.made.versions):  # GPUs promise no digits
+        raise BadInput(f"not reproduced: {words}; the same kind of processor and the same versions give the same digits")
+    measure = next(iter(now.metrics))
+    value, interval = now.metrics[measure], one_more([record.metrics[measure] for record in published])
+    if interval is None:
+        return f"{words}; one published seed gives no interval"
+    low, high = interval
+    place = f"[{low:.1f}, {high:.1f}], where 95 % of further seeds would lie"
+    if not low <= value <= high:
+        raise BadInput(f"not reproduced: {words}; {value:.1f} is outside of {place}")
+    return f"{words}; other digits, as on another kind of processor or with other versions, inside of {place}"
+
+
+def write_readmes(catalogue: Catalogue) -> None:
+    """Write the parts of READMEs between `<!-- NAME: ... -->` and `<!-- /NAME -->`, from the published records."""
+    for name, body in readme_parts(catalogue).items():
+        for readme in READMES:
+            if readme.is_file():
+                write_atomic(readme, pasted(readme.read_text(), name, body))
+
+
+def pasted(readme: str, name: str, body: str) -> str:
+    """The README's text with the body between the marks of this name, if it has them."""
+    marks = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    return marks.sub(lambda match: f"{match[1]}\n{body}\n\n{match[2]}", readme)
+
+
+def readme_parts(catalogue: Catalogue) -> dict[str, str]:
+    """The generated parts by name: tables, verdicts, durations, and Table 2a's variants."""
+    public, parts = Folders(results=PUBLISHED), {}
+    variants: dict[str, TableReport] = {}
+    for profile, names in published(catalogue).items():
+        for each in gather(catalogue, profile, public):
+            for name in (name for name in names if name in each.tables):
+                path = PUBLISHED / "tables" / each.name / f"table{name}.md"
+                mark = f"table{name}" if profile == "mini" else f"table{name}-{profile}"
+                if path.is_file():
+                    parts[mark] = path.read_text().partition("\n\n")[2].strip()
+                if name == "2a":
+                    variants[profile] = each.tables[name]
+            if profile == "mini" and "2a" in each.tables:
+                parts |= of_table2(each)
+    return parts | {"variants": variants_table(variants)}
+
+
+def of_table2(report: ProfileReport) -> dict[str, str]:
+    return {"verdicts": verdict_table(report.verdicts), "durations": durations(report.sources[-1].runs, "2a", SEEDS)}
+
+
+def variants_table(reports: dict[str, TableReport]) -> str:
+    """One table in several variants of a profile: top-1 and gain, a column each, and the verdicts on its sentences."""
+    frames = {name: next(reversed(report.frames.values())) for name, report in reports.items()}
+    columns = {
+        name: [
+            f"{number(top1)} ({with_interval(delta, low, high, sign=True)})" if delta else number(top1)
+            for top1, delta, low, high in frame[["top1", "delta", "delta_low", "delta_high"]].to_numpy(float)
+        ]
+        for name, frame in frames.items()
+    }
+    rows = next(iter(frames.values()))["row"]
+    verdicts = [f"- {name}: {verdict_line(verdict)}" for name, report in reports.items() for verdict in report.verdicts]
+    return to_text(pd.DataFrame({"row": rows, **columns})) + "\n\n" + "\n".join(verdicts)
+
+

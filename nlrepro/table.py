@@ -1,0 +1,266 @@
+"""A table of the paper as data: rows, measures and sentences; and the catalogue of all tables with their runs. No torch."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from math import nan
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from nlrepro import paper
+from nlrepro.config import Profile
+from nlrepro.files import BadInput
+from nlrepro.record import Record
+from nlrepro.run import Folders, Run, with_parents
+from nlrepro.spec import RunSpec
+from nlrepro.task import VIDEO, Task
+
+if TYPE_CHECKING:
+    from nlrepro.learners.learner import Learner
+
+TOP = {"top1": "top-1", "top5": "top-5"}
+TABLE2 = "2"  # stands for all of its panels
+
+
+class Cell(NamedTuple):
+    """A number of a table; sentences that compare two tables name cells of both. Without a measure: the table's first."""
+
+    table: str
+    depth: int
+    label: str
+    measure: str = ""
+
+
+class Claim(Protocol):
+    """A sentence that the paper draws from a table (nlrepro/stats/verdicts.py)."""
+
+    @property
+    def table(self) -> str: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def cells(self) -> frozenset[Cell]:
+        """The numbers that it is about."""
+
+    def verdict(self, evidence: Any, declared: int | None) -> Any:
+        """The verdict by the records of an `Evidence`; preliminary unless they have the declared number of seeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row: the paper's label, the depth of its backbone, and what is run; None for a system of others."""
+
+    label: str
+    spec: Any
+    depth: int
+
+    @property
+    def key(self) -> str:
+        return self.spec.key if self.spec else ""
+
+
+def row(label: str, spec: RunSpec) -> Row:
+    """A row of the video task."""
+    return Row(label=label, spec=spec, depth=spec.net.depth)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One table.
+
+    `measures` are its numbers, percent, by the names of the paper's columns, with the titles to show. `compared` are those
+    that are shown as differences from the baseline too, `plotted` those in its figure; the first measure if not given.
+    The first row of each depth is the baseline of the others, or of each `block` rows the first.
+    """
+
+    name: str
+    title: str
+    task: Task = VIDEO
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...] = ()
+    measures: Mapping[str, str] = field(default_factory=lambda: TOP)
+    compared: tuple[str, ...] = ("top1",)
+    plotted: tuple[str, ...] = ("top1",)
+    block: int | None = None
+    shows_cost: bool = False  # whether parameters and multiply-adds are columns
+    trains: bool = True  # else its rows are filled by runs of other tables
+    variants: tuple[str, ...] = ()  # profiles besides `mini` whose tables are published
+
+    @property
+    def short_title(self) -> str:
+        """The title's first words, as the paper prints them in bold; empty where none are."""
+        return self.title.partition(":")[0] if ":" in self.title else ""
+
+    @property
+    def heading(self) -> str:
+        return f"Table {self.name}. {self.title}"
+
+    @property
+    def depths(self) -> list[int]:
+        """In the order of the rows."""
+        return list(dict.fromkeys(row.depth for row in self.rows))
+
+    @property
+    def groups(self) -> list[list[Row]]:
+        """The rows that share a baseline, their first one."""
+        if self.block:
+            return [list(self.rows[i : i + self.block]) for i in range(0, len(self.rows), self.block)]
+        return [[row for row in self.rows if row.depth == depth] for depth in self.depths]
+
+    def baseline(self, row: Row) -> Row:
+        return next(group[0] for group in self.groups if row in group)
+
+    def label(self, row: Row) -> str:
+        """The paper's label, with the backbone in front where the table has several."""
+        return row.label if len(self.depths) == 1 else f"R{row.depth} {row.label}"
+
+    def paper(self, row: Row, measure: str) -> float:
+        """The paper's number, NaN where it prints none."""
+        return paper.numbers(self.name).get((row.depth, row.label), {}).get(measure, nan)
+
+    def within(self, profile: Profile) -> "Table":
+        """Without rows that the profile cannot build and sentences about them; counted sentences need no runs."""
+        rows = tuple(row for row in self.rows if row.spec is None or self.task.can(row.spec, profile))
+        places = {(row.depth, row.label) for row in rows}
+
+        def has(claim: Claim) -> bool:
+            return all((cell.depth, cell.label) in places for cell in claim.cells if cell.table == self.name)
+
+        return replace(self, rows=rows, claims=tuple(claim for claim in self.claims if has(claim)))
+
+    def comparable(self, records: Iterable[Record]) -> list[Record]:
+        """The records of the table's rows, of those seeds that all rows with one baseline have: no seed favours a row.
+
+        A row without any record is left out of this; where the others share no seed, each keeps its own.
+        """
+        records = list(records)
+        chosen: list[Record] = []
+        for group in self.groups:
+            keys = {row.key for row in group}
+            runs = [record for record in records if record.key in keys]
+            seeds = [{run.seed for run in runs if run.key == key} for key in {run.key for run in runs}]
+            common = set.intersection(*seeds) if seeds else set()
+            chosen += [run for run in runs if not common or run.seed in common]
+        return chosen
+
+
+class Catalogue(dict[str, Table]):
+    """The tables by name, in the paper's order; `modules` imports the Lightning module of each, which takes seconds."""
+
+    def __init__(self, *tables: Table, modules: "Callable[[], Mapping[str, type[Learner]]]") -> None:
+        super().__init__({table.name: table for table in tables})
+        self.modules = modules
+
+    def chosen(self, names: Iterable[str]) -> list[Table]:
+        """The tables by name: "2" stands for all of Table 2, "all", or no name, for all tables.
+
+        Raises:
+            BadInput: an unknown table.
+        """
+        names = list(names) or ["all"]
+        for name in names:
+            if name not in (*self, TABLE2, "all"):
+                raise BadInput(f"unknown table {name!r}; use one of {', '.join(self)}, 2 for 2a to 2g, or all")
+        return [
+            table
+            for name, table in self.items()
+            if name in names or "all" in names or (TABLE2 in names and name.startswith(TABLE2))
+        ]
+
+    def tables_of(self, key: str) -> tuple[str, ...]:
+        """The tables that train the run of this key."""
+        return tuple(name for name, table in self.items() if table.trains and key in {row.key for row in table.rows})
+
+    def runs(
+        self,
+        names: Sequence[str],
+        seeds: Iterable[int],
+        profile: str,
+        folders: Folders,
+        only: str = "*",
+        steps: int | None = None,
+    ) -> list[Run]:
+        """Every run of the tables' rows, each once, seed by seed so that a first table is complete early.
+
+        `steps` makes dry runs. A table without such a profile is left out if it was not asked for by name.
+
+        Raises:
+            BadInput: an unknown table, there is no such profile, or no key matches `only`, a pattern such as "r50-*".
+        """
+        chosen = [table for table in self.chosen(names) if table.trains]
+        profiles = {table.name: self.profile(table, names, profile, steps) for table in chosen}
+        rows = {
+            row.key: (table, row.spec, own)
+            for table in chosen
+            if (own := profiles[table.name])
+            for row in table.within(own).rows
+        }
+        keys = [key for key in rows if fnmatchcase(key, only)]
+        if not keys:
+            without = [name for name in names if name in self and not self[name].trains]
+            if without and not rows:
+                raise BadInput(f"table {without[0]} has no runs of its own; `report {without[0]}` shows it")
+            raise BadInput(f"no run key matches {only!r}; the keys of these tables are {', '.join(rows) or 'none'}")
+        return [
+            self.run_of(task_table, spec, own, seed, folders)
+            for seed in seeds
+            for task_table, spec, own in (rows[key] for key in keys)
+        ]
+
+    def profile(self, table: Table, names: Sequence[str], name: str, steps: int | None = None) -> Profile | None:
+        """The profile of a table's task; None if it has none of that name and the table was not asked for by name."""
+        try:
+            profile = table.task.profile(name)
+        except BadInput:
+            if table.name in names or all(not self.has_profile(other, name) for other in self.values()):
+                raise
+            return None
+        return profile.dry(steps) if steps else profile
+
+    def has_profile(self, table: Table, name: str) -> bool:
+        try:
+            return bool(table.task.profile(name))
+        except BadInput:
+            return False
+
+    def run_of(self, table: Table, spec: Any, profile: Profile, seed: int, folders: Folders) -> Run:
+        tables = self.tables_of(spec.key)
+        return Run(task=table.task, spec=spec, profile=profile, seed=seed, folders=folders, tables=tables)
+
+    def run(self, key: str, seed: int, profile: str, folders: Folders, steps: int | None = None) -> Run:
+        """One run by its key: of a row, or of any other video net, which no table shows.
+
+        Raises:
+            BadInput: there is no such run, or no such profile.
+        """
+        for table in self.values():
+            for row in table.rows:
+                if row.key == key and table.trains:
+                    own = self.profile(table, [table.name], profile, steps)
+                    assert own
+                    if not table.task.can(row.spec, own):
+                        raise BadInput(f"the profile {own.name} cannot build {key}; `paper` has all nets")
+                    return self.run_of(table, row.spec, own, seed, folders)
+        spec = RunSpec.of_key(key)
+        if spec is None:
+            keys = [row.key for table in self.values() for row in table.rows if row.spec]
+            near = ", ".join(dict.fromkeys(get_close_matches(key, keys, cutoff=0.0)))
+            raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows those of the tables; near: {near}")
+        own = VIDEO.profile(profile)
+        return Run(task=VIDEO, spec=spec, profile=own.dry(steps) if steps else own, seed=seed, folders=folders)
+
+    def spec(self, key: str) -> RunSpec:
+        """The spec of a video net's key, with the errors of `run`."""
+        run = self.run(key, 0, "mini", Folders())
+        if not isinstance(run.spec, RunSpec):
+            raise BadInput(f"{key} is no video net of Table 2")
+        return run.spec
+
+    def complete(self, runs: Iterable[Run]) -> list[Run]:
+        """The runs and all that they start from, parents before children, with the tables that show them."""
+        return [replace(run, tables=self.tables_of(run.key)) for run in with_parents(runs)]
+
+    def trained(self, runs: Iterable[Run]) -> list[Run]:
+        """The runs with the Lightning module of the first table that shows each."""
+        modules = self.modules()
+        return [replace(run, module=modules.get(next(iter(run.tables), ""))) for run in runs]

@@ -1,0 +1,161 @@
+"""wandb: every run is logged offline, or online where a key is configured. No table needs it.
+
+Curves and results of a run that tables show are logged a second time under each table's name, such as `table2a/val_top1`: a panel
+of that metric then holds the rows of the table and no other run.
+
+A run that was cut off and goes on stays one run of wandb's: its id lies in its folder until it is done. Online, wandb appends to
+it. Offline it cannot, so the wandb folder of the earlier try is removed and its points, which the checkpoint holds, are logged
+again.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from nlrepro.config import Recipe
+from nlrepro.files import BadInput, make_folder, write_atomic
+from nlrepro.record import Cost, Point
+from nlrepro.run import Run
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+    from nlrepro.learners.learner import Learner
+
+PROJECT = "nonlocal-table2"
+NO_KEY = (
+    "no wandb key is configured, so nothing was uploaded; run `.venv/bin/wandb login` or set WANDB_API_KEY, and leave"
+    " WANDB_MODE unset; `make dashboard` shows the runs without a key"
+)
+
+
+def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
+    """Lightning's logger of one run, with its files in the run's folder; False with WANDB_MODE=disabled."""
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return False
+    import wandb
+    from pytorch_lightning.loggers import WandbLogger
+
+    class TableLogger(WandbLogger):
+        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            measured = {name: value for name, value in metrics.items() if name.startswith(("train_", "val_", "test_"))}
+            again = {f"table{table}/{name}": value for table in run.tables for name, value in measured.items()}
+            super().log_metrics({**metrics, **again}, step)
+
+    online = os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False)
+    return TableLogger(
+        name=run.name,
+        id=wandb_id(wandb_id_path(run)),
+        group=f"{run.profile.name} {run.key}",  # the seeds of one net
+        job_type="train",
+        tags=[run.profile.name, *(f"table{table}" for table in run.tables)],
+        config=run_config(run, recipe, cost),
+        project=PROJECT,
+        save_dir=run.folder,
+        mode="online" if online else "offline",  # `offline=` comes too late where wandb is imported already
+        settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"),
+    )
+
+
+def run_config(run: Run, recipe: Recipe, cost: Cost) -> dict[str, Any]:
+    """What runs are filtered and grouped by: key, seed, tables, net, its cost in the profile, recipe."""
+    spec = asdict(run.spec)
+    names = ("steps", "batch", "optimizer", "schedule", "lr", "weight_decay")
+    return {
+        "key": run.key,
+        "seed": run.seed,
+        "profile": run.profile.name,
+        "tables": list(run.tables),
+        **spec.pop("net", {}),
+        **spec,
+        **asdict(cost),
+        **{name: getattr(recipe, name) for name in names},
+    }
+
+
+def wandb_id_path(run: Run) -> Path:
+    return run.folder / f"wandb-{run.fingerprint}.txt"
+
+
+def wandb_id(path: Path) -> str:
+    """The id that an earlier try chose, or a new one."""
+    if not path.is_file():
+        write_atomic(path, token_hex(4))
+    return path.read_text()
+
+
+def resume(logger: Any, folder: Path, learner: "Learner", curve: Sequence[Point]) -> None:
+    """Offline, log the points of earlier tries again and remove their folders; online there is nothing to do."""
+    for old in (folder / "wandb").glob(f"offline-run-*-{logger.version}"):
+        shutil.rmtree(old)
+    if logger.experiment.offline:
+        for point in curve:
+            logger.log_metrics(learner.logged(point), point.step)
+
+
+def conclude(logger: Any, metrics: Mapping[str, float]) -> None:
+    """Log the test and close the run: a process of a sweep ends without wandb's own goodbye."""
+    logger.log_metrics({f"test_{name}": value for name, value in metrics.items()})
+    logger.experiment.finish()
+
+
+def logs(results: Path) -> list[Path]:
+    """The folders of wandb's logs below `results/runs`, the oldest first.
+
+    Raises:
+        BadInput: there is none.
+    """
+    files = (results / "runs").glob("*/*/*/wandb/*run-*/run-*.wandb")
+    folders = [file.parent for file in files if not file.parent.is_symlink()]
+    if not folders:
+        advice = "run a sweep first, without WANDB_MODE=disabled"
+        raise BadInput(f"no wandb log lies below {results / 'runs'}; {advice}")
+    return sorted(folders, key=lambda folder: folder.name.removeprefix("offline-"))
+
+
+def linked(results: Path) -> Path:
+    """A folder with a link to each log, as `wandb leet` wants them: `results/runs/wandb`."""
+    folder = results / "runs" / "wandb"
+    make_folder(folder)
+    for old in folder.iterdir():
+        if old.is_symlink():
+            old.unlink()
+    for log in logs(results):
+        (folder / log.name).symlink_to(os.path.relpath(log, folder))
+    return folder
+
+
+def dashboard(results: Path) -> None:
+    """Open wandb's terminal dashboard on all local runs, until the reader closes it."""
+    wandb_command("leet", str(linked(results)))
+
+
+def upload(results: Path, entity: str | None) -> None:
+    """Upload the offline runs that were not uploaded yet.
+
+    Raises:
+        BadInput: no key is configured, it is refused, or wandb could not upload.
+    """
+    import wandb
+
+    try:
+        known = wandb.login(prompt=False)
+    except wandb.errors.AuthenticationError as error:
+        advice = "run `.venv/bin/wandb login --relogin`"
+        raise BadInput(f"wandb refuses the key that is configured ({error}); {advice}") from None
+    if not known:
+        raise BadInput(NO_KEY)
+    offline = [str(log) for log in logs(results) if log.name.startswith("offline-")]
+    if offline and wandb_command("sync", "--yes", *(["--entity", entity] if entity else []), *offline):
+        raise BadInput("wandb could not upload all runs (above it says why); the same command goes on with the rest")
+
+
+def wandb_command(*words: str) -> int:
+    """wandb's own command line; its exit status."""
+    return subprocess.call([sys.executable, "-m", "wandb", *words])
