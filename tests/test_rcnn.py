@@ -130,20 +130,12 @@ def test_affine_is_a_scale_and_a_shift_a_channel() -> None:
     assert layer(x.unsqueeze(2)).tolist() == layer(x).unsqueeze(2).tolist()
 
 
-@pytest.fixture
-def paper_weights(tmp_path: Path) -> Path:
-    """A ResNet-50 of random weights as torchvision's file has it."""
-    torch.manual_seed(1)
-    torch.save(resnet50().state_dict(), tmp_path / "r50.pth")
-    return tmp_path / "r50.pth"
-
-
-def test_nets_of_the_papers_size_start_from_imagenet(
-    paper_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nets_of_the_papers_size_start_from_imagenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    state, paper_weights = resnet50().state_dict(), tmp_path / "r50.pth"
+    torch.save(state, paper_weights)
     net, start = detector(BOXES, load_profile("coco-paper"), (paper_weights,))
-    state, body = torch.load(paper_weights, weights_only=True), net.backbone.body.state_dict()
+    body = net.backbone.body.state_dict()
     assert start.startswith("r50.pth (sha256 ")
     assert all(torch.equal(x, state[name]) for name, x in body.items() if "nonlocal" not in name)
     with pytest.raises(
