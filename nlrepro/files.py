@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, locks on files, and the one exception that a user can cause."""
 
 import fcntl
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -73,6 +74,19 @@ def remove_temporaries(path: Path) -> None:
     """Remove the temporary files that killed writers of `path` left. Call it only when no process can be writing `path`."""
     for temporary in path.parent.glob(f".{path.name}.*"):
         temporary.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; check the path and its permissions") from None
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from nlrepro.config import Profile
-from nlrepro.files import BadInput, is_locked, write_atomic
+from nlrepro.files import BadInput, file_digest, is_locked, write_atomic
 from nlrepro.record import Record, digest, read_json, read_record
-from nlrepro.task import Task, file_digest
+from nlrepro.task import Task
 
 if TYPE_CHECKING:
     from nlrepro.learners.learner import Learner

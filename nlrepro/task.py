@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from nlrepro.config import PROFILES, Profile, as_json, load_profile
-from nlrepro.files import BadInput
+from nlrepro.files import BadInput, file_digest
 from nlrepro.pretrained import detector_digest, pretrained_digest
 from nlrepro.record import OWN, Weights, digest
 from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, DetectionSpec, PaperForm, RunSpec
@@ -337,15 +337,3 @@ def given_start(spec: ActionSpec, profile: Profile) -> Path:
     """The weights that the profile gives to start from."""
     assert profile.actions
     return Path(profile.actions.start) / f"{spec.parent.key}.pt"
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file.
-
-    Raises:
-        BadInput: it cannot be read.
-    """
-    try:
-        return sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; give the path of a file of weights") from None

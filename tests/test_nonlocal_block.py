@@ -1,39 +1,236 @@
-"""The block against Eq. 6 written out: z_i = BN(W_z y_i) + x_i, y_i a double loop over positions in float64."""
+"""Forms and block against Eq. 1 and Eq. 6 written out: double loops over positions in float64."""
 
+import copy
 import itertools
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from nlrepro.config import Architecture
-from nlrepro.nets.block import NonLocalBlock
+from nlrepro.files import BadInput
+from nlrepro.nets import nonlocal_block
+from nlrepro.nets.nonlocal_block import (
+    NonLocalBlock,
+    concatenation,
+    dot,
+    embedded,
+    form_source,
+    forms,
+    gaussian,
+    softmax_mean,
+    sum_by_pairs,
+    sum_by_sorting,
+)
 from nlrepro.spec import Domain, PaperForm
+
+Size = tuple[int, int, int, int]
 
 FORMS: tuple[PaperForm, ...] = ("gaussian", "embedded", "dot", "concatenation")
 DOMAINS: tuple[Domain, ...] = ("space", "time", "spacetime")
+PAIRS: dict[str, Callable[..., Tensor]] = {  # f of Eq. 2 to 5
+    "gaussian": lambda a, b: (a @ b).exp(),
+    "embedded": lambda a, b: (a @ b).exp(),
+    "dot": lambda a, b: a @ b,
+    "concatenation": lambda a, b, w_f: (w_f @ torch.cat([a, b])).relu(),
+}
+each_form = pytest.mark.parametrize("form", FORMS)
 every_block = pytest.mark.parametrize(
     ("form", "domain", "subsample"),
     [(f, d, s) for f, d, s in itertools.product(FORMS, DOMAINS, (True, False)) if not (d == "time" and s)],
 )
 
 
+def random(seed: int, *shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+# The operation: Eq. 1
+
+
+def eq1(theta: Tensor, phi: Tensor, g: Tensor, f: Callable[..., Tensor], *, by_sum: bool) -> Tensor:
+    """(B, N, K), (B, M, K), (B, M, C) -> (B, N, C), pair by pair; C(x) is sum_j f or the number of j."""
+    y = torch.zeros(*theta.shape[:2], g.shape[2], dtype=torch.float64)
+    for b, i in itertools.product(range(len(theta)), range(theta.shape[1])):
+        weights = [f(theta[b, i], phi[b, j]) for j in range(phi.shape[1])]
+        normaliser = sum(weights) if by_sum else phi.shape[1]
+        for j, weight in enumerate(weights):
+            y[b, i] += weight * g[b, j] / normaliser
+    return y
+
+
+def operands(n: int, m: int, k: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random theta, phi, g of two sets."""
+    return random(n, 2, n, k), random(m + 9, 2, m, k), random(c + 99, 2, m, c)
+
+
+def test_the_forms_are_those_of_the_paper_in_its_order() -> None:
+    assert list(forms().values()) == [gaussian, embedded, dot, concatenation]
+
+
+# (5, 3, 4, 2): pairs first is cheaper for the dot product; (9, 8, 2, 3): channels first; one position
+@pytest.mark.parametrize("held", [1 << 22, 0])
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("size", [(5, 3, 4, 2), (9, 8, 2, 3), (1, 1, 2, 1)])
+def test_mean_and_weights_of_a_form_are_its_equation(
+    monkeypatch: pytest.MonkeyPatch, name: str, size: Size, held: int
+) -> None:
+    monkeypatch.setattr(nonlocal_block, "HELD", held)
+    form, (theta, phi, g) = forms()[name], operands(*size)
+    w_f = [random(0, 2 * size[2])] * form.learns
+    expected = eq1(theta, phi, g, lambda a, b: PAIRS[name](a, b, *w_f), by_sum=form.softmax)
+    torch.testing.assert_close(form.mean(theta, phi, g, *w_f), expected)
+    torch.testing.assert_close(form.weights(theta, phi, *w_f) @ g, expected)
+    torch.testing.assert_close(replace(form, cheaper=None).mean(theta, phi, g, *w_f), expected)
+
+
+@pytest.mark.parametrize(("n", "m", "k", "c"), [(50, 40, 2, 3), (5, 3, 40, 20)])
+def test_the_dot_product_takes_the_cheaper_order(n: int, m: int, k: int, c: int) -> None:
+    """Multiply-adds: K C (N + M) channels first, N M (K + C) pairs first."""
+    with FlopCounterMode(display=False) as counter:
+        dot.mean(*(x.to("meta") for x in operands(n, m, k, c)))
+    assert counter.get_total_flops() == 2 * 2 * min(k * c * (n + m), n * m * (k + c))
+
+
+@pytest.mark.parametrize("k", [3, 6])
+def test_scores_that_are_too_many_are_never_held(monkeypatch: pytest.MonkeyPatch, k: int) -> None:
+    """Also where theta is wider than g, as in the Gaussian form; the gradients are the finite differences."""
+    monkeypatch.setattr(nonlocal_block, "HELD", 1)
+    tensors = [x.requires_grad_() for x in operands(5, 4, k, 3)]
+    assert torch.autograd.gradcheck(softmax_mean, tensors)
+    graph, names = [softmax_mean(*tensors).grad_fn], []
+    for node in graph:
+        graph += [parent for parent, _ in node.next_functions if parent]
+        names.append(node.name())
+    assert any("FlashAttention" in name for name in names)
+    assert not any("Softmax" in name for name in names)
+
+
+def test_the_gaussian_form_is_differentiable_twice() -> None:
+    assert torch.autograd.gradgradcheck(softmax_mean, [x.requires_grad_() for x in operands(3, 2, 4, 2)])
+
+
+def test_scores_meet_the_fused_kernels_in_four_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three are enough on a CPU, but on CUDA they fall back to a kernel that holds all N x M scores."""
+    dimensions: list[int] = []
+
+    def attention(*tensors: Tensor, scale: float) -> Tensor:
+        dimensions.extend(x.ndim for x in tensors)
+        return tensors[0]
+
+    monkeypatch.setattr(nonlocal_block.F, "scaled_dot_product_attention", attention)
+    softmax_mean(*operands(5, 3, 4, 4))
+    assert dimensions == [4, 4, 4]
+
+
+def test_half_precision_scores_beyond_65504_stay_finite_and_right() -> None:
+    theta, phi, g = (x.half() for x in operands(9, 8, 64, 3))
+    theta, phi = theta * 100, phi * 100
+    exact = torch.softmax(theta.double() @ phi.double().mT, 2) @ g.double()
+    assert (theta.double() @ phi.double().mT).abs().max() > 65504
+    y = softmax_mean(theta, phi, g)
+    assert y.dtype == torch.float16
+    torch.testing.assert_close(y.double(), exact, rtol=2e-3, atol=2e-3)
+
+
+def scalars(n: int, m: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random a (2, N), b (2, M), g (2, M, C)."""
+    return random(n, 2, n), random(m + 9, 2, m), random(c + 99, 2, m, c)
+
+
+# as they come, with no pair and with every pair above 0, and with equal scalars
+@pytest.mark.parametrize("shift", [0.0, -100.0, 100.0])
+@pytest.mark.parametrize("size", [(1, 1, 1), (7, 5, 3), (40, 60, 4)])
+def test_the_sorted_order_of_the_rectified_sum_is_exact(size: tuple[int, int, int], shift: float) -> None:
+    a, b, g = scalars(*size)
+    torch.testing.assert_close(sum_by_sorting(a + shift, b, g), sum_by_pairs(a + shift, b, g))
+    a, b = (a + shift).round(), b.round()
+    torch.testing.assert_close(sum_by_sorting(a, b, g), sum_by_pairs(a, b, g))
+
+
+def test_the_sorted_order_has_the_right_gradients() -> None:
+    assert torch.autograd.gradcheck(sum_by_sorting, [x.requires_grad_() for x in scalars(7, 5, 3)])
+
+
+def test_the_sorted_order_keeps_six_digits_of_many_positions_in_float32() -> None:
+    a, b, g = scalars(64, 3136, 8)
+    exact = sum_by_pairs(a, b, g)
+    error = (sum_by_sorting(a.float(), b.float(), g.float()) - exact).abs().max() / exact.abs().max()
+    assert error < 1e-6
+
+
+@pytest.mark.parametrize("theta", [(2, 5, 3), (1, 5, 4), (5, 4)])
+def test_wrong_shapes_name_expected_and_got(theta: tuple[int, ...]) -> None:
+    _, phi, g = operands(5, 3, 4, 2)
+    with pytest.raises(
+        ValueError, match=r"expected theta \(S, N, K\).*got .*\(2, 3, 4\), \(2, 3, 2\)"
+    ) as caught:
+        dot.mean(torch.ones(theta), phi, g)
+    assert str(theta) in str(caught.value)
+
+
+def test_wrong_w_f_names_expected_and_got() -> None:
+    with pytest.raises(ValueError, match=r"expected w_f of shape \(8,\).*got \(4,\)"):
+        concatenation.mean(*operands(5, 3, 4, 2), torch.ones(4, dtype=torch.float64))
+
+
+# Forms of one's own
+
+
+@pytest.mark.parametrize("name", ["dot", "Sig", "a_b", "sigmoïd"])
+def test_the_name_of_a_form_is_new_and_fit_for_a_key(name: str) -> None:
+    def weights(theta: Tensor, phi: Tensor) -> Tensor:
+        return theta @ phi.mT
+
+    weights.__name__ = name
+    with pytest.raises(
+        ValueError, match=r"a form needs a new name of a-z and 0-9, other than gaussian, .*; got"
+    ):
+        nonlocal_block.form("f")(weights)
+
+
+@pytest.mark.parametrize("function", [partial(max, 1), max])
+def test_a_form_whose_source_cannot_be_read_is_refused(function: Callable[..., Tensor]) -> None:
+    with pytest.raises(ValueError, match=r"a form is a function in a file, got "):
+        nonlocal_block.form("f")(function)
+
+
+def test_a_form_of_ones_own_has_its_function_for_a_mean_and_its_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @nonlocal_block.form("f = tanh(theta_i . phi_j), C = N")
+    def tanh(theta: Tensor, phi: Tensor) -> Tensor:
+        return (theta @ phi.mT).tanh() / phi.shape[1]
+
+    monkeypatch.setattr(nonlocal_block, "tanh", tanh, raising=False)
+    theta, phi, g = operands(5, 3, 4, 2)
+    expected = eq1(theta, phi, g, lambda a, b: (a @ b).tanh(), by_sum=False)
+    torch.testing.assert_close(NonLocalBlock(4, "tanh").form.mean(theta, phi, g), expected)
+    assert form_source("tanh").startswith('@nonlocal_block.form("f = tanh')
+    assert {form_source(name) for name in FORMS} == {""}
+    with pytest.raises(BadInput, match=r"form must be one of gaussian, .*, tanh, got 'sigmoid'"):
+        form_source("sigmoid")
+
+
+# The block: Eq. 6
+
+
 def trained(
     channels: int, form: PaperForm, domain: Domain, subsample: bool, architecture: Architecture = "text"
 ) -> NonLocalBlock:
-    """A block in float64 with no special values: biases, BN scale and BN statistics are random; BN in eval mode."""
-    random = torch.Generator().manual_seed(0)
-    block = NonLocalBlock(channels, form, domain, subsample=subsample, architecture=architecture).double().eval()
+    """A block in float64 with no special values: biases, BN scale and statistics are random; in eval mode."""
+    block = NonLocalBlock(channels, form, domain, subsample=subsample, architecture=architecture)
     with torch.no_grad():
-        for parameter in block.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=random) * 0.7)
-        block.bn.running_mean.copy_(torch.randn(channels, generator=random))  # type: ignore[union-attr]
-        block.bn.running_var.copy_(torch.rand(channels, generator=random) + 0.5)  # type: ignore[union-attr]
+        for seed, parameter in enumerate(block.double().eval().parameters()):
+            parameter.copy_(random(seed, *parameter.shape) * 0.7)
+        block.bn.running_mean.copy_(random(90, channels))  # type: ignore[union-attr]
+        block.bn.running_var.copy_(random(91, channels).abs() + 0.5)  # type: ignore[union-attr]
     return block
-
-
-def clip(*shape: int) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
 def conv(layer: nn.Module, x: Tensor) -> Tensor:
@@ -44,44 +241,45 @@ def conv(layer: nn.Module, x: Tensor) -> Tensor:
 def pooled(x: Tensor) -> Tensor:
     """The maximum of each 2x2 window of (K, T, H, W), one window at a time; a side of 1 stays."""
     _, frames, height, width = x.shape
-    step_h, step_w = min(2, height), min(2, width)
-    y = torch.empty(x.shape[0], frames, height // step_h, width // step_w, dtype=x.dtype)
+    dy, dx = min(2, height), min(2, width)
+    y = torch.empty(x.shape[0], frames, height // dy, width // dx, dtype=x.dtype)
     for h, w in itertools.product(range(y.shape[2]), range(y.shape[3])):
-        y[:, :, h, w] = x[:, :, step_h * h : step_h * (h + 1), step_w * w : step_w * (w + 1)].amax((2, 3))
+        y[:, :, h, w] = x[:, :, dy * h : dy * (h + 1), dx * w : dx * (w + 1)].amax((2, 3))
     return y
 
 
 def pair(block: NonLocalBlock, a: Tensor, b: Tensor) -> Tensor:
-    """f(x_i, x_j) of section 3.2 for theta_i = a, phi_j = b; the released code scales what it exponentiates."""
-    if block.form.name == "dot":
-        return a @ b
-    if block.w_f is not None:
-        return (block.w_f @ torch.cat([a, b])).relu()
-    return (a @ b * (len(a) ** -0.5 if block.release else 1)).exp()
+    """f(x_i, x_j) for theta_i = a, phi_j = b; the released code scales what it exponentiates."""
+    if block.release and block.form.softmax:
+        a = a * len(a) ** -0.5
+    return PAIRS[block.form.name](a, b, *block.learned)
 
 
 def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Tensor:
-    """Eq. 1 and 6 for (B, C, T, H, W); j runs over all (subsampled) positions, those outside of the domain are left out."""
+    """Eq. 1 and 6 for (B, C, T, H, W), one pair at a time; j outside of the domain are left out."""
     clips = []
-    for single in x:
-        keys = pooled(single) if subsample and block.release else single
-        theta, phi = (single, keys) if block.form.name == "gaussian" else (conv(block.theta, single), conv(block.phi, keys))
+    for clip in x:
+        keys = pooled(clip) if subsample and block.release else clip
+        theta, phi = (
+            (clip, keys) if block.form == gaussian else (conv(block.theta, clip), conv(block.phi, keys))
+        )
         g = conv(block.g, keys)
         if subsample and not block.release:
             phi, g = pooled(phi), pooled(g)
-        y = torch.zeros(g.shape[0], *single.shape[1:], dtype=x.dtype)
-        for t, h, w in itertools.product(*map(range, single.shape[1:])):
+        y = torch.zeros(g.shape[0], *clip.shape[1:], dtype=x.dtype)
+        for t, h, w in itertools.product(*map(range, clip.shape[1:])):
             total, normaliser = torch.zeros(g.shape[0], dtype=x.dtype), torch.zeros((), dtype=x.dtype)
             for u, k, m in itertools.product(*map(range, g.shape[1:])):
                 if (domain == "space" and u != t) or (domain == "time" and (k, m) != (h, w)):
                     continue
                 weight = pair(block, theta[:, t, h, w], phi[:, u, k, m])
                 total = total + weight * g[:, u, k, m]
-                normaliser = normaliser + (weight if block.form.name in ("gaussian", "embedded") else 1)
+                normaliser = normaliser + (weight if block.form.softmax else 1)
             y[:, t, h, w] = total / normaliser
-        bn = block.bn
-        scale = (bn.weight / (bn.running_var + bn.eps).sqrt())[:, None, None, None]  # type: ignore[operator]
-        clips.append(single + scale * (conv(block.w_z, y) - bn.running_mean[:, None, None, None]) + bn.bias[:, None, None, None])  # type: ignore[index]
+        bn, of_channels = block.bn, (slice(None), None, None, None)
+        scale = bn.weight / (bn.running_var + bn.eps).sqrt()  # type: ignore[operator]
+        z = conv(block.w_z, y) - bn.running_mean[of_channels]  # type: ignore[index]
+        clips.append(clip + scale[of_channels] * z + bn.bias[of_channels])
     return torch.stack(clips)
 
 
@@ -91,14 +289,13 @@ def test_block_is_the_double_loop_and_so_are_its_gradients(
     form: PaperForm, domain: Domain, subsample: bool, architecture: Architecture
 ) -> None:
     block = trained(4, form, domain, subsample, architecture)
-    x = clip(2, 4, 2, 3, 4).requires_grad_()
-    ours, expected = block(x), loop(block, x, domain, subsample)
-    torch.testing.assert_close(ours, expected)
-    weight = torch.randn(ours.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    inputs = [x, *block.parameters()]
-    gradients = (torch.autograd.grad((z * weight).sum(), inputs) for z in (ours, expected))
+    x = random(1, 2, 4, 2, 3, 4).requires_grad_()
+    outputs = block(x), loop(block, x, domain, subsample)
+    torch.testing.assert_close(*outputs)
+    weight, inputs = random(2, *x.shape), [x, *block.parameters()]
+    gradients = (torch.autograd.grad((z * weight).sum(), inputs) for z in outputs)
     for name, a, b in zip(("x", *dict(block.named_parameters())), *gradients, strict=True):
-        assert b.abs().max() > 0, name  # phi.bias of the embedded form, to which the softmax is blind, has rounding errors
+        assert b.abs().max() > 0, name  # phi.bias, to which a softmax is blind, has rounding errors
         torch.testing.assert_close(a, b, msg=lambda text, name=name: f"{name}: {text}")
 
 
@@ -108,81 +305,75 @@ def test_gradients_are_the_finite_differences(form: PaperForm, domain: Domain, s
     parameters = dict(block.named_parameters())
 
     def forward(x: Tensor, *values: Tensor) -> Tensor:
-        state = dict(zip(parameters, values, strict=True))
-        return torch.func.functional_call(block, state, x)
+        return torch.func.functional_call(block, dict(zip(parameters, values, strict=True)), x)
 
     values = [p.detach().clone().requires_grad_() for p in parameters.values()]
-    assert torch.autograd.gradcheck(forward, (clip(1, 2, 2, 3, 2).requires_grad_(), *values))
+    x = random(1, 1, 2, 2, 3, 2).requires_grad_()
+    assert torch.autograd.gradcheck(forward, (x, *values), fast_mode=True)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@each_form
 @pytest.mark.parametrize("training", [True, False])
 def test_a_new_block_is_the_identity(form: PaperForm, training: bool) -> None:
-    block = NonLocalBlock(8, form).train(training)
-    x = clip(2, 8, 2, 4, 4).float()
-    torch.testing.assert_close(block(x), x, rtol=0, atol=0)
-    assert block.w_z.weight.abs().max() > 0  # it is the BN scale that is zero: W_z learns as soon as the scale moves
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("domain", ["space", "time"])
-def test_space_and_time_are_spacetime_of_one_frame_and_of_one_place(form: PaperForm, domain: Domain) -> None:
-    limited, free = (trained(4, form, d, False) for d in (domain, "spacetime"))
-    free.load_state_dict(limited.state_dict())
-    x = clip(2, 4, 3, 4, 5)
-    parts = x.split(1, 2) if domain == "space" else [column for row in x.split(1, 3) for column in row.split(1, 4)]
-    whole = limited(x)
-    pieces = whole.split(1, 2) if domain == "space" else [column for row in whole.split(1, 3) for column in row.split(1, 4)]
-    for part, piece in zip(parts, pieces, strict=True):
-        torch.testing.assert_close(free(part), piece)
-    assert not torch.allclose(whole, free(x))
+    block, x = NonLocalBlock(8, form).train(training), random(1, 2, 8, 2, 4, 4).float()
+    assert torch.equal(block(x), x)
+    assert (
+        block.w_z.weight.abs().max() > 0
+    )  # it is the BN scale that is zero: W_z learns once the scale moves
 
 
 @every_block
-@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (1, 1, 4), (5, 1, 1)])
-def test_odd_and_tiny_clips_work(form: PaperForm, domain: Domain, subsample: bool, shape: tuple[int, int, int]) -> None:
-    block = trained(2, form, domain, subsample)
-    x = clip(1, 2, *shape)
-    if shape == (3, 5, 7):  # 11,025 pairs are many for the loop: its first frame alone
-        assert block(x).shape == x.shape
-        x = x[:, :, :1]
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 7), (1, 1, 4), (5, 1, 1)])
+def test_odd_and_tiny_clips_work(
+    form: PaperForm, domain: Domain, subsample: bool, shape: tuple[int, int, int]
+) -> None:
+    block, x = trained(2, form, domain, subsample), random(1, 1, 2, *shape)
     torch.testing.assert_close(block(x), loop(block, x, domain, subsample))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@each_form
 def test_time_only_is_not_subsampled(form: PaperForm) -> None:
-    block, x = trained(4, form, "time", True), clip(1, 4, 3, 4, 4)
+    block, x = trained(4, form, "time", True), random(1, 1, 4, 3, 4, 4)
     torch.testing.assert_close(block(x), loop(block, x, "time", False))
 
 
+def test_an_image_is_a_clip_of_one_frame() -> None:
+    block, x = trained(4, "embedded", "spacetime", True), random(1, 2, 4, 6, 5)
+    torch.testing.assert_close(block(x), block(x.unsqueeze(2)).squeeze(2))
+
+
 @pytest.mark.parametrize("form", ["gaussian", "embedded"])
-def test_half_precision_block_is_finite_where_scores_pass_65504(form: PaperForm) -> None:
+def test_half_precision_block_is_right_where_scores_pass_65504(form: PaperForm) -> None:
     block = trained(32, form, "spacetime", True).float()
-    x = 100 * clip(1, 32, 2, 4, 4).float()
+    x = 100 * random(1, 1, 32, 2, 4, 4).float()
     assert (x.flatten(2).mT @ x.flatten(2)).max() > 65504
     with torch.autocast("cpu", torch.float16):
         z = block(x)
-    assert z.isfinite().all()
     torch.testing.assert_close(z.float(), block(x), rtol=0.02, atol=2.0)
 
 
 def test_memory_layout_does_not_matter() -> None:
-    x = clip(2, 4, 2, 4, 4)
+    x = random(1, 2, 4, 2, 4, 4)
     for domain in DOMAINS:
         block = trained(4, "embedded", domain, True)
         torch.testing.assert_close(block(x.contiguous(memory_format=torch.channels_last_3d)), block(x))
 
 
+@each_form
+def test_a_block_can_be_pickled_copied_and_exported(form: PaperForm) -> None:
+    block, x = trained(4, form, "spacetime", True), random(1, 1, 4, 2, 4, 4)
+    for twin in (pickle.loads(pickle.dumps(block)), copy.deepcopy(block)):
+        assert twin.form is block.form
+        assert torch.equal(twin(x), block(x))
+    torch.testing.assert_close(torch.export.export(block, (x,)).module()(x), block(x))
+
+
 @pytest.mark.parametrize("shape", [(2, 6, 2, 4, 4), (4, 2, 4, 4), (2, 4, 4)])
 def test_wrong_input_names_expected_and_got(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"expected a clip \(B, 4, T, H, W\) or an image \(B, 4, H, W\), got ") as caught:
+    expected = r"expected a clip \(B, 4, T, H, W\) or an image \(B, 4, H, W\), got "
+    with pytest.raises(ValueError, match=expected) as caught:
         NonLocalBlock(4)(torch.ones(shape))
     assert str(shape) in str(caught.value)
-
-
-def test_new_weights_are_he_in_the_text_and_small_in_the_release() -> None:
-    stds = [NonLocalBlock(512, architecture=a).theta.weight.std().item() for a in ("text", "release")]
-    assert stds == pytest.approx([(2 / 512) ** 0.5, 0.01], rel=0.02)
 
 
 def test_odd_channels_name_what_they_got() -> None:
@@ -190,13 +381,6 @@ def test_odd_channels_name_what_they_got() -> None:
         NonLocalBlock(5)
 
 
-@pytest.mark.parametrize(
-    ("channels", "embedded", "gaussian"),
-    [(256, 132_224, 66_432), (512, 526_592, 263_936), (1024, 2_101_760, 1_052_160), (2048, 8_397_824, 4_201_472)],
-)
-def test_parameter_counts(channels: int, embedded: int, gaussian: int) -> None:
-    counts = {}
-    for form in FORMS:
-        with torch.device("meta"):
-            counts[form] = sum(p.numel() for p in NonLocalBlock(channels, form).parameters())
-    assert counts == {"embedded": embedded, "dot": embedded, "gaussian": gaussian, "concatenation": embedded + channels}
+def test_new_weights_are_he_in_the_text_and_small_in_the_release() -> None:
+    stds = [NonLocalBlock(512, architecture=a).theta.weight.std().item() for a in ("text", "release")]
+    assert stds == pytest.approx([(2 / 512) ** 0.5, 0.01], rel=0.02)

@@ -1,15 +1,248 @@
-"""Weights from one net to another: copied, inflated, left out, refused."""
+"""Weights that nets start from: read without running anything, shipped, ImageNet's, copied and inflated."""
 
+import io
+import json
+import os
+import pickle
+import shutil
+import sys
+from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from nlrepro.config import Geometry
+from nlrepro.config import Geometry, Profile, load_profile
+from nlrepro.files import BadInput
 from nlrepro.nets.resnet import SpatialConv, TemporalConv, VideoResNet, fold, unfold
-from nlrepro.nets.transfer import inflate, start_from
-from nlrepro.spec import Conv, NetSpec
+from nlrepro.nets.weights import (
+    inflate,
+    pretrained,
+    pretrained_digest,
+    pretrained_note,
+    pretrained_path,
+    read_note,
+    read_tensors,
+    start_from,
+    start_from_file,
+)
+from nlrepro.spec import DEPTHS, Conv, Depth, NetSpec
+
+State = dict[str, Tensor]
+
+# Files of strangers
+
+
+class Harmful:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_a_pickle_that_names_a_function_is_refused_before_it_runs(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    pickled = pickle.dumps({"blobs": {"w": np.ones(1), "x": Harmful(written)}}, protocol=2)
+    pickle.loads(pickled)
+    assert written.is_dir()  # a plain reader does run it
+    written.rmdir()
+    (tmp_path / "evil.pkl").write_bytes(pickled)
+    with pytest.raises(
+        BadInput, match=r"evil\.pkl is refused: it names posix.mkdir, which weights do not need"
+    ):
+        read_tensors(tmp_path / "evil.pkl")
+    torch.save({"state_dict": {"x": Harmful(written)}}, tmp_path / "evil.pth")
+    with pytest.raises(BadInput, match=r"evil\.pth is refused by torch.load.*names posix.mkdir"):
+        read_tensors(tmp_path / "evil.pth")
+    assert not written.exists()
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"c__builtin__\neval\n(S'1'\ntR.",
+        b"cnumpy.core.multiarray\nfromfile\n.",
+    ],
+)
+def test_other_globals_are_refused_by_name(tmp_path: Path, opcodes: bytes) -> None:
+    (tmp_path / "evil.pkl").write_bytes(opcodes)
+    module, name = opcodes[1:].decode().split("\n")[:2]
+    with pytest.raises(BadInput, match=rf"it names {module.replace('__builtin__', 'builtins')}\.{name}"):
+        read_tensors(tmp_path / "evil.pkl")
+
+
+class HistoryBuffer:
+    """Pickled as mmengine's: with arrays, and with its own methods by their names."""
+
+    def __init__(self) -> None:
+        self.state = np.ones(2), {"min": HistoryBuffer.least}, np.float64(1)
+
+    def least(self) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("numpy", [b"numpy._core", b"numpy.core"])
+def test_of_what_mmengine_keeps_beside_the_weights_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numpy: bytes
+) -> None:
+    modules = ("mmengine", "mmengine.logging", "mmengine.logging.history_buffer")
+    monkeypatch.setattr(HistoryBuffer, "__module__", modules[-1])
+    for name in modules:
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules[modules[-1]].HistoryBuffer = HistoryBuffer  # type: ignore[attr-defined]
+    logs = {"meta": {"cfg": Namespace(lr=0.1)}, "message_hub": {"log_scalars": {"train/lr": HistoryBuffer()}}}
+    saved = io.BytesIO()
+    torch.save({**logs, "state_dict": {"w": torch.ones(2)}}, saved, _use_new_zipfile_serialization=False)
+    assert b"getattr" in saved.getvalue()
+    (tmp_path / "epoch_3.pth").write_bytes(saved.getvalue().replace(b"numpy._core", numpy))
+    for name in modules:
+        monkeypatch.delitem(sys.modules, name)
+    assert read_tensors(tmp_path / "epoch_3.pth")["w"].tolist() == [1, 1]
+
+
+def test_a_pickle_of_python_2_is_read(tmp_path: Path) -> None:
+    """Protocol 2, numpy.core, and bytes as str, as cPickle wrote them."""
+    pickled = pickle.dumps(
+        {"blobs": {"w": np.arange(3, dtype=np.float32), "lr": np.float64(0.5)}}, protocol=2
+    )
+    (tmp_path / "old.pkl").write_bytes(pickled.replace(b"numpy._core", b"numpy.core"))
+    state = read_tensors(tmp_path / "old.pkl")
+    assert (state["w"].tolist(), state["lr"].item()) == ([0, 1, 2], 0.5)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<!DOCTYPE html>", pickle.dumps([1, 2]), pickle.dumps({"w": "text"}), b"PK\x03\x04cut off"],
+)
+def test_a_file_without_weights_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.pth").write_bytes(content)
+    with pytest.raises(BadInput, match=r"bad\.pth"):
+        read_tensors(tmp_path / "bad.pth")
+
+
+# Shipped nets, and ImageNet's
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Profile:
+    """The mini profile with a copy of the ResNet-50 in a folder of one's own."""
+    profile = replace(load_profile("mini"), pretrained=str(tmp_path / "nets"))
+    copy, shipped = pretrained_path(profile.pretrained, 50), pretrained_path("mini", 50)
+    copy.parent.mkdir()
+    shutil.copy(shipped, copy)
+    shutil.copy(pretrained_note(shipped), pretrained_note(copy))
+    return profile
+
+
+@pytest.mark.parametrize("name", ["mini", "smoke", "coco-smoke"])
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_shipped_nets_fit_and_are_above_their_bar(name: str, depth: Depth) -> None:
+    profile = load_profile(name)
+    state, start = pretrained(depth, profile)
+    assert all(x.dtype != torch.float16 for x in state.values())
+    assert start.startswith(f"mini-r{depth}.pt (sha256 ")
+    assert profile.pretraining
+    assert read_note(pretrained_path("mini", depth))["percent"]["stills"] >= profile.pretraining.bar
+
+
+def test_the_digest_is_that_of_the_note(own: Profile) -> None:
+    note = pretrained_note(pretrained_path(own.pretrained, 50))
+    assert pretrained_digest(own, 50) == pretrained_digest(load_profile("mini"), 50)
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"sha256": "0" * 64}))
+    read_note.cache_clear()
+    assert pretrained_digest(own, 50) == "0" * 64
+    assert pretrained_digest(load_profile("paper"), 50) == "imagenet"
+
+
+def test_a_net_of_other_settings_is_refused(own: Profile) -> None:
+    wide = replace(own, geometry=replace(own.geometry, width=16))
+    with pytest.raises(
+        BadInput, match=r"net\.width is 8, the profile has 16; `pretrain` makes one that fits"
+    ):
+        pretrained(50, wide)
+    real = replace(load_profile("paper"), pretrained="mini")
+    with pytest.raises(BadInput, match=r"the profile paper has no \[pretraining\] and \[generator\]"):
+        pretrained(50, real)
+
+
+def test_a_changed_or_missing_net_is_named(own: Profile) -> None:
+    path = pretrained_path(own.pretrained, 50)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(BadInput, match="is not the file that its note is of"):
+        pretrained(50, own)
+    with pytest.raises(BadInput, match=r"no pretrained net .*r101.pt; `pretrain` makes it"):
+        pretrained(101, own)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"sha256": "1"}', "\x00"])
+def test_a_damaged_note_is_named(own: Profile, content: str) -> None:
+    pretrained_note(pretrained_path(own.pretrained, 50)).write_text(content)
+    with pytest.raises(BadInput, match=r"the note .*r50.json is damaged"):
+        pretrained(50, own)
+
+
+@pytest.fixture
+def still(smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
+    """The smoke profile's small nets, to start from files as torchvision has them; its cache is empty."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    return replace(smoke, pretrained="imagenet")
+
+
+def imagenet_state(profile: Profile, depth: Depth) -> State:
+    return VideoResNet(NetSpec(depth=depth), profile.geometry, 1000).state_dict()
+
+
+def test_the_imagenet_file_of_the_depth_is_taken(still: Profile, tmp_path: Path) -> None:
+    """A ResNet-101 has all tensors of a ResNet-50, in the same shapes."""
+    files = tmp_path / "r101.pth", tmp_path / "r50.pth"
+    for file, depth in zip(files, (101, 50), strict=True):
+        torch.save(imagenet_state(still, depth), file)
+    for depth, file in ((50, files[1]), (101, files[0])):
+        state, start = pretrained(depth, still, files)
+        given = torch.load(file, weights_only=True)
+        assert start.startswith(f"{file.name} (sha256 ")
+        assert all(torch.equal(x, given[name]) for name, x in state.items())
+        assert set(given) - set(state) == {name for name in given if name.endswith("num_batches_tracked")}
+
+
+def test_imagenet_files_of_other_nets_are_refused(still: Profile, tmp_path: Path) -> None:
+    path, good = tmp_path / "given.pth", imagenet_state(still, 50)
+
+    def refusal(state: State) -> str:
+        torch.save(state, path)
+        with pytest.raises(
+            BadInput, match=r"no ImageNet weights of resnet50: download https.*0676ba61.pth"
+        ) as caught:
+            pretrained(50, still, (path,))
+        return str(caught.value)
+
+    assert f"; {path} lacks layer1.0.conv1.weight" in refusal(
+        {k: v for k, v in good.items() if "r1.0.conv1" not in k}
+    )
+    assert "has conv1.weight of shape (64, 3, 7, 7), expected" in refusal(
+        good | {"conv1.weight": torch.zeros(64, 3, 7, 7)}
+    )
+    assert "has stray, for which" in refusal(good | {"stray": torch.zeros(1)})
+    assert "has fc.bias with values that are no finite" in refusal(good | {"fc.bias": good["fc.bias"] / 0})
+    variance = "layer1.0.bn1.running_var"
+    assert f"has {variance} with variances below 0" in refusal(good | {variance: -good[variance]})
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(BadInput, match=r"given.pth is refused by torch.load"):
+        pretrained(50, still, (path,))
+    with pytest.raises(BadInput, match=r"cannot read .*nowhere"):
+        pretrained(50, still, (tmp_path / "nowhere.pth",))
+
+
+# From one net to another
 
 
 def repeated(frames: int) -> Tensor:
@@ -17,10 +250,12 @@ def repeated(frames: int) -> Tensor:
     return torch.randn(1, 3, 1, 16, 16, generator=torch.Generator().manual_seed(1)).repeat(1, 1, frames, 1, 1)
 
 
-@pytest.mark.parametrize(("kernel", "out"), [((3, 1), 6), ((3, 3), 6), ((5, 7), 6)])
-def test_an_inflated_convolution_of_a_repeated_frame_is_the_2d_one_in_the_middle(kernel: tuple[int, int], out: int) -> None:
+@pytest.mark.parametrize("kernel", [(3, 1), (3, 3), (5, 7)])
+def test_an_inflated_convolution_of_a_repeated_frame_is_the_2d_one_in_the_middle(
+    kernel: tuple[int, int],
+) -> None:
     t, k = kernel
-    flat, deep = SpatialConv(3, out, k), TemporalConv(3, out, kernel)
+    flat, deep = SpatialConv(3, 6, k), TemporalConv(3, 6, kernel)
     deep.load_state_dict({"weight": inflate(flat.weight.detach(), deep.weight.shape)})
     x = fold(repeated(7))
     expected, y = unfold(flat(x, 7), 7), unfold(deep(x, 7), 7)
@@ -30,8 +265,10 @@ def test_an_inflated_convolution_of_a_repeated_frame_is_the_2d_one_in_the_middle
 
 
 @pytest.mark.parametrize("conv", ["3x1x1", "3x3x3"])
-def test_an_inflated_net_of_a_repeated_frame_is_the_2d_net_in_the_middle(tiny_net: Geometry, conv: Conv) -> None:
-    """Zeros beyond the borders reach 2 frames (conv1), 1 (pool1), 1 for each of 9 inflated blocks and 1 (pool2): 13."""
+def test_an_inflated_net_of_a_repeated_frame_is_the_2d_net_in_the_middle(
+    tiny_net: Geometry, conv: Conv
+) -> None:
+    """Zeros beyond the borders reach 2 frames (conv1), 1 (pool1), 1 for each of 9 blocks and 1 (pool2)."""
     features: list[Tensor] = []
     nets = VideoResNet(NetSpec(), tiny_net, 7), VideoResNet(NetSpec(conv=conv), tiny_net, 7)
     for module in nets[0].modules():
@@ -40,44 +277,49 @@ def test_an_inflated_net_of_a_repeated_frame_is_the_2d_net_in_the_middle(tiny_ne
     assert start_from(nets[1], nets[0].state_dict()) == []
     with torch.no_grad():
         for net in nets:
-            list(net.layer4.children())[-1].register_forward_hook(lambda module, inputs, output: features.append(output))
-            net.double().eval()(repeated(27).double())  # in single precision rounding reaches 1e-5 now and then
+            *_, last = net.layer4.children()
+            last.register_forward_hook(lambda module, inputs, output: features.append(output))
+            net.double().eval()(
+                repeated(27).double()
+            )  # in single precision rounding reaches 1e-5 now and then
     flat, deep = features
     assert flat[13].abs().max() > 0.01
     torch.testing.assert_close(deep[13], flat[13], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(deep[0], flat[0], rtol=1e-2)
 
 
-def test_a_parent_with_other_classes_gives_all_but_fc(tiny_net: Geometry) -> None:
-    parent, child = VideoResNet(NetSpec(), tiny_net, 12), VideoResNet(NetSpec(), tiny_net, 7)
+@pytest.mark.parametrize(("classes", "classifier"), [(12, True), (7, False)])
+def test_a_parent_with_other_classes_gives_all_but_fc(
+    tiny_net: Geometry, classes: int, classifier: bool
+) -> None:
+    parent, child = VideoResNet(NetSpec(), tiny_net, classes), VideoResNet(NetSpec(), tiny_net, 7)
     before = child.fc.weight.clone()
-    assert start_from(child, parent.state_dict()) == ["fc.weight", "fc.bias"]
+    assert start_from(child, parent.state_dict(), classifier=classifier) == ["fc.weight", "fc.bias"]
     assert torch.equal(child.fc.weight, before)
     for name, tensor in child.state_dict().items():
         assert name.startswith("fc.") or torch.equal(tensor, parent.state_dict()[name]), name
 
 
-def test_a_parent_of_the_same_net_gives_everything(tiny_net: Geometry) -> None:
+def test_a_file_of_the_same_net_gives_everything_as_a_copy(tiny_net: Geometry, tmp_path: Path) -> None:
     spec = NetSpec(blocks="5-block", form="concatenation")
     parent, child = VideoResNet(spec, tiny_net, 7), VideoResNet(spec, tiny_net, 7)
-    assert start_from(child, parent.state_dict()) == []
-    assert all(torch.equal(tensor, parent.state_dict()[name]) for name, tensor in child.state_dict().items())
-
-
-def test_the_parent_is_copied_not_shared(tiny_net: Geometry) -> None:
-    parent, child = VideoResNet(NetSpec(), tiny_net, 7), VideoResNet(NetSpec(), tiny_net, 7)
+    torch.save(parent.state_dict(), tmp_path / "parent.pt")
+    assert start_from_file(child, tmp_path / "parent.pt") == []
+    assert all(torch.equal(x, parent.state_dict()[name]) for name, x in child.state_dict().items())
     start_from(child, parent.state_dict())
     nn.init.zeros_(child.layer1[0].conv1.weight)
     assert parent.layer1[0].conv1.weight.abs().max() > 0
 
 
-def test_a_misfit_names_the_tensor_and_both_shapes(tiny_net: Geometry) -> None:
+@pytest.mark.parametrize(("conv", "shape"), [("2d", r"\(4, 3, 3, 3\)"), ("3x1x1", r"\(4, 3, 5, 3, 3\)")])
+def test_a_misfit_names_the_tensor_and_both_shapes(
+    tiny_net: Geometry, tmp_path: Path, conv: Conv, shape: str
+) -> None:
     parent = VideoResNet(NetSpec(), replace(tiny_net, width=8), 7)
-    with pytest.raises(ValueError, match=r"conv1.weight: expected the shape \(4, 3, 3, 3\), the parent has \(8, 3, 3, 3\)"):
-        start_from(VideoResNet(NetSpec(), tiny_net, 7), parent.state_dict())
-
-
-def test_a_misfit_that_would_be_inflated_is_refused_in_the_same_words(tiny_net: Geometry) -> None:
-    parent = VideoResNet(NetSpec(), replace(tiny_net, width=8), 7)
-    with pytest.raises(ValueError, match=r"conv1.weight: expected the shape \(4, 3, 5, 3, 3\), the parent has "):
-        start_from(VideoResNet(NetSpec(conv="3x1x1"), tiny_net, 7), parent.state_dict())
+    child = VideoResNet(NetSpec(conv=conv), tiny_net, 7)
+    message = rf"conv1.weight: expected the shape {shape}, the parent has \(8, 3, 3, 3\)"
+    with pytest.raises(ValueError, match=message):
+        start_from(child, parent.state_dict())
+    torch.save(parent.state_dict(), tmp_path / "parent.pt")
+    with pytest.raises(BadInput, match=rf"parent\.pt do not fit: {message}"):
+        start_from_file(child, tmp_path / "parent.pt")

@@ -9,7 +9,6 @@ positions of the larger maps, where Table 2's released test averages softmax sco
 
 import sys
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,15 +22,15 @@ from torch import Tensor
 from nlrepro.config import Profile
 from nlrepro.data.charades import PUBLIC, ActionClips, Videos, load_videos
 from nlrepro.data.order import Loader
-from nlrepro.files import BadInput, write_atomic
-from nlrepro.learners.classifier import WORKERS, Batch, VideoClassifier, VideoData, start_from_parent
+from nlrepro.files import write_atomic
+from nlrepro.learners.classifier import WORKERS, VideoClassifier, VideoData, start_from_parent
 from nlrepro.learners.learner import Result, RunData, gathered
 from nlrepro.nets.resnet import cost
-from nlrepro.nets.weights import start_from_file
+from nlrepro.nets.weights import start_from_file, start_name
 from nlrepro.record import Cost
 from nlrepro.run import Run
 from nlrepro.spec import TRAINED, ActionSpec, Part
-from nlrepro.task import file_digest, given_start
+from nlrepro.task import given_start
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -145,19 +144,12 @@ class ActionClassifier(VideoClassifier):
 
     def start(self, run: Run) -> dict[str, str]:
         """All but the last layer, whose classes are others."""
-        last = deepcopy(self.net.fc.state_dict())
-        started: dict[str, str] = {}
         if parent := run.parent:
-            start_from_parent(self.net, run, parent)
-        else:
-            path = given_start(run.spec, run.profile)
-            try:
-                start_from_file(self.net, path)
-            except ValueError as error:
-                raise BadInput(f"{path} does not fit {run.key}: {error}") from None
-            started = {"start": f"{path.name} (sha256 {file_digest(path)[:12]})"}
-        self.net.fc.load_state_dict(last)
-        return started
+            start_from_parent(self.net, run, parent, classifier=False)
+            return {}
+        path = given_start(run.spec, run.profile)
+        start_from_file(self.net, path, classifier=False)
+        return {"start": start_name(path)}
 
     def cost(self) -> Cost:
         return cost(self.run_spec, self.profile)

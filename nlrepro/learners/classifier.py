@@ -217,7 +217,7 @@ class VideoClassifier(Learner):
             start_from_parent(self.net, run, parent)
             return {}
         depth = run.spec.net.depth
-        if run.profile.dry_run and run.profile.real and not (files or imagenet_file(depth)[0].is_file()):
+        if run.profile.dry_run and run.profile.real and not (files or imagenet_file(f"resnet{depth}")[0].is_file()):
             print("dry run without ImageNet weights: it starts from random ones")
             return {}
         state, name = pretrained(depth, run.profile, files)
@@ -260,8 +260,8 @@ class VideoClassifier(Learner):
                     statistic.div_(distributed.get_world_size())
 
 
-def start_from_parent(net: torch.nn.Module, run: Run, parent: Run) -> None:
-    """Copy what fits of a finished run's net.
+def start_from_parent(net: torch.nn.Module, run: Run, parent: Run, *, classifier: bool = True) -> None:
+    """Copy what fits of a finished run's net, its last layer only with `classifier`.
 
     Raises:
         BadInput: it has not been trained, or its net is damaged or does not fit.
@@ -271,7 +271,7 @@ def start_from_parent(net: torch.nn.Module, run: Run, parent: Run) -> None:
         raise BadInput(f"{run.key} starts from {parent.key}, which has no weights at {parent.weights}; {advice}")
     if damage := parent.damage():
         raise BadInput(f"{run.key} starts from {parent.key}: {damage}")
-    start_from_file(net, parent.weights)
+    start_from_file(net, parent.weights, classifier=classifier)
 
 
 def by_kind(ranks: str, kinds: list[str]) -> dict[str, str]:

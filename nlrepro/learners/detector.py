@@ -8,7 +8,6 @@ code for boxes and masks, but has no keypoints, and takes dense masks, which it 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -21,7 +20,8 @@ from nlrepro.data.coco import CocoImages, CocoSplit, api, index, open_split, qui
 from nlrepro.data.order import ImageBatches, Loader, TestImageBatches
 from nlrepro.learners.classifier import WORKERS
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
-from nlrepro.nets.rcnn import count_macs, detector
+from nlrepro.nets.rcnn import detector
+from nlrepro.nets.resnet import count
 from nlrepro.record import Cost
 from nlrepro.run import Run
 from nlrepro.spec import DetectionSpec, Target
@@ -203,8 +203,7 @@ class Detector(Learner):
         assert self.profile.detection
         side = self.profile.detection.sides[self.run_spec.kind][-1]
         backbone: nn.Module = deepcopy(self.net.get_submodule("backbone")).to("meta").eval()
-        with torch.no_grad():
-            macs = count_macs(backbone, torch.empty(1, 3, side, side, device="meta"))
+        macs = count(backbone, torch.empty(1, 3, side, side, device="meta"))[1]
         return Cost(params=sum(p.numel() for p in self.net.parameters()), macs=macs)
 
     def configure_optimizers(self) -> Any:

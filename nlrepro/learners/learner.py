@@ -1,7 +1,6 @@
 """`Learner`: a net under a recipe. Optimiser, schedule, curve, and what its checkpoints hold, whatever the task."""
 
 from abc import abstractmethod
-
 from dataclasses import astuple, dataclass, field
 from math import isfinite
 from typing import Any, ClassVar, Literal, Protocol, TypeVar

@@ -10,12 +10,11 @@ runs made them: `python -m ablations sweep 5 --profile start`, and 6; `python -m
 import json
 from dataclasses import asdict
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from nlrepro.config import Profile, as_json
-from nlrepro.files import BadInput
+from nlrepro.files import BadInput, file_digest
 from nlrepro.spec import Depth, DetectionSpec
 
 HERE = Path(__file__).parent
@@ -90,4 +89,4 @@ def detector_path(name: str, spec: DetectionSpec) -> Path:
 @cache
 def detector_digest(name: str, spec: DetectionSpec) -> str:
     """sha256 of a shipped detector."""
-    return sha256(detector_path(name, spec).read_bytes()).hexdigest()
+    return file_digest(detector_path(name, spec))

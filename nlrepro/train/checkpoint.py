@@ -121,7 +121,7 @@ def resumable(path: Path, learner: Learner, callback: RunCallback) -> dict[str, 
         return None
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
-        state["curve"], state["random"], state["optimizer_states"], state["loops"]  # noqa: B018  # a KeyError
+        state["curve"], state["random"], state["optimizer_states"], state["loops"]  # a KeyError
         shapes = {name: x.shape for name, x in state["state_dict"].items()}
         before = state["callbacks"]["RunCallback"]
         devices, data = before["devices"], before["data"]

@@ -24,7 +24,7 @@ from nlrepro.config import Generator, Pretraining, Profile, load_profile
 from nlrepro.data.synthetic.card_videos import pretraining_image, tags
 from nlrepro.files import BadInput, write_atomic
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.nets.weights import tensors
+from nlrepro.nets.weights import convert_floats, read_tensors
 from nlrepro.pretrained import net_path, note_path, pretraining_settings
 from nlrepro.processes import progress_bar
 from nlrepro.spec import Depth, NetSpec
@@ -75,7 +75,7 @@ def pretrain(
     torch.manual_seed(recipe.seed)
     net = VideoResNet(NetSpec(depth=depth), profile.geometry, len(tags(task)))
     train(net, profile, report)
-    half = halved(net.state_dict())
+    half = convert_floats(net.state_dict(), torch.float16)
     net.load_state_dict(half)
     result = accuracy(net, profile)
     if result["stills"] < recipe.bar:
@@ -125,11 +125,6 @@ def accuracy(net: VideoResNet, profile: Profile) -> dict[str, float]:
     return {"tags": round(100 * tags_right, 2), "stills": round(100 * stills_right, 2)}
 
 
-def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state in float16."""
-    return {name: x.half() if x.is_floating_point() else x for name, x in state.items()}
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="maintainers: a net that runs on generated videos start from")
     parser.add_argument("--profile", default="mini")
@@ -139,7 +134,7 @@ def main() -> int:
     try:
         if arguments.half:
             net, out = arguments.half
-            write_atomic(out, state_bytes(halved(tensors(net))))
+            write_atomic(out, state_bytes(convert_floats(read_tensors(net), torch.float16)))
             return 0
         profile = load_profile(arguments.profile)
         out = net_path(profile.pretrained, arguments.depth)

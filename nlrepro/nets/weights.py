@@ -1,0 +1,261 @@
+"""Weights that nets start from: read safely, from ImageNet or the shipped ones, copied and inflated.
+
+A pickle is a program, so a file may name only what weights need: tensors come out, nothing runs. Short clips
+start from ImageNet (section 4), or from nets pretrained on drawn stills (nlrepro/pretrained).
+"""
+
+import io
+import pickle
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.models import get_model_weights
+
+from nlrepro.config import Profile
+from nlrepro.files import BadInput, file_digest
+from nlrepro.nets.resnet import VideoResNet
+from nlrepro.pretrained import IMAGENET, net_path, pretraining_settings, read_note
+from nlrepro.spec import Depth, NetSpec
+
+State = Mapping[str, Tensor]
+
+NESTED = ("blobs", "model_state", "state_dict")  # where Caffe2, PySlowFast and mmaction2 keep their tensors
+PLAIN = {("builtins", "set"), ("collections", "OrderedDict"), ("_codecs", "encode")}
+ARRAYS = {"ndarray", "dtype", "_reconstruct", "scalar"}
+NUMPY = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray"}
+IGNORED = (  # what mmengine and others keep beside the weights
+    "argparse.Namespace",
+    "builtins.getattr",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    *(f"{module}.{name}" for module in sorted(NUMPY) for name in sorted(ARRAYS)),
+)
+TORCH = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # begin of its files since 1.6, before
+
+IMAGENET_CLASSES = 1000
+COUNTER = "num_batches_tracked"  # of each normalisation; torchvision's older files have none
+
+
+class Ignored:
+    """What is left of an object in a file that is no tensor: it takes all and keeps nothing."""
+
+    def __init__(self, *parts: Any) -> None: ...
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads numpy's arrays, scalars and dtypes, and plain containers; all else is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = {"__builtin__": "builtins"}.get(module, module)  # Python 2's name
+        if module in NUMPY and name in ARRAYS:
+            return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+        if (module, name) in PLAIN:
+            return super().find_class(module, name)
+        reason = "which weights do not need and could run any program; it was not read further"
+        raise BadInput(f"it names {module}.{name}, {reason}")
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Name -> tensor, of a file of torch or a pickle of numpy arrays.
+
+    Its content decides which of them it is, not its name.
+
+    Raises:
+        BadInput: no such file, damaged, or with something other than tensors in plain containers.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}; give the path of a file of weights") from None
+    parts = unpickle_torch(content, path) if content.startswith(TORCH) else unpickle_arrays(content, path)
+    if isinstance(parts, dict):
+        parts = next((parts[name] for name in NESTED if name in parts), parts)
+    if not isinstance(parts, dict):
+        kind = type(parts).__name__
+        raise BadInput(f"{path}: expected names and tensors, got {kind}; give a file of weights")
+    return {str(name): as_tensor(value, f"{path}: {name}") for name, value in parts.items()}
+
+
+def unpickle_arrays(content: bytes, path: Path) -> Any:
+    """What a pickle of Python 2 or 3 holds; errors as of `read_tensors`."""
+    try:
+        return ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
+    except BadInput as error:
+        raise BadInput(f"{path} is refused: {error}") from None
+    except Exception as error:  # a damaged pickle can raise anything
+        reason = f"{type(error).__name__}: {error}"
+        advice = "is it cut off, an archive, a web page or Git LFS's pointer? Get the file itself"
+        raise BadInput(f"{path} is no file of weights ({reason}); {advice}") from None
+
+
+def unpickle_torch(content: bytes, path: Path) -> Any:
+    """What a file of torch holds, by torch's restricted reader; errors as of `read_tensors`."""
+    ignored = torch.serialization.safe_globals([(Ignored, name) for name in IGNORED])
+    try:
+        with warnings.catch_warnings(), ignored:
+            warnings.simplefilter("ignore")
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file can raise anything
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it names {refused[1]}, which weights do not need" if refused else "it is damaged"
+        refusal = f"{path} is refused by torch.load(weights_only=True): {reason}"
+        raise BadInput(f"{refusal}; get it from its source again") from None
+
+
+def as_tensor(value: Any, label: str) -> Tensor:
+    """A tensor of an array or a number.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    if isinstance(value, Tensor):
+        return value
+    numeric = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub"
+    if numeric or isinstance(value, int | float):
+        return torch.from_numpy(np.ascontiguousarray(value))
+    raise BadInput(f"{label}: expected an array of numbers, got {type(value).__name__}")
+
+
+def convert_floats(state: State, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The state with its floating-point tensors in `dtype`: half precision in files, single in nets."""
+    return {name: x.to(dtype) if x.is_floating_point() else x for name, x in state.items()}
+
+
+def start_name(path: Path) -> str:
+    """What a record calls weights to start from: "mini-r50.pt (sha256 0123456789ab)"."""
+    return f"{path.name} (sha256 {file_digest(path)[:12]})"
+
+
+def imagenet_file(architecture: str) -> tuple[Path, str]:
+    """Where torchvision keeps its first weights of an architecture such as "resnet50", and their URL."""
+    url = str(get_model_weights(architecture)["IMAGENET1K_V1"].url)
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2], url
+
+
+def imagenet(architecture: str, net: nn.Module, files: Sequence[Path] = ()) -> tuple[dict[str, Tensor], str]:
+    """torchvision's ImageNet weights, and what a record calls them.
+
+    They are of the first file that fits `net`, which may be on the meta device, or of torchvision's cache.
+
+    Raises:
+        BadInput: no file fits, or one before that is damaged.
+    """
+    cached, url = imagenet_file(architecture)
+    shapes = {name: x.shape for name, x in net.state_dict().items() if not name.endswith(COUNTER)}
+    misfits = []
+    for path in (*files, *([cached] if cached.is_file() else [])):
+        state = {name: x for name, x in read_tensors(path).items() if not name.endswith(COUNTER)}
+        reason = misfit(state, shapes)
+        if not reason:
+            return convert_floats(state, torch.float32), start_name(path)
+        misfits.append(f"; {path} {reason}")
+    where = f"as --imagenet FILE, or put it at {cached} (TORCH_HOME moves that folder)"
+    raise BadInput(
+        f"no ImageNet weights of {architecture}: download {url} and give it {where}{''.join(misfits)}"
+    )
+
+
+def misfit(state: State, shapes: Mapping[str, torch.Size]) -> str | None:
+    """Why these are not the weights of a trained net with these names and shapes; None if they are."""
+    for name in {**shapes, **state}:
+        if name not in state:
+            return f"lacks {name}"
+        if name not in shapes:
+            return f"has {name}, for which the net has no place"
+        if state[name].shape != shapes[name]:
+            return f"has {name} of shape {tuple(state[name].shape)}, expected {tuple(shapes[name])}"
+        if fault := number_fault(name, state[name]):
+            return f"has {name} {fault}"
+    return None
+
+
+def number_fault(name: str, x: Tensor) -> str | None:
+    """What is wrong with the numbers of a tensor of a trained net; None if nothing."""
+    if not x.is_floating_point():
+        return f"of {x.dtype}, expected floating-point numbers"
+    if not x.isfinite().all():
+        return "with values that are no finite numbers: it is damaged, or its training had failed"
+    if name.endswith("running_var") and bool((x < 0).any()):
+        return "with variances below 0: it is damaged, or no such file"
+    return None
+
+
+def pretrained(depth: Depth, profile: Profile, files: Sequence[Path] = ()) -> tuple[dict[str, Tensor], str]:
+    """What short clips start from, and what a record calls it; `files` may hold ImageNet's weights.
+
+    Raises:
+        BadInput: they are not there, damaged, of another net or made with other settings.
+    """
+    if profile.pretrained == IMAGENET:
+        with torch.device("meta"):
+            net = VideoResNet(NetSpec(depth=depth), profile.geometry, IMAGENET_CLASSES)
+        return imagenet(f"resnet{depth}", net, files)
+    path = net_path(profile.pretrained, depth)
+    note = read_note(path)
+    if path.is_file() and file_digest(path) != note["sha256"]:
+        advice = "restore it, or make both with `pretrain`"
+        raise BadInput(f"the pretrained net {path} is not the file that its note is of; {advice}")
+    made, settings = note["settings"], pretraining_settings(profile)
+    changes = [
+        f"{part}.{name} is {made.get(part, {}).get(name)}, the profile has {value}"
+        for part, values in settings.items()
+        for name, value in values.items()
+        if made.get(part, {}).get(name) != value
+    ]
+    if changes:
+        reasons = f"{'; '.join(changes)}; `pretrain` makes one that fits"
+        raise BadInput(f"the pretrained net {path} does not fit {profile.name}: {reasons}")
+    return convert_floats(read_tensors(path), torch.float32), start_name(path)
+
+
+def inflate(weight: Tensor, shape: torch.Size) -> Tensor:
+    """A 2D kernel (C', C, k, k) as a 3D one (C', C, t, k, k), each of the t planes 1/t of it.
+
+    On a clip of one repeated frame the inflated convolution gives what the 2D one gives (section 4, "I3D").
+    """
+    return weight.unsqueeze(2).expand(shape) / shape[2]
+
+
+def start_from(child: nn.Module, parent: State, *, classifier: bool = True) -> list[str]:
+    """Copy into `child` what fits of a parent's state; return the names that keep their initial values.
+
+    The classifier `fc` is copied only if it has as many classes, and not at all without `classifier`;
+    non-local blocks only if the parent has them.
+
+    Raises:
+        ValueError: a parent's tensor has a shape that neither fits nor can be inflated.
+    """
+    state = child.state_dict()
+    fresh = []
+    for name, x in state.items():
+        source = parent.get(name)
+        if source is None or (name.startswith("fc.") and not (classifier and source.shape == x.shape)):
+            fresh.append(name)
+            continue
+        if x.ndim == 5 and source.shape == (*x.shape[:2], *x.shape[3:]):
+            source = inflate(source, x.shape)
+        if source.shape != x.shape:
+            shapes = f"expected the shape {tuple(x.shape)}, the parent has {tuple(source.shape)}"
+            raise ValueError(f"{name}: {shapes}")
+        state[name] = source
+    child.load_state_dict(state)
+    return fresh
+
+
+def start_from_file(child: nn.Module, path: Path, *, classifier: bool = True) -> list[str]:
+    """As `start_from`, of a parent's file of weights.
+
+    Raises:
+        BadInput: the file is missing, damaged or does not fit.
+    """
+    try:
+        return start_from(child, read_tensors(path), classifier=classifier)
+    except ValueError as error:
+        raise BadInput(f"the weights {path} do not fit: {error}") from None
