@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two processes run the tests on two cores
+
 import av  # noqa: F401  # before decord, whose libvpx can only decode: else av could not write the tests' webm files
 import pytest
 import torch
 from filelock import FileLock
 from films import film
-
-os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
-os.environ["OMP_NUM_THREADS"] = "1"
 
 from nlrepro.config import Geometry, Profile, Real, load_profile
 

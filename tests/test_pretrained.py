@@ -10,9 +10,10 @@ from nlrepro.config import Profile, load_profile
 from nlrepro.data.synthetic import tags
 from nlrepro.files import BadInput
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.nets.weights import pretrained, pretrained_note, pretrained_path, read_note
+from nlrepro.nets.weights import pretrained
+from nlrepro.pretrained import net_path, note_path, read_note
 from nlrepro.spec import NetSpec
-from nlrepro.train.pretraining import accuracy, pretrain
+from nlrepro.train.pretrain import accuracy, pretrain
 
 
 @pytest.fixture
@@ -22,10 +23,10 @@ def own(tmp_path: Path) -> Profile:
     assert profile.pretraining
     short = replace(profile.pretraining, steps=2, batch=4, stills=50)
     profile = replace(profile, pretrained=str(tmp_path / "nets"), pretraining=short)
-    copy, shipped = pretrained_path(profile.pretrained, 50), pretrained_path("mini", 50)
+    copy, shipped = net_path(profile.pretrained, 50), net_path("mini", 50)
     copy.parent.mkdir()
     shutil.copy(shipped, copy)
-    shutil.copy(pretrained_note(shipped), pretrained_note(copy))
+    shutil.copy(note_path(shipped), note_path(copy))
     return profile
 
 
@@ -37,7 +38,7 @@ def test_the_note_states_what_the_net_does() -> None:
     net = VideoResNet(NetSpec(), profile.geometry, len(tags(profile.generator)))
     net.load_state_dict(pretrained(50, profile)[0])
     some = replace(profile, pretraining=replace(profile.pretraining, stills=500))
-    stated = read_note(pretrained_path("mini", 50))["percent"]["stills"]
+    stated = read_note(net_path("mini", 50))["percent"]["stills"]
     assert accuracy(net, some)["stills"] == pytest.approx(stated, abs=3)
 
 
@@ -51,6 +52,6 @@ def test_what_is_pretrained_can_be_started_from(own: Profile) -> None:
     assert own.pretraining
     easy = replace(own, pretraining=replace(own.pretraining, bar=0.0))
     read_note.cache_clear()
-    pretrain(50, easy, pretrained_path(easy.pretrained, 50))
+    pretrain(50, easy, net_path(easy.pretrained, 50))
     read_note.cache_clear()
     assert pretrained(50, easy)[0].keys() == pretrained(50, load_profile("mini"))[0].keys()

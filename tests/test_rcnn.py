@@ -22,10 +22,10 @@ from nlrepro.nets.rcnn import (
     detector,
     freeze_norm,
     pretrained_trunk,
-    start_path,
     torchvision_rcnn,
 )
 from nlrepro.nets.weights import pretrained, read_tensors, start_from
+from nlrepro.pretrained import detector_path
 from nlrepro.spec import Backbone, DetectionSpec, NetSpec, Target
 
 HEAD = [f"roi_heads.keypoint_head.{i}_nonlocal" for i in (3, 7, 11, 15)]
@@ -192,7 +192,7 @@ def test_each_small_net_has_its_blocks(kind: Target) -> None:
 
 def test_nets_of_scenes_start_from_the_shipped_detector() -> None:
     net, _ = detector(BOXES, load_profile("coco-mini"))
-    shipped, state = read_tensors(start_path("mini", BOXES)), net.state_dict()
+    shipped, state = read_tensors(detector_path("mini", BOXES)), net.state_dict()
     assert set(shipped) <= set(state)
     assert all(torch.equal(state[name], x.float()) for name, x in shipped.items())
     assert {name.split(".")[2] for name in set(state) - set(shipped)} == {"inserted"}
@@ -200,9 +200,9 @@ def test_nets_of_scenes_start_from_the_shipped_detector() -> None:
         "mini-r50.pt (sha256 "
     )  # the trunk alone
     with pytest.raises(
-        BadInput, match=r"no detector coco-none-such-r50 to start from; there are coco-mini-r"
+        BadInput, match=r"no detector coco-none-such-r50 to start from; use one of coco-mini-r"
     ):
-        start_path("none-such", BOXES)
+        detector_path("none-such", BOXES)
 
 
 @pytest.mark.parametrize(("backbone", "own"), [("r101", True), ("r50", False)])
@@ -210,7 +210,7 @@ def test_keypoints_start_from_their_own_net_where_there_is_one(backbone: Backbon
     """What they have in common with the other start from that."""
     spec = DetectionSpec(kind="keypoints", backbone=backbone, head_blocks=True)
     net, start = detector(spec, load_profile("coco-mini"))
-    shipped, state = read_tensors(start_path("mini", spec)), net.state_dict()
+    shipped, state = read_tensors(detector_path("mini", spec)), net.state_dict()
     common = {name for name, x in shipped.items() if name in state and state[name].shape == x.shape}
     assert start.startswith(f"coco-mini-{backbone}{'-keypoints' * own}.pt (sha256 ")
     assert "backbone.fpn.inner_blocks.0.0.weight" in common

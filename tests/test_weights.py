@@ -23,14 +23,11 @@ from nlrepro.nets.resnet import SpatialConv, TemporalConv, VideoResNet, fold, un
 from nlrepro.nets.weights import (
     inflate,
     pretrained,
-    pretrained_digest,
-    pretrained_note,
-    pretrained_path,
-    read_note,
     read_tensors,
     start_from,
     start_from_file,
 )
+from nlrepro.pretrained import net_path, note_path, pretrained_digest, read_note
 from nlrepro.spec import DEPTHS, Conv, Depth, NetSpec
 
 State = dict[str, Tensor]
@@ -136,10 +133,10 @@ def test_a_file_without_weights_is_named(tmp_path: Path, content: bytes) -> None
 def own(tmp_path: Path) -> Profile:
     """The mini profile with a copy of the ResNet-50 in a folder of one's own."""
     profile = replace(load_profile("mini"), pretrained=str(tmp_path / "nets"))
-    copy, shipped = pretrained_path(profile.pretrained, 50), pretrained_path("mini", 50)
+    copy, shipped = net_path(profile.pretrained, 50), net_path("mini", 50)
     copy.parent.mkdir()
     shutil.copy(shipped, copy)
-    shutil.copy(pretrained_note(shipped), pretrained_note(copy))
+    shutil.copy(note_path(shipped), note_path(copy))
     return profile
 
 
@@ -151,11 +148,11 @@ def test_shipped_nets_fit_and_are_above_their_bar(name: str, depth: Depth) -> No
     assert all(x.dtype != torch.float16 for x in state.values())
     assert start.startswith(f"mini-r{depth}.pt (sha256 ")
     assert profile.pretraining
-    assert read_note(pretrained_path("mini", depth))["percent"]["stills"] >= profile.pretraining.bar
+    assert read_note(net_path("mini", depth))["percent"]["stills"] >= profile.pretraining.bar
 
 
 def test_the_digest_is_that_of_the_note(own: Profile) -> None:
-    note = pretrained_note(pretrained_path(own.pretrained, 50))
+    note = note_path(net_path(own.pretrained, 50))
     assert pretrained_digest(own, 50) == pretrained_digest(load_profile("mini"), 50)
     note.write_text(json.dumps(json.loads(note.read_text()) | {"sha256": "0" * 64}))
     read_note.cache_clear()
@@ -175,17 +172,17 @@ def test_a_net_of_other_settings_is_refused(own: Profile) -> None:
 
 
 def test_a_changed_or_missing_net_is_named(own: Profile) -> None:
-    path = pretrained_path(own.pretrained, 50)
+    path = net_path(own.pretrained, 50)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(BadInput, match="is not the file that its note is of"):
         pretrained(50, own)
-    with pytest.raises(BadInput, match=r"no pretrained net .*r101.pt; `pretrain` makes it"):
+    with pytest.raises(BadInput, match=r"no pretrained net .*r101.pt; "):
         pretrained(101, own)
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"sha256": "1"}', "\x00"])
 def test_a_damaged_note_is_named(own: Profile, content: str) -> None:
-    pretrained_note(pretrained_path(own.pretrained, 50)).write_text(content)
+    note_path(net_path(own.pretrained, 50)).write_text(content)
     with pytest.raises(BadInput, match=r"the note .*r50.json is damaged"):
         pretrained(50, own)
 
