@@ -100,12 +100,12 @@ def real(smoke: Profile) -> Profile:
 
 @pytest.fixture
 def videos(tmp_path: Path, real: Profile) -> Path:
-    from nlrepro.data.kinetics.survey import survey
+    from nlrepro.data.kinetics import check_real
 
     root = tmp_path / "videos"
     for name, rate in (("a", 30), ("b", 60)):
         for split in ("train", "val"):
             film(root / split / name / f"{name}.mp4", rate=rate)
     (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
-    survey(real, root, tmp_path / "cache", 1)
+    check_real(real, root, tmp_path / "cache", 1)
     return root
