@@ -125,22 +125,24 @@ class VideoTask(Task):
         return replace(run, spec=run.spec.parent, tables=(), module=None) if run.spec.parent else None
 
     def data_digest(self, run: "Run") -> str | None:
-        from nlrepro.data.kinetics import videos_digest  # imports torch
+        from nlrepro.data.kinetics import videos_seen  # imports torch
 
-        return videos_digest(run.spec, run.profile, run.folders.data)
+        return videos_seen(run.spec, run.profile, run.folders.data)
 
     def shares(self, run: "Run") -> Hashable:
         return run.profile.name, run.spec.clip
 
     def prepare(self, run: "Run", processes: int) -> None:
-        from nlrepro.data.clips import decode_splits
+        from nlrepro.data.clips import Tree, decoded
         from nlrepro.data.synthetic.write import make_videos
 
         profile, data = run.profile, run.folders.data
         if profile.generator:
             make_videos(profile.generator, self.root(run), processes)
-        if profile.data.cached:
-            decode_splits(profile, profile.clips[run.spec.clip], data, processes)
+        clips = profile.clips[run.spec.clip]
+        for split in sorted({clips.train, clips.val, clips.test}) if profile.data.cached else ():
+            tree = Tree.scan(self.root(run) / split, clips.classes, profile.generator)
+            decoded(tree, profile.data, data / "cache", processes)
 
     def check(self, run: "Run", processes: int) -> None:
         from nlrepro.data.kinetics import check_generated, check_real

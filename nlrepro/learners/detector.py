@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from nlrepro.config import DetectionRecipe, Profile
 from nlrepro.data.coco import CocoImages, CocoSplit, api, index, open_split, quiet, trainable
-from nlrepro.data.order import ImageBatches, Loader, TestImageBatches
-from nlrepro.learners.classifier import WORKERS
+from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
 from nlrepro.nets.rcnn import detector
 from nlrepro.nets.resnet import count
@@ -46,16 +45,18 @@ class DetectionData(RunData):
     def split(self, name: str) -> CocoSplit:
         return open_split(self.run.task.root(self.run), name, self.run.spec.kind)
 
-    def loader(self, images: CocoImages, batches: Any) -> Loader:
-        return Loader(images, batches, 0 if self.generated else WORKERS)
+    @property
+    def workers(self) -> int:
+        return 0 if self.generated else WORKERS
 
     def train_dataloader(self) -> Loader:
-        split, recipe = trainable(self.split("train")), self.recipe
+        split = trainable(self.split("train"))
         self.notes += split.notes
         assert self.profile.detection
-        flip, place = self.profile.detection.flip, self.rank_and_world_size
-        batches = ImageBatches(len(split.images), recipe, self.run.seed, flip, self.first, *place)
-        return self.loader(CocoImages(split, training=True), batches)
+        options = {"recipe": self.recipe, "seed": self.run.seed, "first": self.first}
+        flip = self.profile.detection.flip
+        sampler = ImageTrainSampler(items=len(split.images), flip=flip, **options, **self.place)
+        return Loader(CocoImages(split, training=True), sampler, self.workers)
 
     def val_dataloader(self) -> Loader:
         split = self.split("val")
@@ -68,8 +69,8 @@ class DetectionData(RunData):
         return self.test_loader(replace(split, images=split.images[: self.at_most]))
 
     def test_loader(self, split: CocoSplit) -> Loader:
-        batches = TestImageBatches(len(split.images), TEST_BATCH if self.generated else 1, *self.rank_and_world_size)
-        return self.loader(CocoImages(split, training=False), batches)
+        sampler = eval_images(len(split.images), TEST_BATCH if self.generated else 1, **self.place)
+        return Loader(CocoImages(split, training=False), sampler, self.workers)
 
 
 class CocoEvaluator:
