@@ -20,7 +20,8 @@ def film(
     """A real video that grows brighter, its upper third red."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=rate, options={"deadline": "realtime"} if "vpx" in codec else {})
+        fast = {"deadline": "realtime"} if "vpx" in codec else {}
+        stream = container.add_stream(codec, rate=rate, options=fast)
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         if times:

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from nlrepro.config import Clips, Data, Generator
 from nlrepro.data import Frames
 from nlrepro.data.decoding import Unusable, frames
-from nlrepro.data.synthetic import NAME
+from nlrepro.data.synthetic.card_videos import NAME
 from nlrepro.files import BadInput, atomic, exclusive, remove_temporaries
 from nlrepro.processes import die_with_parent, progress_bar
 
