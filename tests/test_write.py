@@ -143,6 +143,21 @@ def test_a_second_process_waits(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert (root / "annotations/instances_val2017.json").is_file()
 
 
+def test_of_a_split_with_a_limit_those_items_are_made_that_a_validation_reads(
+    dataset: GeneratedSet, tmp_path: Path
+) -> None:
+    dataset = replace(dataset, counts={"train": 2, "val": 7})
+    write_dataset(dataset, tmp_path / "all")
+    write_dataset(dataset, tmp_path / "few", limits={"val": 3})
+    whole, few = contents(tmp_path / "all"), contents(tmp_path / "few")
+    items = sorted(dataset.path("val", index) for index in range(7))
+    assert [path for path in items if path in few] == items[::3]
+    assert all(few[path] == whole[path] for path in items[::3])
+    write_dataset(complete(dataset), tmp_path / "all", limits={"val": 3})
+    write_dataset(dataset, tmp_path / "few")
+    assert contents(tmp_path / "few") == whole == contents(tmp_path / "all")
+
+
 def test_a_set_can_be_sent_to_other_processes(dataset: GeneratedSet) -> None:
     assert pickle.loads(pickle.dumps(dataset)).render("train", 0) == dataset.render("train", 0)
 

@@ -64,20 +64,26 @@ class Plan(NamedTuple):
     """What of a split is there, and what is to be made."""
 
     split: str
-    paths: list[str]  # of all items
+    paths: dict[int, str]  # index -> path, of the items that must be there
     intact: dict[str, int]  # path -> checksum, of the files that stay
     missing: list[int]  # indices of the items to render
 
 
-def write_dataset(dataset: GeneratedSet, root: Path, jobs: int = 1) -> None:
+def write_dataset(
+    dataset: GeneratedSet, root: Path, jobs: int = 1, limits: Mapping[str, int] | None = None
+) -> None:
     """Write what is missing or damaged below `root`, in `jobs` processes. A second process waits.
+
+    Of a split with a limit only those items are made that a validation on at most so many videos reads.
 
     Raises:
         BadInput: `root` holds data of other settings, or real ones; or the settings leave no room.
     """
     with exclusive(root.with_name(f".{root.name}.lock"), f"makes the {dataset.unit} in {root}"):
         check_settings(dataset, root)
-        plans = [plan for split in dataset.counts if (plan := make_plan(dataset, root, split)).missing]
+        limits = limits or {}
+        plans = [make_plan(dataset, root, split, limits.get(split)) for split in dataset.counts]
+        plans = [plan for plan in plans if plan.missing]
         if not plans:
             return
         number, name = sum(len(plan.missing) for plan in plans), f"{dataset.unit} in {root}"
@@ -104,19 +110,27 @@ def check_settings(dataset: GeneratedSet, root: Path) -> None:
     write_atomic(note, settings)
 
 
-def make_plan(dataset: GeneratedSet, root: Path, split: str) -> Plan:
+def make_plan(dataset: GeneratedSet, root: Path, split: str, limit: int | None = None) -> Plan:
     """Compare a split's files with its checksums. All items are rendered where a table must be written."""
     known, tables = read_checksums(root, split), dataset.tables(split, ())
-    paths = [dataset.path(split, index) for index in range(dataset.counts[split])]
-    files = [*paths, *tables]
+    paths = evenly_spaced(
+        {index: dataset.path(split, index) for index in range(dataset.counts[split])}, limit
+    )
+    files = [*paths.values(), *tables]
     bar = progress_bar(files, desc=f"check {split} of {root}", unit=" files", delay=1)
     intact = {path: known[path] for path in bar if holds(root / path, known.get(path))}
     damaged = [path for path in files if path in known and path not in intact and (root / path).exists()]
     if damaged:
         print(f"{len(damaged)} files of {split} in {root} are damaged and made anew", flush=True)
-    everything = not intact.keys() >= tables.keys()
-    missing = [index for index, path in enumerate(paths) if everything or path not in intact]
+    listed = intact.keys() >= tables.keys() and known.keys() >= {*paths.values()}  # all, in intact tables
+    missing = [index for index, path in paths.items() if path not in intact or (tables and not listed)]
     return Plan(split, paths, intact, missing)
+
+
+def evenly_spaced(paths: dict[int, str], limit: int | None) -> dict[int, str]:
+    """At most `limit` of the paths, in their order, as a validation takes them of a split's videos."""
+    step = -(-len(paths) // limit) if limit else 1
+    return dict(sorted(paths.items(), key=lambda item: item[1])[::step])
 
 
 def read_checksums(root: Path, split: str) -> dict[str, int]:
@@ -144,7 +158,7 @@ def complete_split(dataset: GeneratedSet, root: Path, plan: Plan, each: Map, bar
     if len(entries) == len(plan.paths):
         for path, content in dataset.tables(plan.split, entries).items():
             checksums[path] = write_changed(root / path, content)
-    ordered = {path: checksums[path] for path in (*plan.paths, *dataset.tables(plan.split, ()))}
+    ordered = {path: checksums[path] for path in (*plan.paths.values(), *dataset.tables(plan.split, ()))}
     write_atomic(root / f"checksums_{plan.split}.json", json.dumps(ordered, indent=0))
 
 
