@@ -63,11 +63,11 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory, smoke: Profile) -> Path:
     """A data folder with the videos of the smoke profile; only read, except for its cache."""
-    from nlrepro.data.generate import make
+    from nlrepro.data.synthetic.write import card_video_set, write_dataset
 
     def made(folder: Path) -> None:
         assert smoke.generator
-        make(smoke.generator, folder / smoke.data.root, 1)
+        write_dataset(card_video_set(smoke.generator), folder / smoke.data.root)
 
     return once(tmp_path_factory, "data", made)
 

@@ -35,7 +35,7 @@ from nlrepro.config import Clips, Data, Generator, Real, Sampling
 from nlrepro.data import Frames
 from nlrepro.data.decode import Unusable, frames, read_generated
 from nlrepro.data.facts import PAPER_FPS, Facts, frame_step
-from nlrepro.data.synthetic import NAME
+from nlrepro.data.synthetic.card_videos import NAME, video_paths
 from nlrepro.files import BadInput, atomic, exclusive, remove_temporaries, write_atomic
 from nlrepro.processes import parallel_map, progress_bar
 
@@ -152,13 +152,14 @@ class Tree:
     labels: tuple[int, ...]
 
     @classmethod
-    def scan(cls, folder: Path, classes: int, generator: Generator | None = None) -> "Tree":
-        """List `<folder>/<class>/<video>`; with a generator, they must be exactly its videos.
+    def scan(
+        cls, folder: Path, classes: int, generator: Generator | None = None, limit: int | None = None
+    ) -> "Tree":
+        """List `<folder>/<class>/<video>`; with a generator, its videos, or `limit` evenly spaced ones.
 
         Raises:
-            BadInput: no such folder, no videos in it, another number of classes than `classes`; a generated
-            video is
-                missing, or there is another one.
+            BadInput: no such folder, no videos in it, another number of classes than `classes`, or a
+                generated video is missing, or there is another one.
         """
         if not folder.is_dir():
             raise BadInput(
@@ -172,7 +173,7 @@ class Tree:
             counts = f"{len(names)} class folders where the profile says {classes}"
             raise BadInput(f"{folder} has {counts}; is a part of it missing?")
         if generator and folder.name in generator.videos:
-            check_generated_names(folder, paths, generator.videos[folder.name])
+            paths = generated_videos(folder, paths, generator, limit)
         videos = tuple(f"{path.parent.name}/{path.name}" for path in paths)
         labels = tuple(names.index(path.parent.name) for path in paths)
         return cls(folder=folder, classes=names, videos=videos, labels=labels)
@@ -194,14 +195,24 @@ def no_videos(folder: Path) -> BadInput:
     )
 
 
-def check_generated_names(folder: Path, paths: Sequence[Path], number: int) -> None:
+def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:
+    """Those of the paths that the generator makes of this split.
+
+    Raises:
+        BadInput: one is missing, or there is one that it does not make.
+    """
     for path in paths:
         if not NAME.fullmatch(path.name):
             video = path.relative_to(folder)
             raise BadInput(f"{folder} holds {video}, which is no generated video; remove it")
+    number = generator.videos[folder.name]
+    if limit:
+        names = {folder.parent / path for path in video_paths(generator, folder.name, limit).values()}
+        paths, number = [path for path in paths if path in names], len(names)
     if len(paths) != number:
-        counts = f"{len(paths)} videos where the profile's generator says {number}"
+        counts = f"{len(paths)} of the {number} videos of the profile's generator"
         raise BadInput(f"{folder} has {counts}; `data make` makes what is missing")
+    return paths
 
 
 def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:

@@ -30,7 +30,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from nlrepro.config import Profile
+from nlrepro.config import Clips, Profile
 from nlrepro.data.clips import Tree, check_command, is_video, no_videos
 from nlrepro.data.facts import LIMIT, Examine, Facts, examine, examine_all, file_state, fits
 from nlrepro.files import BadInput, make_folder, write_atomic
@@ -46,6 +46,7 @@ YOUTUBE_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
 Index = dict[str, Facts]  # by "<class folder>/<file>"
 LINE = TypeAdapter(Facts)
+DIGESTS: dict[object, str] = {}  # of generated splits, kept for the life of the process by what they depend on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -362,7 +363,9 @@ def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:
     parent = videos_seen(spec.parent, profile, data) if spec.parent else None
     try:
         parts = [
-            split_digest(root, split, classes, cache if profile.real else None, changes(root, split, cache))
+            generated_digest(profile, clips, split, data)
+            if profile.real is None
+            else real_digest(root, split, classes, cache, changes(root, split, cache))
             for split in sorted({clips.train, clips.val, clips.test})
         ]
     except BadInput:
@@ -382,16 +385,26 @@ def changes(root: Path, split: str, cache: Path) -> tuple[int, ...]:
     return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
 
 
+def generated_digest(profile: Profile, clips: Clips, split: str, data: Path) -> str:
+    """
+    Raises:
+        BadInput: the split is not there, or incomplete.
+    """
+    root = data / profile.data.root
+    key = root / split, clips.classes, profile.name, profile.limit(split), changes(root, split, data / "cache")
+    if key not in DIGESTS:
+        tree = Tree.scan(root / split, clips.classes, profile.generator, profile.limit(split))
+        DIGESTS[key] = tree.digest
+    return DIGESTS[key]
+
+
 @lru_cache
-def split_digest(root: Path, split: str, classes: int | None, cache: Path | None, changed: object) -> str:
-    """Of all videos of a split; of the usable ones, where there is an index and thus a `cache`.
+def real_digest(root: Path, split: str, classes: int | None, cache: Path, changed: object) -> str:
+    """Of the usable videos of a split.
 
     Raises:
         BadInput: the split is not there, or was never checked.
     """
-    if cache is None:
-        assert classes is not None
-        return Tree.scan(root / split, classes).digest
     tree, facts, _ = open_split(root, split, cache, classes)
     lines = [f"{video} {f.bytes}" for video, f in zip(tree.videos, facts, strict=True)]
     return sha256("\n".join(lines).encode()).hexdigest()[:12]

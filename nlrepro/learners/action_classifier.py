@@ -23,7 +23,7 @@ from nlrepro.config import Profile
 from nlrepro.data.charades import PUBLIC, ActionClips, Videos, load_videos
 from nlrepro.data.order import WORKERS, Loader
 from nlrepro.files import write_atomic
-from nlrepro.learners.classifier import WORKERS, VideoClassifier, VideoData, start_from_parent
+from nlrepro.learners.classifier import VideoClassifier, VideoData, start_from_parent
 from nlrepro.learners.learner import Result, RunData, gathered
 from nlrepro.nets.resnet import cost
 from nlrepro.nets.weights import start_from_file, start_name

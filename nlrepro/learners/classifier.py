@@ -57,7 +57,7 @@ class VideoData(RunData):
             classes = None if self.profile.dry_run else self.clips.classes
             tree, facts, self.listed = open_split(root, split, cache, classes)
             return FileClips(tree, facts, self.clips, sampling)
-        tree = Tree.scan(root / split, self.clips.classes, self.profile.generator)
+        tree = Tree.scan(root / split, self.clips.classes, self.profile.generator, self.profile.limit(split))
         self.kinds = [kind_of(video) for video in tree.videos]
         return CachedClips(tree, self.clips, decoded(tree, data, cache))
 

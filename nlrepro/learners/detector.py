@@ -5,7 +5,9 @@ of an image count (20 for keypoints), and a keypoint's tolerance is COCO's. torc
 code for boxes and masks, but has no keypoints, and takes dense masks, which it makes into annotations again.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from nlrepro.config import DetectionRecipe, Profile
-from nlrepro.data.coco import CocoImages, CocoSplit, api, index, open_split, quiet, trainable
+from nlrepro.data.coco import CocoImages, CocoSplit, index_annotations, open_split, pycocotools, training_images
 from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
 from nlrepro.nets.rcnn import detector
@@ -50,7 +52,7 @@ class DetectionData(RunData):
         return 0 if self.generated else WORKERS
 
     def train_dataloader(self) -> Loader:
-        split = trainable(self.split("train"))
+        split = training_images(self.split("train"))
         self.notes += split.notes
         assert self.profile.detection
         options = {"recipe": self.recipe, "seed": self.run.seed, "first": self.first}
@@ -112,9 +114,10 @@ def average_precision(
 ) -> dict[str, float]:
     """Percent: "ap", "ap50" and "ap75" of all detections in these images; empty where the images show nothing to find."""
     results = [{**item} for item in items]  # loadRes writes into them
-    with quiet():
-        found = coco.loadRes(results) if results else index(coco.dataset | {"annotations": []})
-        test = api().cocoeval.COCOeval(coco, found, IOU_TYPES[measure])
+    _, cocoeval, _ = pycocotools()
+    with redirect_stdout(io.StringIO()):  # it prints each of its steps
+        detected = coco.loadRes(results) if results else index_annotations(coco.dataset | {"annotations": []})
+        test = cocoeval.COCOeval(coco, detected, IOU_TYPES[measure])
         test.params.imgIds = list(images)
         test.evaluate()
         test.accumulate()
@@ -144,7 +147,7 @@ def boxes(output: Mapping[str, Tensor]) -> Iterator[Detection]:
 def masks(output: Mapping[str, Tensor]) -> Iterator[Detection]:
     """(N, 1, H, W) -> run lengths, along columns."""
     for mask in (output["masks"][:, 0] > LIKELY).cpu().numpy().astype(np.uint8):  # (H, W)
-        yield {"segmentation": api().mask.encode(np.asfortranarray(mask))}
+        yield {"segmentation": pycocotools()[2].encode(np.asfortranarray(mask))}
 
 
 def keypoints(output: Mapping[str, Tensor]) -> Iterator[Detection]:

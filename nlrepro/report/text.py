@@ -210,7 +210,7 @@ def note(table: Table, records: Sequence[Record]) -> str:
     parts = [
         f"profile {', '.join(sorted({r.profile for r in records}))}",
         f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" + f" ({fewest} in some rows)" * (fewest < len(seeds)),
-        " or ".join(sorted({tested(r, table.task.items) for r in records})),
+        " or ".join(sorted({tested_items(r, table.task.items) for r in records})),
         *([level(records)] if records[0].ranks else []),
         days(records),
         ", ".join(sorted({r.made.device for r in records})),
@@ -225,7 +225,7 @@ def note(table: Table, records: Sequence[Record]) -> str:
     )
 
 
-def tested(record: Record, items: str = "videos") -> str:
+def tested_items(record: Record, items: str = "videos") -> str:
     """ "2000 test videos", or "19,402 of 19,761 videos (98.2 %)" where not all could be used."""
     if record.listed is None or record.listed == record.tested:
         return f"{record.tested} test {items}"
@@ -249,7 +249,7 @@ def test_line(test: Record) -> str:
     kind, clip = "video" if test.views > 1 else "clip", test.metrics.get("clip_top1")
     clips = "" if clip is None else f"; clip-level top-1 {clip:.1f} %"
     top1, top5 = test.metrics["top1"], test.metrics["top5"]
-    return f"{kind}-level top-1 {top1:.1f} %, top-5 {top5:.1f} % (views a video: {test.views}){clips}; {tested(test)}"
+    return f"{kind}-level top-1 {top1:.1f} %, top-5 {top5:.1f} % (views a video: {test.views}){clips}; {tested_items(test)}"
 
 
 def released_notes(frame: pd.DataFrame, tests: Sequence[Record]) -> list[str]:
