@@ -1,7 +1,8 @@
-"""The numbers of a table as data frames: those of the records, with 95 % intervals, and the paper's, one line a row.
+"""The numbers of a table as data frames, a line a row: those of the records with intervals, and the paper's.
 
-Measures are percent of test items; a difference is from the table's baseline, paired by seed and by video; the paper gives no
-intervals (nlrepro/stats/anova.py). The rows of a table share their variance between seeds (nlrepro/stats/moderated.py).
+Measures are percent of test items; a difference is from the table's baseline, paired by seed and by video;
+the paper gives no intervals (nlrepro/stats/anova.py). The rows of a table share their variance between seeds
+(nlrepro/stats/moderated.py).
 """
 
 import re
@@ -19,7 +20,10 @@ from nlrepro.table import Row, Table
 
 COSTS = ("params", "macs", "params_ratio", "macs_ratio", "paper_params_ratio", "paper_flops_ratio")
 KINDS = ("table", "row", "depth", "key", "kind", "videos", "seeds", "top1", "low", "high")
-CLAIMS = ("table", "claim", "paper", "verdict", "difference", "low", "high", "seeds", "seeds_needed", "preliminary")
+CLAIMS = (
+    *("table", "claim", "paper", "verdict", "difference", "low", "high"),
+    *("seeds", "seeds_needed", "preliminary"),
+)
 RELEASED = "released"  # first word of the columns of released weights
 PARTS = ("top1", "top1_low", "top1_high", "top5", "clip_top1")  # of released weights
 
@@ -32,9 +36,10 @@ def delta(table: Table, measure: str) -> str:
 def table_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
     """One line a row; NaN where records or the paper's numbers are missing.
 
-    Columns: place, key, seeds; each measure with the ends of its interval; differences likewise; the paper's measures and
-    differences; and COSTS where the table shows them. The records must be fresh ones of one profile; the seeds that all rows
-    have are compared (`Table.comparable`). A baseline that has records differs from itself by exactly 0.
+    Columns: place, key, seeds; each measure with the ends of its interval; differences likewise; the paper's
+    measures and differences; and COSTS where the table shows them. The records must be fresh ones of one
+    profile; the seeds that all rows have are compared (`Table.comparable`). A baseline that has records
+    differs from itself by exactly 0.
     """
     records = table.comparable(records)
     groups = [[row.key for row in group] for group in table.groups]
@@ -54,7 +59,11 @@ def table_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
                 **place,
                 "seeds": first.seeds if first else 0,
                 **{name: cell for m in table.measures for name, cell in ends(m, values[m]).items()},
-                **{name: cell for m in table.compared for name, cell in ends(delta(table, m), deltas[m]).items()},
+                **{
+                    name: cell
+                    for m in table.compared
+                    for name, cell in ends(delta(table, m), deltas[m]).items()
+                },
                 **{f"paper_{m}": table.paper(row, m) for m in table.measures},
                 **{
                     f"paper_{delta(table, m)}": round(table.paper(row, m) - table.paper(base, m), 1)
@@ -82,10 +91,10 @@ def cost_cells(table: Table, row: Row) -> dict[str, float]:
 
 
 def kinds_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
-    """Top-1 by kind of video: one line a row and kind, columns KINDS, the mean over the compared seeds with its interval.
+    """Top-1 by kind of video, a line a row and kind: the mean over the compared seeds with its interval.
 
-    Rows in the table's order, kinds in the records'; NaN where a row has no records or a kind fewer than two videos. Without
-    kinds there are no lines.
+    Rows in the table's order, kinds in the records'; NaN where a row has no records or a kind fewer than two
+    videos. Without kinds there are no lines.
     """
     records = table.comparable(records)
     lines: list[dict[str, object]] = []
@@ -106,12 +115,13 @@ def claims_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
         d = v.difference or Interval(nan, nan, nan, 0, nan)
         claim = {"table": v.claim.table, "claim": v.claim.text, "paper": v.paper, "verdict": v.verdict}
         numbers = {"difference": d.mean, "low": d.low, "high": d.high, "seeds": d.seeds}
-        lines.append(claim | numbers | {"seeds_needed": v.seeds_needed or nan, "preliminary": bool(v.preliminary)})
+        outlook = {"seeds_needed": v.seeds_needed or nan, "preliminary": bool(v.preliminary)}
+        lines.append(claim | numbers | outlook)
     return pd.DataFrame(lines, columns=[*CLAIMS])
 
 
 def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
-    """One line a validation: step and seed, the mean training loss since the last one, and the validation error, percent."""
+    """A line a validation: step, seed, mean training loss since the last one, validation error in percent."""
     points = [(p.step, r.seed, p.train_loss, 100 - p.value) for r in records if r.key == key for p in r.curve]
     return pd.DataFrame(points, columns=["step", "seed", "loss", "error"])
 
@@ -119,12 +129,14 @@ def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
 def latest(keys: Iterable[str], tests: Sequence[Record]) -> dict[tuple[str, str], Record]:
     """The last test of released weights of each (source and variant, key) of these keys."""
     keys = set(keys)
-    released = [(test.weights.name, test) for test in tests if test.weights and test.released and test.key in keys]
-    return {(name, test.key): test for name, test in sorted(released, key=lambda pair: (pair[0], pair[1].made.date))}
+    shown = (test for test in tests if test.released and test.key in keys)
+    released = [(test.weights.name, test) for test in shown if test.weights]
+    by_date = sorted(released, key=lambda pair: (pair[0], pair[1].made.date))
+    return {(name, test.key): test for name, test in by_date}
 
 
 def with_released(frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
-    """A table's frame with columns "released caffe2 32x2 top1" and so on, percent; unchanged if there are no such tests."""
+    """A table's frame with columns such as "released caffe2 32x2 top1", percent, if there are such tests."""
     by_place = latest(frame["key"], tests)
     for name in dict.fromkeys(name for name, _ in by_place):
         cells = [released_cells(by_place.get((name, key))) for key in frame["key"]]
@@ -149,7 +161,7 @@ def released_names(frame: pd.DataFrame) -> list[str]:
 
 
 def cost_table(places: Mapping[str, Sequence[str]], records: Sequence[Record]) -> pd.DataFrame:
-    """A line a net: the rows that it fills, its cost at the paper's scale, and the mean minutes of its runs."""
+    """A line a net: the rows that it fills, its cost at the paper's scale, the mean minutes of its runs."""
     costs = [paper.costs().get(key) for key in places]
     frame = pd.DataFrame({"net": list(places), "rows": ["; ".join(rows) for rows in places.values()]})
     frame["params, M"] = [f"{cost[0] / 1e6:.1f}" if cost else "--" for cost in costs]
