@@ -57,7 +57,7 @@ class TableReport:
         """The table's frame by source; released weights stand in the last one."""
         frames = {source.name: table_frame(self.table, source.runs) for source in self.sources}
         last = self.sources[-1].name
-        return frames | {last: with_released(frames[last], self.tests)}
+        return frames | {last: with_released(self.table, frames[last], self.tests)}
 
     @cached_property
     def kinds(self) -> pd.DataFrame:
@@ -75,7 +75,7 @@ class TableReport:
     @property
     def readable(self) -> bool:
         """Whether there is more than the paper's numbers."""
-        return self.measured or bool(released_names(self.frames[self.sources[-1].name]))
+        return self.measured or bool(released_names(self.table, self.frames[self.sources[-1].name]))
 
     @cached_property
     def notes(self) -> list[str]:
@@ -84,7 +84,7 @@ class TableReport:
         notes = [note(self.table, self.table.comparable(last.runs))]
         for each in self.sources[:-1]:
             notes.append(f"Published: {note(self.table, self.table.comparable(each.runs))}")
-        return notes + released_notes(self.frames[last.name], self.tests)
+        return notes + released_notes(self.table, self.tests)
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:

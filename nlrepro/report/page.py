@@ -65,7 +65,7 @@ def groups(report: TableReport) -> list[Group]:
     for name, frame in frames.items():
         if frame["seeds"].any():
             columns[name] = [column(frame, measure, title) for measure, title in measures.items()]
-    for name in released_names(last):
+    for name in released_names(table, last):
         columns[name] = [
             column(last, f"released {name} {measure}", title) for measure, title in measures.items()
         ]

@@ -7,14 +7,15 @@ the paper gives no intervals (nlrepro/stats/anova.py). The rows of a table share
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite, nan
 
 import pandas as pd
 
 from nlrepro import paper
 from nlrepro.record import Record
-from nlrepro.stats.anova import Interval, analyse
-from nlrepro.stats.evidence import accuracy, correct, difference, pool
+from nlrepro.stats.anova import Interval
+from nlrepro.stats.evidence import accuracy, difference, pool
 from nlrepro.stats.verdicts import Verdict
 from nlrepro.table import Row, Table
 
@@ -25,7 +26,6 @@ CLAIMS = (
     *("seeds", "seeds_needed", "preliminary"),
 )
 RELEASED = "released"  # first word of the columns of released weights
-PARTS = ("top1", "top1_low", "top1_high", "top5", "clip_top1")  # of released weights
 
 
 def delta(table: Table, measure: str) -> str:
@@ -135,28 +135,29 @@ def latest(keys: Iterable[str], tests: Sequence[Record]) -> dict[tuple[str, str]
     return {(name, test.key): test for name, test in by_date}
 
 
-def with_released(frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
-    """A table's frame with columns such as "released caffe2 32x2 top1", percent, if there are such tests."""
+def with_released(table: Table, frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
+    """The table's frame with columns such as "released caffe2 32x2 top1", percent, if there are such tests."""
     by_place = latest(frame["key"], tests)
     for name in dict.fromkeys(name for name, _ in by_place):
-        cells = [released_cells(by_place.get((name, key))) for key in frame["key"]]
-        columns = zip(PARTS, zip(*cells, strict=True), strict=True)
-        frame = frame.assign(**{f"{RELEASED} {name} {part}": column for part, column in columns})
+        cells = pd.DataFrame([released_cells(table, by_place.get((name, key))) for key in frame["key"]])
+        frame = frame.join(cells.add_prefix(f"{RELEASED} {name} "))
     return frame
 
 
-def released_cells(test: Record | None) -> tuple[float, ...]:
-    """The values of PARTS; the interval is over test videos only."""
-    if test is None:
-        return (nan,) * len(PARTS)
-    top1 = analyse(correct(test.ranks)[None], grain=100.0).interval.within(0.0, 100.0)
-    clip = test.metrics.get("clip_top1", test.metrics["top1"])
-    return top1.mean, top1.low, top1.high, test.metrics["top5"], clip
+def released_cells(table: Table, test: Record | None) -> dict[str, float]:
+    """The measures of a test of given weights; intervals, where it has ranks, are over test items only."""
+    tests = [replace(test, seed=0)] if test else []
+    key = test.key if test else ""
+    cells = {end: x for m in table.measures for end, x in ends(m, accuracy(tests, key, m)).items()}
+    if "top1" in table.measures:
+        cells["clip_top1"] = test.metrics.get("clip_top1", cells["top1"]) if test else nan
+    return cells
 
 
-def released_names(frame: pd.DataFrame) -> list[str]:
+def released_names(table: Table, frame: pd.DataFrame) -> list[str]:
     """Source and variant of the columns that `with_released` has added."""
-    matches = (re.fullmatch(rf"{RELEASED} (.+) top5", column) for column in map(str, frame))
+    measure = next(iter(table.measures))
+    matches = (re.fullmatch(rf"{RELEASED} (.+) {measure}", column) for column in map(str, frame))
     return [match[1] for match in matches if match]
 
 

@@ -92,19 +92,19 @@ def side_by_side(table: Table, frames: Mapping[str, pd.DataFrame]) -> pd.DataFra
         for name, sources in RATIOS.items():
             texts = (ratios(first[source]) for source in sources)
             columns |= {f"{place} {name}": text for place, text in zip(("paper", "here"), texts, strict=True)}
-    return pd.DataFrame(columns | released_columns(first))
+    return pd.DataFrame(columns | released_columns(table, first, places))
 
 
 def beside_others(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     """A comparison with systems of others: all measures side by side, then those of the records."""
     columns = {"row": list(frame["row"])}
-    columns |= {
-        f"paper {title}": list(map(number, frame[f"paper_{m}"])) for m, title in table.measures.items()
-    }
+    for measure, title in table.measures.items():
+        columns[f"paper {title}"] = list(map(number, frame[f"paper_{measure}"]))
     for measure in table.plotted:
         values = [with_interval(*cells(frame, measure, i)) for i in range(len(frame))]
         columns[f"here {table.measures[measure]}"] = values
-    return pd.DataFrame(columns | released_columns(frame))
+    places = [(i, next(iter(table.measures))) for i in range(len(frame))]
+    return pd.DataFrame(columns | released_columns(table, frame, places))
 
 
 def cells(frame: pd.DataFrame, column: str, i: int) -> tuple[float, float, float]:
@@ -124,15 +124,15 @@ def delta_texts(
     return texts
 
 
-def released_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """A column a source and variant of released weights: top-1 with its interval."""
-    names = {
-        name: [f"released {name} top1{end}" for end in ("", "_low", "_high")]
-        for name in released_names(frame)
-    }
+def released_columns(
+    table: Table, frame: pd.DataFrame, places: Sequence[tuple[int, str]]
+) -> dict[str, list[str]]:
+    """A column a source and variant of released weights."""
     return {
-        f"released weights, {name}": [with_interval(*values) for values in frame[columns].to_numpy(float)]
-        for name, columns in names.items()
+        f"released weights, {name}": [
+            with_interval(*cells(frame, f"released {name} {measure}", i)) for i, measure in places
+        ]
+        for name in released_names(table, frame)
     }
 
 
@@ -267,24 +267,28 @@ def days(records: Iterable[Record]) -> str:
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 
 
-def test_line(test: Record) -> str:
+def test_line(test: Record, items: str) -> str:
     """The measures of a test of given weights, in one line."""
+    if "top1" not in test.metrics:
+        return f"{test.headline}; {tested(test, items)}"
     kind, clip = "video" if test.views > 1 else "clip", test.metrics.get("clip_top1")
     clips = "" if clip is None else f"; clip-level top-1 {clip:.1f} %"
     top1, top5 = test.metrics["top1"], test.metrics["top5"]
     accuracy = f"{kind}-level top-1 {top1:.1f} %, top-5 {top5:.1f} %"
-    return f"{accuracy} (views a video: {test.views}){clips}; {tested(test, 'videos')}"
+    return f"{accuracy} (views a video: {test.views}){clips}; {tested(test, items)}"
 
 
-def released_notes(frame: pd.DataFrame, tests: Sequence[Record]) -> list[str]:
+def released_notes(table: Table, tests: Sequence[Record]) -> list[str]:
     """One paragraph a file of released weights, to stand under the table."""
     paragraphs = []
-    for test in latest(frame["key"], tests).values():
+    for test in latest((row.key for row in table.rows), tests).values():
         assert test.weights
         file = f"{test.weights.file} (sha256 {test.weights.sha256[:12]})"
-        parts = [file, *test.notes, test_line(test), test.made.date[:10], test.made.device]
+        line = test_line(test, table.task.items)
+        parts = [file, *test.notes, line, test.made.date[:10], test.made.device]
+        brackets = f" Brackets: over test {table.task.items} only." if test.ranks else ""
         name = f"Released weights, {test.weights.name}, {test.key}"
-        paragraphs.append(f"{name}: {'; '.join(parts)}. Brackets: over test videos only.")
+        paragraphs.append(f"{name}: {'; '.join(parts)}.{brackets}")
     return paragraphs
 
 
