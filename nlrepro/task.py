@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 from nlrepro.config import PROFILES, Actions, Detection, Profile, as_json, load_profile
 from nlrepro.files import BadInput, file_digest
 from nlrepro.pretrained import detector_digest, pretrained_digest
-from nlrepro.record import OWN, Weights, digest
+from nlrepro.record import OWN, Cost, Weights, digest
 from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, DetectionSpec, PaperForm, RunSpec
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ class Task(ABC):
     """One task. Its profiles are named `<prefix><name>`: "coco-mini" is the `mini` of Tables 5 and 6."""
 
     prefix: ClassVar[str] = ""
+    part: ClassVar[str] = ""  # of a profile, that the task needs
     items: ClassVar[str] = "videos"  # that a run is tested on
+    untested: ClassVar[tuple[str, ...]] = ()  # settings that a test of given weights does not depend on
 
     def profile(self, name: str) -> Profile:
         """The task's own profile of that name, or any TOML file by path.
@@ -38,15 +40,9 @@ class Task(ABC):
         if self.prefix and not name.startswith(self.prefix) and not name.endswith(".toml"):
             name = self.prefix + name
         profile = load_profile(name)
-        if part := self.lacking(profile):
-            raise BadInput(
-                f"the profile {profile.name} has no [{part}], which this table needs; see {PROFILES}"
-            )
+        if self.part and getattr(profile, self.part) is None:
+            raise BadInput(f"the profile {name} has no [{self.part}], which this table needs; see {PROFILES}")
         return profile
-
-    def lacking(self, profile: Profile) -> str:
-        """The part that the task needs and the profile has not."""
-        return ""
 
     def can(self, spec: Any, profile: Profile) -> bool:
         """Whether the profile can build the spec's net."""
@@ -60,9 +56,16 @@ class Task(ABC):
     def settings(self, spec: Any, profile: Profile) -> dict[str, Any]:
         """All that a result depends on besides seed and data, as JSON gives it back."""
 
-    @abstractmethod
     def test_settings(self, spec: Any, profile: Profile, weights: Weights) -> dict[str, Any]:
         """All that a test of given weights depends on besides the data."""
+        own = {
+            name: value for name, value in self.settings(spec, profile).items() if name not in self.untested
+        }
+        return own | {"weights": [weights.source, weights.variant, weights.state]}
+
+    @abstractmethod
+    def cost(self, spec: Any, profile: Profile) -> Cost:
+        """Parameters, and multiply-adds of a clip or image, counted on the meta device."""
 
     def parent(self, run: "Run") -> "Run | None":
         """The run whose weights this one starts from."""
@@ -123,6 +126,11 @@ class VideoTask(Task):
             "sampling": [real.sampling, real.averaged] if real and own else weights.source,
         }
 
+    def cost(self, spec: RunSpec, profile: Profile) -> Cost:
+        from nlrepro.nets.resnet import cost
+
+        return cost(spec, profile)
+
     def parent(self, run: "Run") -> "Run | None":
         return replace(run, spec=run.spec.parent, tables=(), module=None) if run.spec.parent else None
 
@@ -164,16 +172,15 @@ class VideoTask(Task):
 class CharadesTask(Task):
     """Table 4: several actions a video; nets of Table 2g are fine-tuned."""
 
-    prefix = "charades-"
-
-    def lacking(self, profile: Profile) -> str:
-        return "" if profile.actions else "actions"
+    prefix, part = "charades-", "actions"
+    untested = ("recipe", "start", "parent")
 
     def recipe(self, spec: ActionSpec) -> Any:
         return "long"
 
     def settings(self, spec: ActionSpec, profile: Profile) -> dict[str, Any]:
         actions = actions_of(profile)
+        parent = None if actions.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
         own: dict[str, Any] = {
             "spec": asdict(spec),
             "form": source_of(spec.net.form),
@@ -185,16 +192,12 @@ class CharadesTask(Task):
             "films": asdict(actions.generator) if actions.generator else None,
             "real": asdict(profile.real) if profile.real else None,
             "start": file_digest(given_start(spec, profile)) if actions.start else None,
-            "parent": None
-            if actions.start
-            else digest(VIDEO.settings(spec.parent, parents_profile(profile))),
+            "parent": parent,
         }
         return as_json(own)
 
-    def test_settings(self, spec: ActionSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
-        unused = ("recipe", "start", "parent")
-        own = {name: value for name, value in self.settings(spec, profile).items() if name not in unused}
-        return own | {"weights": [weights.source, weights.variant, weights.state]}
+    def cost(self, spec: ActionSpec, profile: Profile) -> Cost:
+        return VIDEO.cost(spec.parent, profile)
 
     def parent(self, run: "Run") -> "Run | None":
         if actions_of(run.profile).start:
@@ -206,10 +209,8 @@ class CharadesTask(Task):
         from nlrepro.data.charades import parts_digest
 
         parts = sorted({*TRAINED[run.spec.split], "val", run.spec.tested})
-        parent = self.parent(run)
-        return parts_digest(
-            self.root(run), parts, run.profile.clips["long"].classes, parent.data if parent else None
-        )
+        parent, classes = self.parent(run), run.profile.clips["long"].classes
+        return parts_digest(self.root(run), parts, classes, parent.data if parent else None)
 
     def shares(self, run: "Run") -> Hashable:
         return run.profile.name, run.spec.split
@@ -241,11 +242,8 @@ class CharadesTask(Task):
 class DetectionTask(Task):
     """Tables 5 and 6: boxes with masks, and keypoints."""
 
-    prefix = "coco-"
-    items = "images"
-
-    def lacking(self, profile: Profile) -> str:
-        return "" if profile.detection else "detection"
+    prefix, part, items = "coco-", "detection", "images"
+    untested = ("recipe", "flip", "devices", "start", "trunk")
 
     def can(self, spec: DetectionSpec, profile: Profile) -> bool:
         return profile.detection is not None and spec.backbone in profile.detection.backbones
@@ -255,12 +253,9 @@ class DetectionTask(Task):
 
     def settings(self, spec: DetectionSpec, profile: Profile) -> dict[str, Any]:
         """Published records call the small net `narrow`, and the profile of its trunk by its shipped nets."""
-        detection = detection_of(profile)
-        small, kind = detection.small, spec.kind
-        trunk = small and [
-            asdict(profile.geometry),
-            pretrained_digest(profile, BACKBONE_DEPTH[spec.backbone]),
-        ]
+        detection, kind, depth = detection_of(profile), spec.kind, BACKBONE_DEPTH[spec.backbone]
+        small = detection.small
+        trunk = small and [asdict(profile.geometry), pretrained_digest(profile, depth)]
         own: dict[str, Any] = {
             "spec": asdict(spec),
             "recipe": asdict(detection.recipes[kind]),
@@ -275,20 +270,17 @@ class DetectionTask(Task):
         }
         return as_json(own)
 
-    def test_settings(self, spec: DetectionSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
-        unused = ("recipe", "flip", "devices", "start", "trunk")
-        own = {name: value for name, value in self.settings(spec, profile).items() if name not in unused}
-        return own | {"weights": [weights.source, weights.variant, weights.state]}
+    def cost(self, spec: DetectionSpec, profile: Profile) -> Cost:
+        from nlrepro.nets.rcnn import detector_cost
+
+        return detector_cost(spec, profile)
 
     def data_digest(self, run: "Run") -> str | None:
         """Of the annotations, which name the images."""
-        folder = self.root(run) / "annotations"
-        files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-        return (
-            sha256(b"".join(sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
-            if files
-            else None
-        )
+        digests = [
+            sha256(file.read_bytes()).digest() for file in sorted(self.root(run).glob("annotations/*.json"))
+        ]
+        return sha256(b"".join(digests)).hexdigest()[:16] if digests else None
 
     def root(self, run: "Run") -> Path:
         return run.folders.data / detection_of(run.profile).roots[run.spec.kind]
