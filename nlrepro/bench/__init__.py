@@ -100,10 +100,7 @@ def write(what: str, result: Result, folder: Path, rivals: Path | None, device: 
     if device == "cuda":
         place = machine = torch.cuda.get_device_name()
     public = [git.parent for git in sorted(rivals.glob("*/.git"))] if rivals else []
-    commits = [
-        f"{OWN} at {commit(Path())}",
-        *(f"{checkout.name} at {commit(checkout)}" for checkout in public),
-    ]
+    commits = [f"{checkout.name or OWN} at {commit(checkout)}" for checkout in (Path(), *public)]
     made = "; ".join([f"{datetime.now(UTC):%Y-%m-%d}", place, *versions, *commits])
     name = f"{what}-{machine.replace(' ', '-')}-{versions[0].replace(' ', '')}"
     table = result.table.astype(object).where(result.table.notna(), "").to_markdown(index=False)
