@@ -121,7 +121,7 @@ class ActionClassifier(VideoClassifier):
         return F.binary_cross_entropy_with_logits(scores, labels)  # mean over clips and classes
 
     def on_test_epoch_end(self) -> None:
-        """Write the scores of each video to a file. Where a challenge holds back the labels there is no mAP."""
+        """Write the scores of each video to a file. Where labels are held back there is no mAP."""
         data: ActionData = self.trainer.datamodule  # type: ignore[attr-defined]
         run, videos = data.run, data.items("test")
         scores, labels = self.evaluator.collected()

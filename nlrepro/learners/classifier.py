@@ -80,14 +80,14 @@ class VideoData(RunData):
         return self.dataset(getattr(self.clips, split), sampling)
 
     def train_dataloader(self) -> Loader:
-        items, real = self.items("train"), self.profile.real
-        options: dict[str, Any] = {"real": real, "size": self.profile.data.size, "anywhere": self.clips.anywhere}
-            "items": len(items),
+        items, real, size = self.items("train"), self.profile.real, self.profile.data.size
+        options: dict[str, Any] = {
             "anywhere": self.clips.anywhere,
             "real": real,
             "size": size,
+            **self.training,
         }
-        return Loader(items, ClipTrainSampler(items=len(items), **options, **self.training), self.workers)
+        return Loader(items, ClipTrainSampler(items=len(items), **options), self.workers)
 
     def val_dataloader(self) -> Loader:
         """One clip of some videos, in one crop."""
