@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed, nn
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torchmetrics import MeanMetric
 
 from nlrepro.config import Profile, Recipe
@@ -148,15 +149,15 @@ class Learner(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and its schedule, advanced every step."""
         recipe, optimizer = self.recipe, self.optimizer(self.parameter_groups())
-        schedule: torch.optim.lr_scheduler.LRScheduler
+        schedule: LRScheduler
         if recipe.schedule == "one-cycle":
+            total = recipe.steps
             rising = (
-                recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0
-            )  # one step: a division by zero
-            options = {"total_steps": recipe.steps, "pct_start": rising}
-            schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, **options)
+                recipe.warmup if recipe.warmup * total > 1 else 0.0
+            )  # in one step PyTorch divides by zero
+            schedule = OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=rising)
         else:
-            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
+            schedule = MultiStepLR(optimizer, list(recipe.milestones))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
