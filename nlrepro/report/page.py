@@ -111,7 +111,7 @@ class Panel:
     def letter(self) -> str:
         """The panel's letter in the paper's Table 2, or the table's name."""
         name = self.report.table.name
-        return f"({name[-1]})" if name.startswith("2") else f"Table {name}"
+        return f"({name[-1]})" if name.startswith("2") else f"Table {name}."
 
     @property
     def rows(self) -> list[tuple[Row, str]]:
