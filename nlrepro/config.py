@@ -285,6 +285,13 @@ class Profile:
     def release(self) -> bool:
         return self.geometry.architecture == "release"
 
+    def limit(self, split: str) -> int | None:
+        """How many videos of a generated split are made: all, but of a validation split those that are read."""
+        others = {name for clips in self.clips.values() for name in (clips.train, clips.test)}
+        if not self.generator or split in others or split not in {clips.val for clips in self.clips.values()}:
+            return None
+        return max(recipe.validate_videos for recipe in self.recipes.values())
+
     def recipe(self, name: Clip | Target, devices: int = 1) -> Recipe:
         """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule."""
         recipes: Mapping[Any, Recipe] = {**self.recipes, **(self.detection.recipes if self.detection else {})}

@@ -127,22 +127,25 @@ class VideoTask(Task):
         return replace(run, spec=run.spec.parent, tables=(), module=None) if run.spec.parent else None
 
     def data_digest(self, run: "Run") -> str | None:
-        from nlrepro.data.kinetics import videos_digest  # imports torch
+        from nlrepro.data.kinetics import videos_seen  # imports torch
 
-        return videos_digest(run.spec, run.profile, run.folders.data)
+        return videos_seen(run.spec, run.profile, run.folders.data)
 
     def shares(self, run: "Run") -> Hashable:
         return run.profile.name, run.spec.clip
 
     def prepare(self, run: "Run", processes: int) -> None:
-        from nlrepro.data.clips import decode_splits
-        from nlrepro.data.synthetic.write import make_videos
+        from nlrepro.data.clips import Tree, decoded
+        from nlrepro.data.synthetic.write import card_video_set, write_dataset
 
         profile, data = run.profile, run.folders.data
         if profile.generator:
-            make_videos(profile.generator, self.root(run), processes)
-        if profile.data.cached:
-            decode_splits(profile, profile.clips[run.spec.clip], data, processes)
+            limits = {split: limit for split in profile.generator.videos if (limit := profile.limit(split))}
+            write_dataset(card_video_set(profile.generator), self.root(run), processes, limits)
+        clips = profile.clips[run.spec.clip]
+        for split in sorted({clips.train, clips.val, clips.test}) if profile.data.cached else ():
+            tree = Tree.scan(self.root(run) / split, clips.classes, profile.generator, profile.limit(split))
+            decoded(tree, profile.data, data / "cache", processes)
 
     def check(self, run: "Run", processes: int) -> None:
         from nlrepro.data.kinetics import check_generated, check_real
@@ -213,11 +216,11 @@ class CharadesTask(Task):
 
     def prepare(self, run: "Run", processes: int) -> None:
         from nlrepro.data.charades import load_videos
-        from nlrepro.data.synthetic.write import make_action_videos
+        from nlrepro.data.synthetic.write import action_video_set, write_dataset
 
         profile, data = run.profile, run.folders.data
         if generator := actions_of(profile).generator:
-            make_action_videos(generator, self.root(run), processes)
+            write_dataset(action_video_set(generator), self.root(run), processes)
         for part in sorted({"train", run.spec.tested} - {"val"}):  # train and val share a folder
             load_videos(profile, part, data, processes)
 
@@ -294,10 +297,10 @@ class DetectionTask(Task):
         return self.root(run)
 
     def prepare(self, run: "Run", processes: int) -> None:
-        from nlrepro.data.synthetic.write import make_scenes
+        from nlrepro.data.synthetic.write import scene_set, write_dataset
 
         if scenes := detection_of(run.profile).scenes.get(run.spec.kind):
-            make_scenes(scenes, self.root(run), processes)
+            write_dataset(scene_set(scenes), self.root(run), processes)
 
     def check(self, run: "Run", processes: int) -> None:
         from nlrepro.data.coco import check_images

@@ -1,7 +1,6 @@
 """The verbs of the command line, each a function of the catalogue and the parsed words. Heavy imports stand where needed."""
 
 import argparse
-
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence

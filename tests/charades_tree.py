@@ -6,13 +6,17 @@ from pathlib import Path
 
 from films import film
 
-from nlrepro.charades.layout import TABLE
-from nlrepro.charades.making import COLUMNS
-from nlrepro.charades.profile import Profile, load
-from nlrepro.config import Real
+from nlrepro.config import Profile, Real, load_profile
+from nlrepro.data.charades import TABLE
+from nlrepro.data.synthetic.write import COLUMNS
 from nlrepro.spec import Part
 
-TRAIN = {"AAAAA": "c092 0.00 0.20;c147 0.50 1.30", "BBBBB": "", "BROKE": "c001 0.10 0.20", "GONE1": "c001 0.10 0.20"}
+TRAIN = {
+    "AAAAA": "c092 0.00 0.20;c147 0.50 1.30",
+    "BBBBB": "",
+    "BROKE": "c001 0.10 0.20",
+    "GONE1": "c001 0.10 0.20",
+}
 VAL = {"VVVVV": "c000 0.00 1.00", "WWWWW": "c156 0.20 0.40;c000 1.00 1.20", "EMPTY": ""}
 
 
@@ -37,19 +41,20 @@ def charades(root: Path) -> Path:
     return root
 
 
-def as_real(profile: Profile, **changes: object) -> Profile:
+def smoke() -> Profile:
+    return load_profile("charades-smoke")
+
+
+def as_real(profile: Profile) -> Profile:
     """The profile for real videos of about 40 frames at 30 a second, in Charades' classes."""
+    clips = replace(profile.clips["long"], classes=157, frames=8, stride=1)
+    recipe = replace(profile.recipes["long"], steps=2, batch=2, validate_every=2)
     return replace(
         profile,
         name="charades-real",
-        films=None,
+        actions=replace(profile.actions, generator=None),
         real=Real(train_sides=(40, 56), test_side=44, devices=1, precise_batches=2),
         data=replace(profile.data, root=".", cached=False, views=2),
-        clips=replace(profile.clips, classes=157, frames=8, stride=1),
-        recipe=replace(profile.recipe, steps=2, batch=2, validate_every=2),
-        **changes,  # type: ignore[arg-type]
+        clips={**profile.clips, "long": clips},
+        recipes={**profile.recipes, "long": recipe},
     )
-
-
-def smoke() -> Profile:
-    return load("smoke")

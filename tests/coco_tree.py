@@ -1,4 +1,4 @@
-"""A tiny COCO 2017 in its usual folders: three images of 96x64, crowds alone on the third; in training a box without width."""
+"""A tiny COCO 2017 in its usual folders: three images of 96x64, the third with crowds alone."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,18 @@ WIDTH, HEIGHT = 96, 64
 PERSON, DOG = 1, 18
 
 
-def rectangle(x: float, y: float, width: float, height: float) -> list[list[float]]:
-    return [[x, y, x + width, y, x + width, y + height, x, y + height]]
-
-
 def annotation(number: int, image: int, category: int, *box: float, **other: Any) -> dict[str, Any]:
     """A rectangle that fills its box."""
-    row = {"id": number, "image_id": image, "category_id": category, "bbox": list(box), "area": box[2] * box[3], "iscrowd": 0}
-    return row | {"segmentation": rectangle(*box)} | other
+    x, y, width, height = box
+    row = {
+        "id": number,
+        "image_id": image,
+        "category_id": category,
+        "bbox": list(box),
+        "area": width * height,
+    }
+    polygon = [x, y, x + width, y, x + width, y + height, x, y + height]
+    return row | {"iscrowd": 0, "segmentation": [polygon]} | other
 
 
 def crowd(number: int, image: int, category: int, *box: int) -> dict[str, Any]:
@@ -68,10 +72,11 @@ def make(root: Path) -> Path:
         for i in (1, 2, 3):
             pixels = random.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(root / f"{split}2017" / f"{i:012d}.jpg")
-        write(root, split, "instances", content([*INSTANCES, *[FLAT] * (split == "train")], {PERSON: "person", DOG: "dog"}))
+        rows = [*INSTANCES, *[FLAT] * (split == "train")]
+        write(root, split, "instances", content(rows, {PERSON: "person", DOG: "dog"}))
         write(root, split, "person_keypoints", content(PEOPLE, {PERSON: "person"}))
     return root
 
 
-def write(root: Path, split: str, kind: str, found: Any) -> None:
-    (root / "annotations" / f"{kind}_{split}2017.json").write_text(json.dumps(found))
+def write(root: Path, split: str, name: str, file: Any) -> None:
+    (root / "annotations" / f"{name}_{split}2017.json").write_text(json.dumps(file))

@@ -70,11 +70,11 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory, smoke: Profile) -> Path:
     """A data folder with the videos of the smoke profile; only read, except for its cache."""
-    from nlrepro.data.generate import make
+    from nlrepro.data.synthetic.write import card_video_set, write_dataset
 
     def made(folder: Path) -> None:
         assert smoke.generator
-        make(smoke.generator, folder / smoke.data.root, 1)
+        write_dataset(card_video_set(smoke.generator), folder / smoke.data.root)
 
     return once(tmp_path_factory, "data", made)
 
@@ -107,14 +107,14 @@ def real(smoke: Profile) -> Profile:
 
 @pytest.fixture
 def videos(tmp_path: Path, real: Profile) -> Path:
-    from nlrepro.data.kinetics.survey import survey
+    from nlrepro.data.kinetics import check_real
 
     root = tmp_path / "videos"
     for name, rate in (("a", 30), ("b", 60)):
         for split in ("train", "val"):
             film(root / split / name / f"{name}.mp4", rate=rate)
     (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
-    survey(real, root, tmp_path / "cache", 1)
+    check_real(real, root, tmp_path / "cache", 1)
     return root
 
 

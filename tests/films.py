@@ -1,11 +1,46 @@
 """Real video files, good and bad, for tests."""
 
 import io
+import os
+import time
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+import numpy.typing as npt
+
+from nlrepro.data.facts import Facts, examine
+
+NO_OPTIONS: Mapping[str, str] = {}
+
+
+def write_video(
+    path: Path,
+    pictures: Sequence[npt.NDArray[np.uint8]],  # (H, W, 3)
+    codec: str = "libx264",
+    rate: int = 30,
+    pixels: str = "yuv420p",
+    options: Mapping[str, str] = NO_OPTIONS,  # of the codec
+    times: list[int] | None = None,  # milliseconds
+    **container: str,
+) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w", options=container) as file:
+        stream: Any = file.add_stream(codec, rate=rate, options=dict(options))
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = pixels
+        if times:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for i, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times:
+                frame.pts, frame.time_base = times[i], Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
 
 
 def film(
@@ -15,25 +50,14 @@ def film(
     frames: int = 40,
     size: tuple[int, int] = (64, 48),
     times: list[int] | None = None,  # milliseconds
-    **options: str,
+    **container: str,
 ) -> Path:
-    """A real video that grows brighter, its upper third red."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=rate, options={"deadline": "realtime"} if "vpx" in codec else {})
-        stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
-        if times:
-            stream.codec_context.time_base = Fraction(1, 1000)
-        for i in range(frames):
-            picture = np.full((size[1], size[0], 3), 40 + 3 * i, np.uint8)
-            picture[: size[1] // 3] = (220, 30, 30)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            if times:
-                frame.pts, frame.time_base = times[i], Fraction(1, 1000)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
+    """A video that grows brighter, its upper third red."""
+    pictures = np.empty((frames, size[1], size[0], 3), np.uint8)
+    pictures[:] = 40 + 3 * np.arange(frames).reshape(-1, 1, 1, 1)
+    pictures[:, : size[1] // 3] = (220, 30, 30)
+    options = {"deadline": "realtime"} if "vpx" in codec else NO_OPTIONS
+    return write_video(path, pictures, codec, rate, options=options, times=times, **container)
 
 
 def audio() -> bytes:
@@ -46,3 +70,22 @@ def audio() -> bytes:
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return buffer.getvalue()
+
+
+def troublesome(folder: Path, video: str) -> Facts:
+    """`examine` for child processes: it hangs, hangs in C, crashes or fails on files of these names.
+
+    It notes each file that it opens.
+    """
+    name = Path(video).stem
+    with (folder.parent / "opened.txt").open("a") as file:
+        file.write(name + "\n")
+    if name == "hang":
+        time.sleep(60)
+    if name == "loop":
+        max(range(1 << 62))
+    if name == "crash":
+        os._exit(7)
+    if name == "fail":
+        raise OSError("the disk is gone")
+    return examine(folder, video)

@@ -1,5 +1,7 @@
-"""Charades' files: tables and videos as they are unpacked, what is wrong with them, and the labels of clips and videos."""
+"""Charades' files, real and generated: what is read, what is refused, and the labels of clips and videos."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +10,28 @@ import torch
 from charades_tree import TRAIN, as_real, charades, smoke, table
 from films import film
 
-from nlrepro.charades.annotations import Action, annotations, row
-from nlrepro.charades.layout import shelf
-from nlrepro.charades.splits import ActionSplits
-from nlrepro.charades.videos import ActionClips, opened
+from nlrepro.config import ActionVideos, load_profile
+from nlrepro.data.charades import (
+    GENERATED_FPS,
+    Action,
+    ActionClips,
+    format_actions,
+    load_videos,
+    open_split,
+    read_annotations,
+)
 from nlrepro.data.crops import ClipSample, Crop
+from nlrepro.data.synthetic.action_videos import (
+    Layout,
+    layout_actions,
+    render_layout,
+    render_video,
+    sample_layout,
+)
+from nlrepro.data.synthetic.drawing import INKS, random_generator
+from nlrepro.data.synthetic.write import action_video_set, write_dataset
 from nlrepro.files import BadInput
-from nlrepro.spec import ActionSpec, Part, Split
+from nlrepro.spec import Part
 
 CROP = Crop(40, 32)
 
@@ -24,100 +41,101 @@ def root(tmp_path: Path) -> Path:
     return charades(tmp_path / "charades")
 
 
+def clips(root: Path, parts: list[Part], *, training: bool) -> ActionClips:
+    return ActionClips(load_videos(as_real(smoke()), parts[0], root, 1), parts, 157, training=training)
+
+
 def test_actions_are_read_as_the_official_files_have_them(tmp_path: Path) -> None:
-    found = annotations(table(tmp_path, "train", TRAIN), 157)
-    assert found["AAAAA"] == (Action(92, 0.0, 0.2), Action(147, 0.5, 1.3))
-    assert found["BBBBB"] == ()
-    assert list(found) == list(TRAIN)
-    assert row(found["AAAAA"]) == TRAIN["AAAAA"]
+    actions = read_annotations(table(tmp_path, "train", TRAIN), 157)
+    assert actions["AAAAA"] == (Action(92, 0.0, 0.2), Action(147, 0.5, 1.3))
+    assert actions["BBBBB"] == ()
+    assert list(actions) == list(TRAIN)
+    assert format_actions(actions["AAAAA"]) == TRAIN["AAAAA"]
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "words"),
     [
         ({"A": "c157 0.00 1.00"}, "the video A has the unknown class c157; there are c000 to c156"),
-        ({"A": "c01 0.00 1.00"}, "the video A has the action 'c01 0.00 1.00'; expected a class, a begin and an end"),
-        ({"A": "c001 0.00"}, "the video A has the action 'c001 0.00'; expected"),
+        (
+            {"A": "c01 0.00 1.00"},
+            "the video A has the action 'c01 0.00 1.00'; expected a class, a begin and an end",
+        ),
+        ({"A": "c001 0.00"}, "the video A has the action"),
         ({"A": "c001 0.00 1.00 2.00"}, "the video A has the action"),
-        ({"A": "c001 zero 1.00"}, "the video A has the action"),
         ({"A": "c001 0.00 nan"}, "the video A has the action"),
         ({"A": "", "../B": ""}, "an id is of letters, digits, - or _, got '../B'"),
         ({"": ""}, "an id is of letters, digits, - or _, got ''"),
         ({}, "lists no videos"),
     ],
 )
-def test_what_is_wrong_with_a_table_is_told(tmp_path: Path, rows: dict[str, str], told: str) -> None:
+def test_a_damaged_table_is_refused(tmp_path: Path, rows: dict[str, str], words: str) -> None:
     path = table(tmp_path, "val", rows)
-    with pytest.raises(BadInput, match=told) as error:
-        annotations(path, 157)
+    with pytest.raises(BadInput, match=words) as error:
+        read_annotations(path, 157)
     assert str(path) in str(error.value)
 
 
 def test_a_table_without_the_columns_or_with_a_video_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"lacks the column actions; expected id, actions, got id, scene"):
-        annotations(table(tmp_path, "train", TRAIN, ["id", "scene"]), 157)
+    with pytest.raises(BadInput, match=r"cannot read .*'actions'.*; unpack Charades.zip again"):
+        read_annotations(table(tmp_path, "train", TRAIN, ["id", "scene"]), 157)
     path = table(tmp_path, "train", {"A": ""})
     path.write_text(path.read_text() + path.read_text().splitlines()[-1] + "\n")
     with pytest.raises(BadInput, match="has the video A twice"):
-        annotations(path, 157)
-    path.write_bytes(b"")
-    with pytest.raises(BadInput, match="cannot read"):
-        annotations(path, 157)
+        read_annotations(path, 157)
     path.unlink()
-    with pytest.raises(BadInput, match=r"no file .*Charades_v1_train.csv: unpack Charades.zip"):
-        annotations(path, 157)
+    with pytest.raises(
+        BadInput, match=r"cannot read .*Charades_v1_train.csv: .*; unpack Charades.zip again .*--data"
+    ):
+        read_annotations(path, 157)
 
 
 def test_train_and_val_share_a_folder_and_each_has_its_own_videos(root: Path) -> None:
-    found = shelf(root, "val", 157)
-    assert found.folder == root / "Charades_v1_480"
-    assert found.ids("train") == ["AAAAA", "BBBBB", "BROKE"]
-    assert found.ids("val") == ["EMPTY", "VVVVV", "WWWWW"]
-    assert found.notes("val") == ()
-    assert found.notes("train") == ("1 of 4 videos of Charades_v1_train.csv have no file and are left out",)
+    split = open_split(root, "val", 157)
+    assert split.folder == root / "Charades_v1_480"
+    assert split.ids("train") == ["AAAAA", "BBBBB", "BROKE"]
+    assert split.ids("val") == ["EMPTY", "VVVVV", "WWWWW"]
+    split.folder.rename(root / "Charades_v1")
+    assert open_split(root, "train", 157).folder == root / "Charades_v1"
 
 
-def test_the_videos_may_have_their_first_size(root: Path) -> None:
-    (root / "Charades_v1_480").rename(root / "Charades_v1")
-    assert shelf(root, "train", 157).folder == root / "Charades_v1"
-
-
-def test_what_is_wrong_with_the_folder_is_told(root: Path) -> None:
+def test_a_missing_folder_and_tables_that_do_not_fit_are_refused(root: Path) -> None:
     with pytest.raises(BadInput, match="no folder Charades_vu17_test_480 or Charades_vu17_test in"):
-        shelf(root, "test", 157)
+        open_split(root, "test", 157)
     table(root, "val", {"VVVVV": "", "AAAAA": ""})
-    with pytest.raises(BadInput, match=r"Charades_v1_train.csv and Charades_v1_test.csv both list the video AAAAA"):
-        shelf(root, "train", 157)
+    with pytest.raises(
+        BadInput, match=r"Charades_v1_train.csv and Charades_v1_test.csv both list the video AAAAA"
+    ):
+        open_split(root, "train", 157)
     table(root, "val", {"NONE1": ""})
-    with pytest.raises(BadInput, match=r"has none of the videos of Charades_v1_test.csv; expected .*<id>.mp4"):
-        shelf(root, "train", 157)
+    with pytest.raises(
+        BadInput, match=r"has none of the videos of Charades_v1_test.csv; expected .*<id>.mp4"
+    ):
+        open_split(root, "train", 157)
 
 
 def test_labels_of_the_test_are_read_where_they_are_known(root: Path) -> None:
     for video in ("XXXXX", "YYYYY"):
         film(root / "Charades_vu17_test_480" / f"{video}.mp4", frames=10)
-    held_back = shelf(root, "test", 157)
+    held_back = open_split(root, "test", 157)
     assert held_back.ids("test") == ["XXXXX", "YYYYY"]
     assert held_back.listed == {"test": {}}
+    assert clips(root, ["test"], training=False).held_back
     table(root, "test", {"XXXXX": "c003 0.00 1.00"})
-    assert shelf(root, "test", 157).ids("test") == ["XXXXX"]
-
-
-def clips(root: Path, parts: list[Part], *, training: bool) -> ActionClips:
-    return ActionClips(opened(as_real(smoke()), parts[0], root, 1), parts, 157, training=training)
+    assert open_split(root, "test", 157).ids("test") == ["XXXXX"]
 
 
 def test_broken_videos_are_left_out_and_counted(root: Path) -> None:
-    videos = opened(as_real(smoke()), "train", root, 1)
+    videos = load_videos(as_real(smoke()), "train", root, 1)
     assert videos.ids == ("AAAAA", "BBBBB", "EMPTY", "VVVVV", "WWWWW")
     missing, broken = videos.notes("train")
-    assert "1 of 4 videos" in missing
+    assert missing == "1 of 4 videos of Charades_v1_train.csv have no file and are left out"
     assert broken.startswith("1 videos of train cannot be used and are left out, such as BROKE: ")
     assert videos.notes("val") == ()
     for video in videos.ids:
         (root / "Charades_v1_480" / f"{video}.mp4").write_bytes(b"no video")
     with pytest.raises(BadInput, match=r"none of the 6 videos in .* can be used; the first: "):
-        opened(as_real(smoke()), "train", root, 1)
+        load_videos(as_real(smoke()), "train", root, 1)
 
 
 def test_training_takes_all_videos_and_a_test_those_with_actions(root: Path) -> None:
@@ -126,47 +144,110 @@ def test_training_takes_all_videos_and_a_test_those_with_actions(root: Path) -> 
     assert clips(root, ["val"], training=False).ids == ["VVVVV", "WWWWW"]
 
 
-def test_a_training_clip_has_the_actions_that_go_on_in_it_and_a_test_video_all_of_its_own(root: Path) -> None:
-    """The video has 40 frames at 30 a second, a clip 8: the first ends at 0.27 s, the last begins at 1.07 s."""
+def test_a_training_clip_has_the_actions_that_overlap_it_and_a_test_video_its_own(root: Path) -> None:
+    """Of 40 frames at 30 a second, clips of 8: the first ends at 0.27 s, the last begins at 1.07 s."""
     training = clips(root, ["train"], training=True)
-    pixels, labels = training.__getitems__([ClipSample(0, where, CROP) for where in (0.0, 0.4, 1.0)] + [ClipSample(1, 0.0, CROP)])
+    samples = [*(ClipSample(0, where, CROP) for where in (0.0, 0.4, 1.0)), ClipSample(1, 0.0, CROP)]
+    pixels, labels = training.__getitems__(samples)
     assert pixels.shape == (4, 8, 32, 32, 3)
     assert [set(of.nonzero().flatten().tolist()) for of in labels] == [{92}, {147}, {147}, set()]
-    _, labels = clips(root, ["val"], training=False).__getitems__([ClipSample(1, where, CROP) for where in (0.0, 1.0)])
+    tested = clips(root, ["val"], training=False)
+    _, labels = tested.__getitems__([ClipSample(1, where, CROP) for where in (0.0, 1.0)])
     assert [set(of.nonzero().flatten().tolist()) for of in labels] == [{0, 156}, {0, 156}]
 
 
 def test_a_clip_is_of_the_video_that_its_label_is_of(root: Path) -> None:
     """The second video of val is the fifth of the folder."""
     film(root / "Charades_v1_480/WWWWW.mp4", frames=10, size=(64, 64))
-    held = clips(root, ["val"], training=False)
-    whole, _ = held.__getitems__([ClipSample(1, 0.0, Crop(64))])
-    assert held.ids[1] == "WWWWW"
-    assert whole.shape[2:4] == (64, 64)
+    dataset = clips(root, ["val"], training=False)
+    pixels, _ = dataset.__getitems__([ClipSample(1, 0.0, Crop(64))])
+    assert dataset.ids[1] == "WWWWW"
+    assert pixels.shape[2:4] == (64, 64)
 
 
-@pytest.mark.parametrize(("split", "trained"), [("train/val", 2), ("trainval/test", 5)])
-def test_each_split_is_trained_and_tested_on_its_own_videos(root: Path, split: Split, trained: int) -> None:
-    profile = as_real(smoke())
-    film(root / "Charades_vu17_test_480/XXXXX.mp4")
-    splits = ActionSplits(ActionSpec(split=split), profile, root, profile.recipe, 0)
-    assert len(splits.train_dataloader().dataset) == trained  # type: ignore[arg-type]
-    assert splits.val_dataloader().dataset.ids == ["VVVVV", "WWWWW"]  # type: ignore[attr-defined]
-    tested = splits.test_dataloader().dataset.ids  # type: ignore[attr-defined]
-    assert tested == (["VVVVV", "WWWWW"] if split == "train/val" else ["XXXXX"])
-    assert len(splits.notes) == 2
+# The generated videos
 
 
-def test_generated_videos_are_read_from_the_cache_with_the_actions_of_their_times(charades_data: Path) -> None:
+@pytest.fixture
+def settings() -> ActionVideos:
+    return load_profile("charades-mini").actions.generator
+
+
+def layouts(settings: ActionVideos) -> list[Layout]:
+    return [sample_layout(settings, "train", index) for index in range(200)]
+
+
+def test_a_video_is_a_function_of_settings_part_and_index(settings: ActionVideos) -> None:
+    first, second = render_video(settings, "train", 3), render_video(settings, "train", 3)
+    np.testing.assert_array_equal(first[0], second[0])
+    assert first[1] == second[1]
+    others = (settings, "val", 3), (settings, "train", 4), (replace(settings, seed=9), "train", 3)
+    for other in others:
+        assert (render_video(*other)[0] != first[0]).any()  # type: ignore[arg-type]
+
+
+def test_a_video_has_digits_of_both_inks_and_a_card_in_each_half_all_clear_of_each_other(
+    settings: ActionVideos,
+) -> None:
+    drawn = layouts(settings)
+    assert {len(layout.digits) for layout in drawn} == {3, 4}
+    for layout in drawn:
+        assert {item.ink for item in layout.digits.values()} == set(INKS)
+        early, late = (card.frames for card in layout.cards)
+        assert 0 <= early.start < early.stop <= 16 <= late.start < late.stop <= 32
+        assert all(0 <= item.frames.start < item.frames.stop <= 32 for item in layout.digits.values())
+        squares = [item.square for item in (*layout.cards, *layout.digits.values())]
+        assert all(square.inside(settings.size) for square in squares)
+        assert all(a.clear_of(b) for i, a in enumerate(squares) for b in squares[:i])
+    with pytest.raises(BadInput, match=r"no room for [34] digits of 20 px and two cards of 6 px in 32 px"):
+        sample_layout(replace(settings, digit=20), "train", 0)
+
+
+def test_an_action_is_a_digit_in_a_cards_ink_while_it_is_visible(settings: ActionVideos) -> None:
+    """And a digit alone does not decide: whatever its ink, each of its two classes holds half of the time."""
+    held = {(ink, late): list[bool]() for ink in INKS for late in (0, 1)}
+    for layout in layouts(settings):
+        expected = set()
+        for digit, item in layout.digits.items():
+            seconds = item.frames.start / GENERATED_FPS, item.frames.stop / GENERATED_FPS
+            for late in (0, 1):
+                held[item.ink, late].append(layout.cards[late].ink == item.ink)
+                if layout.cards[late].ink == item.ink:
+                    expected.add((2 * settings.digits.index(digit) + late, *seconds))
+        assert {tuple(action) for action in layout_actions(settings, layout)} == expected
+    assert all(0.4 < np.mean(values) < 0.6 for values in held.values())
+
+
+def test_a_cards_ink_changes_nothing_but_the_cards_square_while_it_is_visible(settings: ActionVideos) -> None:
+    layout = sample_layout(settings, "train", 0)
+    early, late = layout.cards
+    swapped = layout._replace(cards=(early._replace(ink="red" if early.ink == "green" else "green"), late))
+    noise = [random_generator(settings, "any", 0) for _ in range(2)]
+    first, second = map(partial(render_layout, settings, "train"), (layout, swapped), noise)
+    changed = (first != second).any(3)  # (T, H, W)
+    expected = np.zeros_like(changed)
+    x, y, side = early.square
+    expected[early.frames, y : y + side, x : x + side] = True
+    assert not (changed & ~expected).any()
+    assert (changed & expected).sum() > 0.9 * expected.sum()
+
+
+def test_generated_videos_are_read_back_with_their_actions(tmp_path: Path) -> None:
     profile = smoke()
-    videos = opened(profile, "train", charades_data, 1)
-    held = ActionClips(videos, ["train", "val"], 12, training=True)
-    assert len(held) == 40
-    pixels, labels = held.__getitems__([ClipSample(39, 0.0), ClipSample(39, 1.0)])
-    assert held.ids[39] == "val00015"
-    number = videos.ids.index("val00015")
-    np.testing.assert_array_equal(pixels[0].numpy(), videos.clips.frames[number, 0:31:2])  # type: ignore[union-attr]
-    np.testing.assert_array_equal(pixels[1].numpy(), videos.clips.frames[number, 1:32:2])  # type: ignore[union-attr]
-    actions = videos.shelf.listed["val"]["val00015"]
+    settings = profile.actions.generator
+    write_dataset(action_video_set(settings), tmp_path / profile.data.root)
+    videos = load_videos(profile, "train", tmp_path, 1)
+    assert videos.ids == (*(f"train{i:05d}" for i in range(24)), *(f"val{i:05d}" for i in range(16)))
+    dataset = ActionClips(videos, ["train", "val"], 12, training=True)
+    pixels, labels = dataset.__getitems__([ClipSample(39, 0.0), ClipSample(39, 1.0)])
+    frames = videos.clips.frames[videos.ids.index("val00015")]  # type: ignore[union-attr]
+    np.testing.assert_array_equal(pixels.numpy(), [frames[0:31:2], frames[1:32:2]])
+    drawn, actions = render_video(settings, "val", 15)
+    other, _ = render_video(settings, "val", 14)
+    assert np.abs(frames.astype(int) - drawn).mean() < 8 < np.abs(frames.astype(int) - other).mean()
     assert set(labels[0].nonzero().flatten().tolist()) == {action.label for action in actions}
     assert torch.equal(labels[0], labels[1])
+    assert np.allclose(videos.split.listed["val"]["val00015"], actions, atol=0.006)
+    tested = load_videos(profile, "test", tmp_path, 1)
+    assert tested.ids == tuple(f"test{i:05d}" for i in range(16))
+    assert not ActionClips(tested, ["test"], 12, training=False).held_back

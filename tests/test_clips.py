@@ -1,65 +1,262 @@
-"""Clips of real videos: which frames, how large, which part of them."""
+"""Clips: trees of videos and their cache, which frames a clip has, how large, and which part of them."""
 
 from pathlib import Path
+from typing import get_args
 
-import av
 import numpy as np
 import pytest
+from films import film
 
-from nlrepro.config import Clips, Profile, Real
-from nlrepro.data.crops import ClipSample, Crop, cropped, scaled, training_crops, view_crops
-from nlrepro.data.decoding import frames
-from nlrepro.data.kinetics.clips import FileClips
-from nlrepro.data.kinetics.facts import Facts, examine
-from nlrepro.data.videos import ClipDataset, Tree, decoded
+from nlrepro.config import Clips, Generator, Profile, Real, Sampling
+from nlrepro.data import clips as clips_module
+from nlrepro.data.clips import (
+    SAMPLINGS,
+    CachedClips,
+    ClipSample,
+    Crop,
+    FileClips,
+    Tree,
+    cropped,
+    decoded,
+    scaled,
+    view_crops,
+    view_starts,
+)
+from nlrepro.data.decode import read_generated
+from nlrepro.data.facts import Facts, examine
 from nlrepro.files import BadInput
 
 REAL = Real(train_sides=(256, 320), test_side=256, devices=8, precise_batches=2)
+GOLDEN = Path(__file__).parent / "golden" / "sampling.txt"
+LINES = [line for line in GOLDEN.read_text().splitlines() if not line.startswith("#")]
+
+
+def kind(frames: int, stride: int) -> Clips:
+    return Clips(frames=frames, stride=stride, classes=1, anywhere=True)
+
+
+def video_tree(folder: Path, classes: tuple[str, ...] = ("b", "a"), videos: int = 2) -> Path:
+    """<folder>/<class>/<n>.mp4, of 10 frames."""
+    for name in classes:
+        for n in range(videos):
+            film(folder / name / f"{n}.mp4", frames=10, size=(32, 32))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four videos of two classes; only read."""
+    return video_tree(tmp_path_factory.mktemp("root") / "train")
+
+
+def test_a_tree_is_sorted_and_skips_what_is_no_video(tmp_path: Path) -> None:
+    folder = video_tree(tmp_path / "root" / "train")
+    for name in ("a/notes.txt", "a/.half.mp4.x8", "a/.0.mp4", "list.csv"):
+        (folder / name).write_text("")
+    tree = Tree.scan(folder, 2)
+    assert tree.classes == ("a", "b")
+    assert tree.videos == ("a/0.mp4", "a/1.mp4", "b/0.mp4", "b/1.mp4")
+    assert tree.labels == (0, 0, 1, 1)
+
+
+def test_a_wrong_tree_is_named_with_what_is_expected(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no folder .*/nowhere; .*--data"):
+        Tree.scan(tmp_path / "nowhere", 2)
+    (tmp_path / "empty" / "a").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"no videos in .*/empty; expected .*/empty/<class>/<video>"):
+        Tree.scan(tmp_path / "empty", 1)
+    with pytest.raises(BadInput, match=r"/train has 2 class folders where the profile says 3"):
+        Tree.scan(folder, 3)
+
+
+def test_a_generated_tree_has_exactly_the_generators_videos(
+    data: Path, smoke: Profile, tmp_path: Path
+) -> None:
+    generator = smoke.generator
+    assert isinstance(generator, Generator)
+    (tmp_path / "val").symlink_to(data / "smoke" / "val")
+    whole = Tree.scan(tmp_path / "val", 6, generator)
+    assert len(whole.videos) == generator.videos["val"]
+    (tmp_path / "val").unlink()
+    for video in (*whole.videos[1:], "0/stray.mp4"):
+        path = tmp_path / "val" / video
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"video")
+    with pytest.raises(BadInput, match=r"val holds 0/stray.mp4, which is no generated video; remove it"):
+        Tree.scan(tmp_path / "val", 6, generator)
+    path.unlink()
+    number = generator.videos["val"]
+    with pytest.raises(
+        BadInput, match=f"val has {number - 1} videos where the profile's generator says {number}"
+    ):
+        Tree.scan(tmp_path / "val", 6, generator)
+
+
+def test_the_cache_is_made_once_and_anew_when_a_video_changes(
+    smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, cache = video_tree(tmp_path / "root" / "train"), tmp_path / "cache"
+    tree = Tree.scan(folder, 2)
+    first = decoded(tree, smoke.data, cache)
+    assert first.shape == (4, 10, 32, 32, 3)
+    for i, name in enumerate(tree.videos):
+        assert np.array_equal(first[i], read_generated(folder / name, 32, 10))
+    assert sorted(path.suffix for path in cache.glob("[!.]*")) == [".npy", ".sha256"]
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clips_module, "write_cache", None)  # a second decoding would call it
+        assert np.array_equal(decoded(Tree.scan(folder, 2), smoke.data, cache), first)
+    film(folder / "a" / "1.mp4", "mpeg4", frames=10, size=(32, 32))
+    second = decoded(Tree.scan(folder, 2), smoke.data, cache)
+    assert np.array_equal(second[[0, 2, 3]], first[[0, 2, 3]])
+    assert not np.array_equal(second[1], first[1])
+
+
+@pytest.mark.parametrize("damage", ["cut off", "empty", "half zeroed", "another's", "without a checksum"])
+def test_a_damaged_cache_is_named_and_decoded_anew(
+    folder: Path, smoke: Profile, tmp_path: Path, damage: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tree = Tree.scan(folder, 2)
+    first = decoded(tree, smoke.data, tmp_path).copy()
+    (path,) = tmp_path.glob("*.npy")
+    content = path.read_bytes()
+    if damage == "without a checksum":  # as earlier versions left them, with four bytes more
+        path.with_name(f"{path.name}.sha256").unlink()
+    half = len(content) // 2
+    damaged = {
+        "cut off": content[:half],
+        "empty": b"",
+        "half zeroed": content[:half] + bytes(len(content) - half),
+    }
+    damaged |= {"another's": content[:-1] + b"\1", "without a checksum": content + b"\1\2\3\4"}
+    path.write_bytes(damaged[damage])
+    capfd.readouterr()
+    assert np.array_equal(decoded(tree, smoke.data, tmp_path), first)
+    assert (
+        f"{path} is damaged or of an earlier version; its videos are decoded again\n"
+        in capfd.readouterr().out
+    )
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bad_video_leaves_no_cache(smoke: Profile, tmp_path: Path, jobs: int) -> None:
+    folder, cache = video_tree(tmp_path / "root" / "train"), tmp_path / "cache"
+    (folder / "b" / "1.mp4").write_bytes(b"text")
+    with pytest.raises(BadInput, match=r"b/1.mp4"):
+        decoded(Tree.scan(folder, 2), smoke.data, cache, jobs)
+    assert list(cache.glob("[!.]*")) == []
+
+
+def tree_of(*videos: str) -> Tree:
+    return Tree(
+        folder=Path("videos"),
+        classes=("a", "b"),
+        videos=videos,
+        labels=tuple(i % 2 for i in range(len(videos))),
+    )
+
+
+@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
+def test_a_cached_clip_lies_where_it_is_asked(frames: int, stride: int) -> None:
+    videos = np.arange(4 * 10, dtype=np.uint8).reshape(4, 10, 1, 1, 1)  # a frame's value is 10 video + time
+    clips = CachedClips(tree_of("1", "2", "3", "4"), kind(frames, stride), videos)
+    latest = 10 - (frames - 1) * stride - 1
+    for where, first in ((0.0, 0), (1.0, latest), (0.5, round(latest / 2))):
+        values = [20 + first + stride * i for i in range(frames)]
+        assert clips.clip(ClipSample(2, where)).ravel().tolist() == values
+    batch, labels = clips.__getitems__([ClipSample(3, 0.0), ClipSample(0, 1.0)])
+    assert batch.shape == (2, frames, 1, 1, 1)
+    assert labels.tolist() == [1, 0]
+    assert batch[:, 0].ravel().tolist() == [30, latest]
+    assert len(clips) == 4
+
+
+def test_videos_shorter_than_a_clip_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"have 10 frames, a clip needs 11"):
+        CachedClips(tree_of("1"), kind(6, 2), np.zeros((1, 10, 1, 1, 1), np.uint8))
+
+
+@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
+def test_clips_from_files_are_those_from_the_cache(
+    data: Path, smoke: Profile, frames: int, stride: int
+) -> None:
+    tree = Tree.scan(data / "smoke" / "val", 6)
+    crop = Crop(smoke.data.size)
+    samples = [ClipSample(video, where, crop) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
+    pixels = decoded(tree, smoke.data, data / "cache")
+    cached = CachedClips(tree, kind(frames, stride), pixels).__getitems__(samples)
+    facts = [examine(tree.folder, video) for video in tree.videos[:4]]
+    files = FileClips(tree, facts, kind(frames, stride)).__getitems__(samples)
+    assert files[0].equal(cached[0])
+    assert files[1].equal(cached[1])
 
 
 def facts(frames: int, fps: float = 30.0) -> Facts:
-    return Facts(video="a/b.mp4", bytes=1, mtime_ns=1, frames=frames, fps=fps, seconds=1.0, width=64, height=48)
+    return Facts(video="a.mp4", bytes=1, mtime_ns=1, frames=frames, fps=fps, seconds=1.0, width=64, height=48)
 
 
-def clips(*found: Facts, frames: int = 4, stride: int = 2) -> FileClips:
-    tree = Tree(folder=Path(), classes=("a",), videos=tuple(f.video for f in found), labels=(0,) * len(found))
-    return FileClips(tree, found, Clips(frames=frames, stride=stride, classes=1, anywhere=True))
+@pytest.mark.parametrize(
+    ("video", "where", "expected"),
+    [
+        (facts(20), 0.0, [0, 2, 4, 6]),
+        (facts(20), 0.5, [6, 8, 10, 12]),
+        (facts(20), 1.0, [13, 15, 17, 19]),
+        (facts(40, 59.94), 0.0, [0, 4, 8, 12]),  # the times of 30 frames a second
+        (facts(40, 25.0), 0.0, [0, 2, 4, 6]),
+        (facts(5), 1.0, [0, 2, 4, 4]),  # the last frame again
+    ],
+)
+def test_a_clip_of_a_file_lies_where_it_is_asked(video: Facts, where: float, expected: list[int]) -> None:
+    assert FileClips(tree_of(), [], kind(4, 2)).frame_indices(video, where) == expected
 
 
-def test_a_clip_lies_where_it_is_asked() -> None:
-    found = clips(facts(20))
-    assert found.wanted(facts(20), 0.0) == [0, 2, 4, 6]
-    assert found.wanted(facts(20), 1.0) == [13, 15, 17, 19]
-    assert found.wanted(facts(20), 0.5) == [6, 8, 10, 12]
+def test_a_video_that_is_gone_is_named() -> None:
+    with pytest.raises(BadInput, match=r"cannot read videos/a.mp4.*data check"):
+        FileClips(tree_of("a.mp4"), [facts(20)], kind(4, 2)).clip(ClipSample(0, 0.0, Crop(48)))
 
 
-def test_a_repeated_last_frame_over_a_key_frame_is_read_right(tmp_path: Path) -> None:
-    """The frame before a key frame is read too: the list that is read is then as long as the one that is wanted, and another."""
-    path = tmp_path / "keys.mp4"
-    with av.open(str(path), "w") as container:
-        keys = {"g": "6", "keyint_min": "6", "sc_threshold": "0"}
-        stream = container.add_stream("libx264", rate=30, options=keys)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for i in range(9):
-            picture = np.full((48, 64, 3), 20 + 20 * i, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    with av.open(str(path)) as container:
-        assert [packet.is_keyframe for packet in container.demux(video=0)].index(True, 1) == 6
-    found = frames(path, [4, 6, 8, 8], 64, 48).mean((1, 2, 3))
-    assert found == pytest.approx([frames(path, [i], 64, 48).mean() for i in (4, 6, 8, 8)], abs=1)
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.split(":")[0])
+def test_clips_are_the_frames_of_the_sources_own_code(line: str) -> None:
+    case, numbers = line.split(": ")
+    name, frames, fps, clip, j = case.split()
+    sampling: Sampling = name  # type: ignore[assignment]
+    where = view_starts(sampling, 10)[int(j)]
+    indices = SAMPLINGS[sampling](int(frames), float(fps), kind(*map(int, clip.split("x"))), where)
+    assert indices.tolist() == list(map(int, numbers.split()))
 
 
-def test_a_source_of_60_frames_a_second_gives_the_times_of_one_of_30() -> None:
-    assert clips().wanted(facts(40, 59.94), 0.0) == [0, 4, 8, 12]
-    assert clips().wanted(facts(40, 25.0), 0.0) == [0, 2, 4, 6]
+def test_all_samplings_are_known_and_compared() -> None:
+    assert {*SAMPLINGS} == {*get_args(Sampling)} == {"paper", *(line.split()[0] for line in LINES)}
 
 
-def test_a_short_video_repeats_its_last_frame() -> None:
-    assert clips().wanted(facts(5), 1.0) == [0, 2, 4, 4]
+@pytest.mark.parametrize(
+    ("views", "ends", "short_of_it"),
+    [(1, [0.5], [0.5]), (2, [0, 1], [0, 0.5]), (3, [0, 0.5, 1], [0, 1 / 3, 2 / 3])],
+)
+def test_clips_begin_from_the_first_to_the_last_place_or_one_short_of_it(
+    views: int, ends: list[float], short_of_it: list[float]
+) -> None:
+    for sampling in get_args(Sampling):
+        assert view_starts(sampling, views) == (short_of_it if sampling in ("caffe2", "pyslowfast") else ends)
 
 
-@pytest.mark.parametrize(("size", "expected"), [((1920, 1080), (455, 256)), ((1080, 1920), (256, 455)), ((100, 100), (256, 256))])
+@pytest.mark.parametrize("sampling", get_args(Sampling))
+def test_no_clip_leaves_its_video(sampling: Sampling) -> None:
+    for frames in (2, 3, 63, 64, 65, 300):
+        for fps in (5.0, 23.976, 30.0, 120.0):
+            for clip in ((8, 8), (32, 2), (128, 1)):
+                for where in view_starts(sampling, 10):
+                    indices = SAMPLINGS[sampling](frames, fps, kind(*clip), where)
+                    assert len(indices) == clip[0]
+                    assert 0 <= indices.min() <= indices.max() < frames
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((1920, 1080), (455, 256)), ((1080, 1920), (256, 455)), ((100, 100), (256, 256))]
+)
 def test_the_shorter_side_becomes_what_is_asked(size: tuple[int, int], expected: tuple[int, int]) -> None:
     assert scaled(*size, 256) == expected
 
@@ -73,36 +270,7 @@ def test_a_crop_lies_where_it_is_asked() -> None:
     assert cropped(frames, Crop(6, flip=True))[0, 0, 0, 0] == 7
 
 
-def test_training_crops_are_the_papers_and_go_on_from_any_clip() -> None:
-    def first(number: int, of: int) -> list[Crop]:
-        found = training_crops(REAL, 224, seed=3, first=number)
-        return [next(found) for _ in range(of)]
-
-    many = first(0, 400)
-    assert {crop.side for crop in many} <= set(range(256, 321))
-    assert min(f.side for f in many) < 260 < 316 < max(f.side for f in many)
-    assert {crop.size for crop in many} == {224}
-    assert 150 < sum(crop.flip for crop in many) < 250
-    assert first(7, 5) == many[7:12]
-
-
 def test_the_text_tests_whole_frames_and_the_release_three_crops() -> None:
     assert view_crops(REAL, release=False) == [Crop(256)]
     three = view_crops(REAL, release=True)
-    assert [(f.size, f.x) for f in three] == [(256, 0.0), (256, 0.5), (256, 1.0)]
-
-
-@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
-def test_clips_from_files_are_those_from_the_cache(data: Path, smoke: Profile, tmp_path: Path, frames: int, stride: int) -> None:
-    tree = Tree.index(data / "smoke" / "val", 6)
-    kind = Clips(frames=frames, stride=stride, classes=7, anywhere=True)
-    asked = [ClipSample(video, where, Crop(smoke.data.size)) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
-    cached = ClipDataset(tree, kind, decoded(tree, smoke.data, tmp_path)).__getitems__(asked)
-    files = FileClips(tree, [examine(tree.folder, video) for video in tree.videos], kind).__getitems__(asked)
-    assert files[0].equal(cached[0])
-    assert files[1].equal(cached[1])
-
-
-def test_a_video_that_is_gone_is_named() -> None:
-    with pytest.raises(BadInput, match=r"cannot read a/b.mp4.*data check"):
-        clips(facts(20)).clip(ClipSample(0, 0.0, Crop(48)))
+    assert [(crop.size, crop.x) for crop in three] == [(256, 0.0), (256, 0.5), (256, 1.0)]

@@ -1,4 +1,4 @@
-"""COCO's folders: what is read of them, what is left out and counted, and what is said of each kind of damage."""
+"""COCO's folders: what is read of them, what is left out and counted, and which kind of damage is refused."""
 
 import io
 import json
@@ -13,9 +13,21 @@ import torch
 from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation, points
 from PIL import Image
 
-from nlrepro.coco.data import Objects, for_training, picture, target, teaches, tree
+from nlrepro.data import coco
+from nlrepro.data.coco import (
+    CocoImages,
+    Draw,
+    is_trainable,
+    open_split,
+    read_image,
+    read_target,
+    training_images,
+)
 from nlrepro.files import BadInput
 from nlrepro.spec import Target
+
+Change = Callable[[dict[str, Any]], Any]
+NAMES: dict[Target, str] = {"boxes": "instances", "keypoints": "person_keypoints"}
 
 
 @pytest.fixture
@@ -23,165 +35,213 @@ def root(tmp_path: Path) -> Path:
     return coco_tree.make(tmp_path / "coco")
 
 
-def changed(root: Path, change: Callable[[dict[str, Any]], None], kind: str = "instances") -> None:
+def change(root: Path, how: Change, kind: Target = "boxes") -> None:
     """Write an annotation file of val again, with a change."""
-    path = root / "annotations" / f"{kind}_val2017.json"
-    found = json.loads(path.read_text())
-    change(found)
-    coco_tree.write(root, "val", kind, found)
+    file = json.loads((root / "annotations" / f"{NAMES[kind]}_val2017.json").read_text())
+    how(file)
+    coco_tree.write(root, "val", NAMES[kind], file)
 
 
 def test_objects_and_their_masks(root: Path) -> None:
-    objects = Objects(for_training(tree(root, "train", "boxes")))
-    assert objects.tree.images == (1, 2)
-    pixels, found = objects[0]
+    split = training_images(open_split(root, "train", "boxes"))
+    assert split.images == (1, 2)
+    pixels, target = read_image(split, 1), read_target(split, 1)
     assert pixels.shape == (3, HEIGHT, WIDTH)
     assert 0 <= pixels.min() < 0.1 < 0.9 < pixels.max() <= 1
-    assert found["boxes"].tolist() == [[4, 6, 44, 56], [50, 20, 80, 44]]
-    assert found["labels"].tolist() == [1, 18]
-    assert found["masks"].dtype == torch.uint8
+    assert target["boxes"].tolist() == [[4, 6, 44, 56], [50, 20, 80, 44]]
+    assert target["labels"].tolist() == [1, 18]
+    assert target["masks"].dtype == torch.uint8
     rectangle = torch.zeros(HEIGHT, WIDTH, dtype=torch.uint8)
     rectangle[6:56, 4:44] = 1
-    assert torch.equal(found["masks"][0], rectangle)
-    assert found["masks"][1].sum().item() == pytest.approx(360, rel=0.1)
-    assert found["masks"][1][20, 50] == 1
-    assert found["masks"][1][40, 78] == 0
-    assert objects[1][1]["boxes"].tolist() == [[62, 10, 92, 54]]  # neither the crowd nor the box without width
-    assert len(objects) == 2
+    assert torch.equal(target["masks"][0], rectangle)
+    assert target["masks"][1].sum().item() == pytest.approx(360, rel=0.1)
+    assert (target["masks"][1][20, 50], target["masks"][1][40, 78]) == (1, 0)
+    neither_crowd_nor_flat_box = [[62, 10, 92, 54]]
+    assert read_target(split, 2)["boxes"].tolist() == neither_crowd_nor_flat_box
 
 
 def test_people_and_their_keypoints(root: Path) -> None:
-    found = target(tree(root, "train", "keypoints"), 1)
-    assert found["labels"].tolist() == [1]
-    assert found["keypoints"].flatten().tolist() == pytest.approx(PEOPLE[0]["keypoints"])
-    assert found["keypoints"].shape == (1, 17, 3)
-    assert "masks" not in found
+    target = read_target(open_split(root, "train", "keypoints"), 1)
+    assert target.keys() == {"boxes", "labels", "keypoints"}
+    assert target["labels"].tolist() == [1]
+    assert target["keypoints"].shape == (1, 17, 3)
+    assert target["keypoints"].flatten().tolist() == pytest.approx(PEOPLE[0]["keypoints"])
 
 
-@pytest.mark.parametrize(("kind", "shapes"), [("boxes", {"masks": (0, HEIGHT, WIDTH)}), ("keypoints", {"keypoints": (0, 17, 3)})])
-def test_an_image_without_objects_has_an_empty_target(root: Path, kind: Target, shapes: dict[str, tuple[int, ...]]) -> None:
-    found = target(tree(root, "train", kind), 3)
-    assert {name: tuple(tensor.shape) for name, tensor in found.items()} == {"boxes": (0, 4), "labels": (0,), **shapes}
+def test_an_image_without_objects_has_an_empty_target(root: Path) -> None:
+    boxes, people = (read_target(open_split(root, "train", kind), 3) for kind in NAMES)
+    assert (boxes["boxes"].shape, boxes["labels"].shape) == ((0, 4), (0,))
+    assert (boxes["masks"].shape, people["keypoints"].shape) == ((0, HEIGHT, WIDTH), (0, 17, 3))
 
 
 def test_boxes_end_where_the_image_does(root: Path) -> None:
-    changed(root, lambda found: found["annotations"][0].update(bbox=[-3, 50, 200, 40]))
-    assert target(tree(root, "val", "boxes"), 1)["boxes"][0].tolist() == [0, 50, WIDTH, HEIGHT]
+    change(root, lambda file: file["annotations"][0].update(bbox=[-3, 50, 200, 40]))
+    assert read_target(open_split(root, "val", "boxes"), 1)["boxes"][0].tolist() == [0, 50, WIDTH, HEIGHT]
 
 
 def test_what_is_left_out_is_counted(root: Path) -> None:
+    notes = training_images(open_split(root, "train", "boxes")).notes
+    crowds = ("2 crowds are left out", "1 boxes without area are left out")
+    assert notes == ("1 images with nothing to learn from are left out", *crowds)
+    nine_points_are_too_few = training_images(open_split(root, "train", "keypoints"))
+    assert nine_points_are_too_few.images == (1,)
     (root / "train2017" / "000000000002.jpg").unlink()
-    whole = tree(root, "train", "boxes")
-    assert whole.images == (1, 3)
-    assert whole.listed == 3
-    assert whole.notes == (f"1 of 3 images have no file in {root / 'train2017'} and are left out",)
-    assert for_training(whole).notes[1:] == ("1 images with nothing to learn from are left out", "1 crowds are left out")
-    coco_tree.make(root / "whole")
-    notes = for_training(tree(root / "whole", "train", "boxes")).notes
-    assert notes[1:] == ("2 crowds are left out", "1 boxes without area are left out")
-    people = for_training(tree(root / "whole", "train", "keypoints"))
-    assert people.images == (1,)  # nine visible keypoints are too few
+    split = open_split(root, "train", "boxes")
+    assert (split.images, split.listed) == ((1, 3), 3)
+    assert split.notes == (f"1 of 3 images have no file in {root / 'train2017'} and are left out",)
 
 
-def test_what_an_image_teaches() -> None:
+def test_a_test_takes_images_without_objects_and_training_those_with_some(root: Path) -> None:
+    assert open_split(root, "val", "boxes").images == (1, 2, 3)
     thin, thick = annotation(1, 1, 1, 0, 0, 1, 30), annotation(1, 1, 1, 0, 0, 2, 2)
-    assert not teaches([thin], "boxes")
-    assert teaches([thin, thick], "boxes")
-    assert not teaches([thick | {"iscrowd": 1}], "boxes")
-    assert not teaches([], "boxes")
-    assert not teaches([thick | points(0, 0, 2, 2, seen=5)], "keypoints")
-    assert teaches([thick | points(0, 0, 2, 2, seen=5)] * 2, "keypoints")
+    assert not is_trainable([thin], "boxes")
+    assert is_trainable([thin, thick], "boxes")
+    assert not is_trainable([thick | {"iscrowd": 1}], "boxes")
+    assert not is_trainable([], "boxes")
+    assert not is_trainable([thick | points(0, 0, 2, 2, seen=5)], "keypoints")
+    assert is_trainable([thick | points(0, 0, 2, 2, seen=5)] * 2, "keypoints")
+    change(root, lambda file: file.update(annotations=[INSTANCES[4]]))
+    with pytest.raises(BadInput, match=r"no image in .*val2017 has an annotation to learn boxes from"):
+        training_images(open_split(root, "val", "boxes"))
 
 
-def test_a_test_takes_images_without_objects_too(root: Path) -> None:
-    assert tree(root, "val", "boxes").images == (1, 2, 3)
-    assert tree(root, "val", "boxes").notes == ()
+def test_a_broken_image_stops_training_and_is_noted_in_a_test(root: Path) -> None:
+    path = root / "val2017" / "000000000001.jpg"
+    content, split = path.read_bytes(), open_split(root, "val", "boxes")
+    Image.new("RGB", (WIDTH, HEIGHT - 1)).save(other := io.BytesIO(), "jpeg")
+    for bad, words in {
+        content[: len(content) // 2]: "is missing or damaged .*truncated",
+        b"no image": "is no image",
+        other.getvalue(): f"is {WIDTH}x{HEIGHT - 1}, in the annotations {WIDTH}x{HEIGHT}",
+    }.items():
+        path.write_bytes(bad)
+        with pytest.raises(BadInput, match=f"000000000001.jpg {words}"):
+            CocoImages(split, training=True)[Draw(0)]
+    path.unlink()
+    assert "is missing or damaged" in str(CocoImages(split, training=False)[Draw(0)][1])
+    image, pixels, target = CocoImages(split, training=False)[Draw(1)]
+    assert isinstance(pixels, torch.Tensor)
+    assert (image, target) == (2, {})
 
 
 def test_gray_images_become_colours(root: Path) -> None:
     Image.new("L", (WIDTH, HEIGHT), 128).save(root / "val2017" / "000000000001.jpg")
-    found = picture(tree(root, "val", "boxes"), 1)
-    assert found.shape == (3, HEIGHT, WIDTH)
-    assert found.unique().tolist() == pytest.approx([128 / 255])
+    pixels = read_image(open_split(root, "val", "boxes"), 1)
+    assert pixels.shape == (3, HEIGHT, WIDTH)
+    assert pixels.unique().tolist() == pytest.approx([128 / 255])
 
 
-def test_a_broken_image_is_told_with_what_to_do(root: Path) -> None:
-    path = root / "val2017" / "000000000001.jpg"
-    content, whole = path.read_bytes(), tree(root, "val", "boxes")
-    Image.new("RGB", (WIDTH, HEIGHT - 1)).save(wrong := io.BytesIO(), "jpeg")
-    damages: list[tuple[bytes, str]] = [
-        (content[: len(content) // 2], "is missing or damaged .*truncated"),
-        (b"no image", "is no image"),
-        (b"", "is no image"),
-        (wrong.getvalue(), f"is {WIDTH}x{HEIGHT - 1} where the annotations say {WIDTH}x{HEIGHT}; is it of another release"),
-    ]
-    for bad, words in damages:
-        path.write_bytes(bad)
-        with pytest.raises(BadInput, match=f"000000000001.jpg {words}"):
-            picture(whole, 1)
-    path.unlink()
-    with pytest.raises(BadInput, match=r"is missing or damaged .*; unpack val2017.zip again"):
-        picture(whole, 1)
+def test_what_is_flipped_lies_where_the_image_shows_it() -> None:
+    pixels = torch.zeros(3, 4, 10)
+    pixels[:, 1:3, 2:5] = 1.0
+    objects = {"boxes": torch.tensor([[2.0, 1.0, 5.0, 3.0]]), "labels": torch.ones(1)}
+    objects |= {"masks": (pixels[:1] > 0).to(torch.uint8), "keypoints": torch.zeros(1, 17, 3)}
+    objects["keypoints"][0, 1] = torch.tensor([2.5, 1.5, 2])  # the left eye
+    flipped, target = coco.flip(pixels, objects)
+    x1, y1, x2, y2 = target["boxes"][0].int().tolist()
+    assert float(flipped[:, y1:y2, x1:x2].mean()) == 1.0
+    assert flipped.sum() == pixels.sum()
+    assert torch.equal(target["masks"][0].bool(), flipped[0] > 0)
+    assert target["keypoints"][0, 2].tolist() == [7.5, 1.5, 2.0]  # has become the right one
+    assert not target["keypoints"][0, 1].any()
+    pixels2, objects2 = coco.flip(flipped, target)
+    assert torch.equal(pixels2, pixels)
+    assert all(torch.equal(objects2[name], value) for name, value in objects.items())
 
 
-Change = Callable[[dict[str, Any]], Any]
-CHANGES: list[tuple[str, Change, str]] = [
-    ("instances", lambda found: found.pop("categories"), "has no list of categories with ids"),
-    ("instances", lambda found: found.update(images=[7]), "has no list of images with ids"),
-    ("instances", lambda found: found.update(annotations=[]), "has no annotations: there is nothing to learn or to test"),
-    ("instances", lambda found: found["images"].append(found["images"][0]), "has two images of one id"),
-    ("instances", lambda found: found["images"][1].pop("width"), "the image 2 lacks width"),
-    ("instances", lambda found: found["categories"].append({"id": 91}), "has the category 91; COCO's .* from 1 to 90"),
-    ("person_keypoints", lambda found: found["categories"].append({"id": 2}), "has the category 2; COCO's .* from 1 to 1,"),
-    ("instances", lambda found: found["annotations"][1].update(category_id=19), "the annotation 2 is of the category 19, which"),
-    ("instances", lambda found: found["annotations"][1].update(image_id=9), "the annotation 2 is of the image 9, which"),
-    ("instances", lambda found: found["annotations"][1].pop("area"), "the annotation 2 lacks area"),
-    ("instances", lambda found: found["annotations"][1].update(bbox=[1, 2, 3]), "has a bbox that is not 4 numbers"),
-    ("instances", lambda found: found["annotations"][1].update(id=0), "the annotation 0 has no whole number of at least 1"),
-    ("person_keypoints", lambda found: found["annotations"][0].pop("num_keypoints"), "the annotation 1 lacks num_keypoints"),
-    ("person_keypoints", lambda found: found["annotations"][0]["keypoints"].pop(), "has a keypoints that is not 51 numbers"),
-]
-
-
-@pytest.mark.parametrize(("kind", "change", "words"), CHANGES)
-def test_damaged_annotations_are_told_with_what_to_do(root: Path, kind: str, change: Change, words: str) -> None:
-    changed(root, change, kind)
-    with pytest.raises(BadInput, match=f"{kind}_val2017.json.* {words}.*(unpack annotations_trainval2017.zip again|data set)"):
-        tree(root, "val", "boxes" if kind == "instances" else "keypoints")
+def test_an_image_of_the_training_is_flipped_where_its_sample_says_so(root: Path) -> None:
+    images = CocoImages(training_images(open_split(root, "train", "boxes")), training=True)
+    (_, plain, _), (_, flipped, target) = images[Draw(0)], images[Draw(0, mirrored=True)]
+    assert torch.equal(torch.as_tensor(flipped), torch.as_tensor(plain).flip(2))
+    assert target["boxes"][0].tolist() == [WIDTH - 44, 6, WIDTH - 4, 56]
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [(b'{"images": [', "is damaged or cut off"), (b"\xff\xfe", "is damaged"), (b"", "is damaged"), (b"[]", "holds a list where")],
+    ("kind", "how", "words"),
+    [
+        ("boxes", lambda file: file.pop("categories"), "categories: there is no list of rows"),
+        ("boxes", lambda file: file.update(annotations=[]), "annotations: there is no list of rows"),
+        ("boxes", lambda file: file.update(images=[7]), "images, row 0: .*got 7"),
+        ("boxes", lambda file: file["images"].append(file["images"][0]), "images: two rows have one id"),
+        ("boxes", lambda file: file["images"][1].pop("width"), "images, id 2: width: Field required"),
+        ("boxes", lambda file: file["categories"].append({"id": 91}), "category 91; .* from 1 to 90,"),
+        ("keypoints", lambda file: file["categories"].append({"id": 2}), "category 2; .* from 1 to 1,"),
+    ],
 )
-def test_a_file_that_is_no_json_is_told(root: Path, content: bytes, words: str) -> None:
-    (root / "annotations" / "instances_val2017.json").write_bytes(content)
-    with pytest.raises(BadInput, match=f"instances_val2017.json {words}"):
-        tree(root, "val", "boxes")
+def test_damaged_rows_are_refused(root: Path, kind: Target, how: Change, words: str) -> None:
+    change(root, how, kind)
+    with pytest.raises(BadInput, match=f"{NAMES[kind]}_val2017.json.* {words}"):
+        open_split(root, "val", kind)
 
 
-def test_what_is_missing_is_told(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadInput, match=r"no file .*instances_val2017.json: unpack annotations_trainval2017.zip .* point --data"):
-        tree(tmp_path, "val", "boxes")
-    for path in (root / "val2017").iterdir():
-        path.unlink()
-    for _ in range(2):
-        with pytest.raises(BadInput, match=r"none of the 3 images of val2017 is in .*; unpack val2017.zip there"):
-            tree(root, "val", "boxes")
-        if (root / "val2017").is_dir():
-            (root / "val2017").rmdir()
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("id", 0, ": .*greater than or equal to 1"),
+        ("image_id", 9, ": the file has no image 9"),
+        ("category_id", 19, ": the file has no category 19"),
+        ("category_id", [18], r": .*got \[18\]"),
+        ("area", None, ": .*got None"),
+        ("area", float("nan"), ": .*finite"),
+        ("iscrowd", None, ".*: .*got None"),
+        ("bbox", [1, 2, 3], r": .*got \[1, 2, 3\]"),
+        ("bbox", [1, 2, 3, "4"], ".3: .*got '4'"),
+        ("segmentation", None, ".polygons: .*got None"),
+        ("segmentation", [], r".polygons: .*got \[\]"),
+        ("segmentation", [[]], r".polygons.0: .*got \[\]"),
+        ("segmentation", [[1, 2, 30, 40]], ".polygons: .*at least 3 points"),
+        ("segmentation", [[1, 2, 1e9, 40, 5, 6]], ".polygons.0.2: .*less than or equal to 100000"),
+        ("segmentation", {"counts": [9]}, ".run lengths.size: Field required"),
+        ("segmentation", {"counts": [12], "size": [3, 4]}, r": its size is \[3, 4\]"),
+        ("keypoints", [0] * 50, ": .*at least 51 items"),
+        ("num_keypoints", None, ": .*got None"),
+    ],
+)
+def test_a_damaged_annotation_is_refused_with_its_field(
+    root: Path, field: str, value: object, words: str
+) -> None:
+    kind: Target = "keypoints" if "keypoints" in field else "boxes"
+    change(root, lambda file: file["annotations"][0].update({field: value}), kind)
+    with pytest.raises(
+        BadInput, match=rf"{NAMES[kind]}_val2017.json, annotations, id [01]: {field}{words}.*; unpack"
+    ):
+        open_split(root, "val", kind)
+
+
+def test_odd_but_readable_annotations_are_taken(root: Path) -> None:
+    """Other fields, whole and broken numbers, true and false, second polygons of two points."""
+    odd = {
+        "iscrowd": False,
+        "area": 3,
+        "score": "x",
+        "segmentation": [[50, 20, 80, 20, 50, 44], [1.5, 2, 3, 4]],
+    }
+    change(root, lambda file: file["annotations"][1].update(odd))
+    assert read_target(open_split(root, "val", "boxes"), 1)["masks"].shape == (2, HEIGHT, WIDTH)
+    runs = {"size": [HEIGHT, WIDTH], "counts": "abc!!"}  # only pycocotools can see that they are damaged
+    change(root, lambda file: file["annotations"][1].update(segmentation=runs))
+    with pytest.raises(BadInput, match="the annotation 2 of val2017 has a damaged segmentation"):
+        read_target(open_split(root, "val", "boxes"), 1)
+
+
+def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = root / "annotations" / "instances_val2017.json"
+    for content, words in {
+        b'{"images": [': "is damaged",
+        b"\xff\xfe": "is damaged",
+        b"[]": "holds a list",
+    }.items():
+        path.write_bytes(content)
+        with pytest.raises(BadInput, match=f"{path} {words}"):
+            open_split(root, "val", "boxes")
+    path.unlink()
+    with pytest.raises(
+        BadInput, match=f"cannot read {path}: .*; unpack annotations_trainval2017.zip again .*--data"
+    ):
+        open_split(root, "val", "boxes")
+    (root / "val2017").rename(root / "elsewhere")
+    with pytest.raises(BadInput, match=r"none of the 3 images of val2017 is in .*; unpack val2017.zip there"):
+        open_split(root, "val", "keypoints")
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(BadInput, match=r"pycocotools, which is not installed: pip install pycocotools"):
-        tree(root, "val", "boxes")
-
-
-def test_a_tree_without_objects_teaches_nothing(root: Path) -> None:
-    changed(root, lambda found: found.update(annotations=[INSTANCES[4]]))
-    with pytest.raises(BadInput, match=r"no image in .*val2017 has an annotation to learn boxes from"):
-        for_training(tree(root, "val", "boxes"))
-
-
-def test_a_damaged_segmentation_is_told(root: Path) -> None:
-    changed(root, lambda found: found["annotations"][0].update(segmentation={"counts": 3}))
-    with pytest.raises(BadInput, match="the annotation 1 of val2017 has a damaged segmentation"):
-        target(tree(root, "val", "boxes"), 1)
+        open_split(root, "train", "boxes")

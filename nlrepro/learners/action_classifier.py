@@ -21,9 +21,9 @@ from torch import Tensor
 
 from nlrepro.config import Profile
 from nlrepro.data.charades import PUBLIC, ActionClips, Videos, load_videos
-from nlrepro.data.order import Loader
+from nlrepro.data.order import WORKERS, Loader
 from nlrepro.files import write_atomic
-from nlrepro.learners.classifier import WORKERS, VideoClassifier, VideoData, start_from_parent
+from nlrepro.learners.classifier import VideoClassifier, VideoData, start_from_parent
 from nlrepro.learners.learner import Result, RunData, gathered
 from nlrepro.nets.resnet import cost
 from nlrepro.nets.weights import start_from_file, start_name
@@ -62,17 +62,17 @@ class ActionData(VideoData):
 
     def train_dataloader(self) -> Loader:
         videos = self.actions(TRAINED[self.run.spec.split], training=True)
-        return self.loader(videos, self.train_batches(len(videos)))
+        return self.train_loader(videos, len(videos))
 
     def val_dataloader(self) -> Loader:
         videos = self.actions(["val"])
-        return self.loader(videos, self.val_batches(len(videos)))
+        return self.val_loader(videos, len(videos))
 
     def test_dataloader(self) -> Loader:
         parts: tuple[Part, ...] = (*TRAINED[self.run.spec.split], self.run.spec.tested)
         self.notes = tuple(note for part in parts for note in self.videos(part).notes(part))
         videos = self.actions([self.run.spec.tested])
-        return self.loader(videos, self.test_batches(len(videos)))
+        return self.test_loader(videos, len(videos))
 
 
 class ActionEvaluator:

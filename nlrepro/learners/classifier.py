@@ -11,12 +11,23 @@ import torch.nn.functional as F
 from torch import Tensor, distributed
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
+from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 
 from nlrepro.config import Profile, Sampling, VideoKind
-from nlrepro.data.clips import MIDDLE, ClipDataset, Crop, FileClips, Tree, decoded, test_begins, view_crops
-from nlrepro.data.kinetics import listing, read_index, usable
-from nlrepro.data.order import Loader, TestBatches, TrainBatches, usable_cores
+from nlrepro.data.clips import (
+    MIDDLE,
+    CachedClips,
+    ClipDataset,
+    Crop,
+    FileClips,
+    Tree,
+    decoded,
+    view_crops,
+    view_starts,
+)
+from nlrepro.data.kinetics import open_split
+from nlrepro.data.order import WORKERS, ClipTrainSampler, Loader, eval_clips
 from nlrepro.data.synthetic.card_videos import kind_of
 from nlrepro.files import BadInput
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
@@ -28,7 +39,6 @@ from nlrepro.spec import RunSpec
 
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
 TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
-WORKERS = min(usable_cores(), 8)  # processes that decode files for one device
 
 
 class VideoData(RunData):
@@ -40,54 +50,57 @@ class VideoData(RunData):
         self.listed: int | None = None  # videos that the real split should have, which was opened last
         self.kinds: list[str] = []  # of the videos of the generated split that was opened last
 
-    def dataset(self, split: str, sampling: Sampling = "paper") -> ClipDataset | FileClips:
+    def dataset(self, split: str, sampling: Sampling = "paper") -> ClipDataset:
         data, folder = self.profile.data, self.run.folders.data
         root, cache = folder / data.root, folder / "cache"
-        if self.profile.real is None:
-            tree = Tree.complete(root / split, self.clips.classes, self.profile.generator)
-            self.kinds = [kind_of(video) for video in tree.videos]
-            return ClipDataset(tree, self.clips, decoded(tree, data, cache))
-        classes = None if self.profile.dry_run else self.clips.classes
-        files, index = listing(root, split, classes), read_index(root, split, cache)
-        tree, self.listed = usable(files.tree, index), files.listed
-        return FileClips(tree, [index[video] for video in tree.videos], self.clips, sampling)
+        if self.profile.real:
+            classes = None if self.profile.dry_run else self.clips.classes
+            tree, facts, self.listed = open_split(root, split, cache, classes)
+            return FileClips(tree, facts, self.clips, sampling)
+        tree = Tree.scan(root / split, self.clips.classes, self.profile.generator, self.profile.limit(split))
+        self.kinds = [kind_of(video) for video in tree.videos]
+        return CachedClips(tree, self.clips, decoded(tree, data, cache))
 
     @property
     def crops(self) -> list[Crop] | list[None]:
         """The crops of a test clip."""
         return view_crops(self.profile.real, self.profile.release) if self.profile.real else [None]
 
-    def loader(self, dataset: Any, batches: TrainBatches | TestBatches) -> Loader:
-        return Loader(dataset, batches, WORKERS if self.profile.real else 0)
+    @property
+    def batch(self) -> int:
+        """Videos in a batch of a validation or test."""
+        return 1 if self.profile.real else TEST_BATCH
 
-    def train_batches(self, videos: int) -> TrainBatches:
-        profile, place = self.profile, self.rank_and_world_size
-        return TrainBatches(videos, self.recipe, self.run.seed, self.clips.anywhere, self.first, profile, *place)
+    def train_loader(self, videos: Dataset[Any], number: int) -> Loader:
+        real, size = self.profile.real, self.profile.data.size
+        options = {"recipe": self.recipe, "seed": self.run.seed, "first": self.first, "real": real, "size": size}
+        sampler = ClipTrainSampler(items=number, anywhere=self.clips.anywhere, **options, **self.place)
+        return Loader(videos, sampler, WORKERS if real else 0)
 
-    def val_batches(self, videos: int) -> TestBatches:
+    def val_loader(self, videos: Dataset[Any], number: int) -> Loader:
         """One clip of some videos, in one crop."""
-        middle = self.crops[len(self.crops) // 2]
-        batch = 1 if self.profile.real else TEST_BATCH
-        return TestBatches(videos, [MIDDLE], batch, self.recipe.validate_videos, [middle], *self.rank_and_world_size)
+        some, middle = self.recipe.validate_videos, self.crops[len(self.crops) // 2]
+        sampler = eval_clips(number, [MIDDLE], self.batch, at_most=some, crops=[middle], **self.place)
+        return Loader(videos, sampler, WORKERS if self.profile.real else 0)
 
-    def test_batches(self, videos: int, sampling: Sampling = "paper") -> TestBatches:
+    def test_loader(self, videos: Dataset[Any], number: int, sampling: Sampling = "paper") -> Loader:
         """All views of all videos."""
-        batch = 1 if self.profile.real else TEST_BATCH
-        begins = test_begins(sampling, self.profile.data.views)
-        return TestBatches(videos, begins, batch, self.at_most, self.crops, *self.rank_and_world_size)
+        starts = view_starts(sampling, self.profile.data.views)
+        sampler = eval_clips(number, starts, self.batch, at_most=self.at_most, crops=self.crops, **self.place)
+        return Loader(videos, sampler, WORKERS if self.profile.real else 0)
 
     def train_dataloader(self) -> Loader:
         videos = self.dataset(self.clips.train)
-        return self.loader(videos, self.train_batches(len(videos)))
+        return self.train_loader(videos, len(videos))
 
     def val_dataloader(self) -> Loader:
         videos = self.dataset(self.clips.val)
-        return self.loader(videos, self.val_batches(len(videos)))
+        return self.val_loader(videos, len(videos))
 
     def test_dataloader(self) -> Loader:
         sampling: Sampling = self.profile.real.sampling if self.profile.real else "paper"
         videos = self.dataset(self.clips.test, sampling)
-        return self.loader(videos, self.test_batches(len(videos), sampling))
+        return self.test_loader(videos, len(videos), sampling)
 
 
 class RankEvaluator:

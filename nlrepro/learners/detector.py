@@ -5,7 +5,9 @@ of an image count (20 for keypoints), and a keypoint's tolerance is COCO's. torc
 code for boxes and masks, but has no keypoints, and takes dense masks, which it makes into annotations again.
 """
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from nlrepro.config import DetectionRecipe, Profile
-from nlrepro.data.coco import CocoImages, CocoSplit, api, index, open_split, quiet, trainable
-from nlrepro.data.order import ImageBatches, Loader, TestImageBatches
-from nlrepro.learners.classifier import WORKERS
+from nlrepro.data.coco import CocoImages, CocoSplit, index_annotations, open_split, pycocotools, training_images
+from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
 from nlrepro.nets.rcnn import detector
 from nlrepro.nets.resnet import count
@@ -46,16 +47,18 @@ class DetectionData(RunData):
     def split(self, name: str) -> CocoSplit:
         return open_split(self.run.task.root(self.run), name, self.run.spec.kind)
 
-    def loader(self, images: CocoImages, batches: Any) -> Loader:
-        return Loader(images, batches, 0 if self.generated else WORKERS)
+    @property
+    def workers(self) -> int:
+        return 0 if self.generated else WORKERS
 
     def train_dataloader(self) -> Loader:
-        split, recipe = trainable(self.split("train")), self.recipe
+        split = training_images(self.split("train"))
         self.notes += split.notes
         assert self.profile.detection
-        flip, place = self.profile.detection.flip, self.rank_and_world_size
-        batches = ImageBatches(len(split.images), recipe, self.run.seed, flip, self.first, *place)
-        return self.loader(CocoImages(split, training=True), batches)
+        options = {"recipe": self.recipe, "seed": self.run.seed, "first": self.first}
+        flip = self.profile.detection.flip
+        sampler = ImageTrainSampler(items=len(split.images), flip=flip, **options, **self.place)
+        return Loader(CocoImages(split, training=True), sampler, self.workers)
 
     def val_dataloader(self) -> Loader:
         split = self.split("val")
@@ -68,8 +71,8 @@ class DetectionData(RunData):
         return self.test_loader(replace(split, images=split.images[: self.at_most]))
 
     def test_loader(self, split: CocoSplit) -> Loader:
-        batches = TestImageBatches(len(split.images), TEST_BATCH if self.generated else 1, *self.rank_and_world_size)
-        return self.loader(CocoImages(split, training=False), batches)
+        sampler = eval_images(len(split.images), TEST_BATCH if self.generated else 1, **self.place)
+        return Loader(CocoImages(split, training=False), sampler, self.workers)
 
 
 class CocoEvaluator:
@@ -111,9 +114,10 @@ def average_precision(
 ) -> dict[str, float]:
     """Percent: "ap", "ap50" and "ap75" of all detections in these images; empty where the images show nothing to find."""
     results = [{**item} for item in items]  # loadRes writes into them
-    with quiet():
-        found = coco.loadRes(results) if results else index(coco.dataset | {"annotations": []})
-        test = api().cocoeval.COCOeval(coco, found, IOU_TYPES[measure])
+    _, cocoeval, _ = pycocotools()
+    with redirect_stdout(io.StringIO()):  # it prints each of its steps
+        detected = coco.loadRes(results) if results else index_annotations(coco.dataset | {"annotations": []})
+        test = cocoeval.COCOeval(coco, detected, IOU_TYPES[measure])
         test.params.imgIds = list(images)
         test.evaluate()
         test.accumulate()
@@ -143,7 +147,7 @@ def boxes(output: Mapping[str, Tensor]) -> Iterator[Detection]:
 def masks(output: Mapping[str, Tensor]) -> Iterator[Detection]:
     """(N, 1, H, W) -> run lengths, along columns."""
     for mask in (output["masks"][:, 0] > LIKELY).cpu().numpy().astype(np.uint8):  # (H, W)
-        yield {"segmentation": api().mask.encode(np.asfortranarray(mask))}
+        yield {"segmentation": pycocotools()[2].encode(np.asfortranarray(mask))}
 
 
 def keypoints(output: Mapping[str, Tensor]) -> Iterator[Detection]:

@@ -52,8 +52,10 @@ class RunData(pl.LightningDataModule):
         self.notes: tuple[str, ...] = ()  # on items that were left out
 
     @property
-    def rank_and_world_size(self) -> tuple[int, int]:
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def place(self) -> dict[str, int]:
+        """Of this process among those of the run: what samplers need to give it its part."""
+        trainer = self.trainer
+        return {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {}
 
 
 class Learner(pl.LightningModule):

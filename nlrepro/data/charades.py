@@ -1,0 +1,290 @@
+"""Charades as it is unpacked, and generated videos in the same layout: files, actions, and clips with them.
+
+    Charades_v1_train.csv, Charades_v1_test.csv    the two public parts, 7,985 and 1,863 videos
+    Charades_v1_480/<id>.mp4                       the videos of both; or Charades_v1/, in their first size
+    Charades_vu17_test_480/<id>.mp4                the videos of the challenge's test; or Charades_vu17_test/
+
+The paper's "~8k training, ~1.8k validation, and ~2k testing videos" are these three: its "val" is what the
+release calls "test", its "test" is that of the 2017 challenge, whose labels are held back. They are known
+where a file Charades_vu17_test.csv of the same columns is there (the name is ours), as for generated videos.
+
+Of a CSV file's columns (README of the release, prior.allenai.org/projects/charades) two are read, `id` and
+`actions`, such as "c092 11.90 21.20;c147 0.00 12.60": classes c000 to c156, begin and end in seconds.
+
+A training clip is labelled with the actions that overlap it, a test video with all of its own. That is our
+reading, as the paper says nothing; its authors have not released their code for Charades, but their later
+code does the same (facebookresearch/SlowFast, slowfast/datasets/charades.py, and
+facebookresearch/video-long-term-feature-banks).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from nlrepro.config import Profile
+from nlrepro.data.clips import CachedClips, ClipSample, FileClips, Tree, decoded
+from nlrepro.data.facts import Facts
+from nlrepro.data.kinetics import complete_index
+from nlrepro.files import BadInput, exclusive
+from nlrepro.spec import Part
+
+TABLE: dict[Part, str] = {
+    "train": "Charades_v1_train.csv",
+    "val": "Charades_v1_test.csv",
+    "test": "Charades_vu17_test.csv",
+}
+COLUMNS = ["id", "actions"]  # that are read
+PUBLIC: tuple[Part, ...] = ("train", "val")  # parts that share a folder
+FOLDERS: dict[Part, tuple[str, str]] = {
+    "train": ("Charades_v1_480", "Charades_v1"),
+    "val": ("Charades_v1_480", "Charades_v1"),
+    "test": ("Charades_vu17_test_480", "Charades_vu17_test"),
+}
+SUFFIX = ".mp4"
+ID = re.compile(r"[A-Za-z0-9_-]+")
+ACTION = re.compile(r"c(\d{3})\s+(-?\d+(?:\.\d*)?)\s+(-?\d+(?:\.\d*)?)")
+UNPACK = "unpack Charades.zip again (from https://prior.allenai.org/projects/charades)"
+GENERATED_FPS = 30  # frames a second of generated videos
+
+
+class Action(NamedTuple):
+    """One class, and when it begins and ends, in seconds."""
+
+    label: int
+    begin: float
+    end: float
+
+    def overlaps(self, begin: float, end: float) -> bool:
+        return self.begin < end and self.end > begin
+
+
+Actions = tuple[Action, ...]  # of one video
+
+
+def read_annotations(path: Path, classes: int) -> dict[str, Actions]:
+    """The actions of each video, by its id, in the file's order.
+
+    Raises:
+        BadInput: there is no such file, table, column or row, an id is odd or there twice, or actions cannot
+            be read or are of an unknown class.
+    """
+    try:
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=COLUMNS)
+    except (ValueError, OSError) as error:  # pandas' own are ValueErrors
+        advice = "and point --data at the folder that holds it and the videos"
+        raise BadInput(f"cannot read {path}: {str(error).strip()}; {UNPACK}, {advice}") from None
+    if rows.empty:
+        raise BadInput(f"{path} lists no videos; {UNPACK}")
+    actions: dict[str, Actions] = {}
+    for video, text in zip(rows["id"], rows["actions"], strict=True):
+        if not ID.fullmatch(video):
+            raise BadInput(f"{path}: an id is of letters, digits, - or _, got {video!r}; {UNPACK}")
+        if video in actions:
+            raise BadInput(f"{path} has the video {video} twice; keep one of the two rows")
+        place = f"{path}: the video {video}"
+        actions[video] = tuple(parse_action(item, classes, place) for item in text.split(";") if item.strip())
+    return actions
+
+
+def parse_action(text: str, classes: int, place: str) -> Action:
+    """One of "c092 11.90 21.20".
+
+    Raises:
+        BadInput: it is not of that form, or the class is unknown; the message begins with `place`.
+    """
+    match = ACTION.fullmatch(text.strip())
+    if not match:
+        example = "expected a class, a begin and an end, such as 'c092 11.90 21.20'"
+        raise BadInput(f"{place} has the action {text!r}; {example}")
+    if int(match[1]) >= classes:
+        raise BadInput(f"{place} has the unknown class c{match[1]}; there are c000 to c{classes - 1:03d}")
+    return Action(int(match[1]), float(match[2]), float(match[3]))
+
+
+def format_actions(actions: Actions) -> str:
+    """The actions of a video as the CSV column has them."""
+    return ";".join(f"c{label:03d} {begin:.2f} {end:.2f}" for label, begin, end in actions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CharadesSplit:
+    """A folder of videos, and their actions."""
+
+    folder: Path
+    listed: Mapping[Part, Mapping[str, Actions]]  # by id; {} for a part whose labels are held back
+    files: tuple[str, ...]  # ids of the videos that are there, sorted
+
+    def ids(self, part: Part) -> list[str]:
+        """The videos of a part that are there."""
+        listed = self.listed[part]
+        return [video for video in self.files if not listed or video in listed]
+
+
+def open_split(root: Path, part: Part, classes: int) -> CharadesSplit:
+    """The folder that holds the videos of a part: train and val share one.
+
+    Raises:
+        BadInput: the folder or a table is missing or damaged, two tables list one video, or a part is empty.
+    """
+    parts = PUBLIC if part in PUBLIC else (part,)
+    tables = {name: root / TABLE[name] for name in parts}
+    listed = {
+        name: read_annotations(path, classes) if name in PUBLIC or path.is_file() else {}
+        for name, path in tables.items()
+    }
+    for video in listed.get("train", {}).keys() & listed.get("val", {}).keys():
+        names = f"{tables['train']} and {TABLE['val']}"
+        raise BadInput(f"{names} both list the video {video}; remove it from one of them")
+    folder = next((root / name for name in FOLDERS[part] if (root / name).is_dir()), None)
+    if folder is None:
+        advice = "unpack one of them there, or point --data at the folder above"
+        raise BadInput(f"no folder {' or '.join(FOLDERS[part])} in {root}; {advice}")
+    videos = {path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".")}
+    known = set().union(*listed.values()) or videos
+    split = CharadesSplit(folder=folder, listed=listed, files=tuple(sorted(videos & known)))
+    for name in parts:
+        if not split.ids(name):
+            advice = f"expected {folder}/<id>{SUFFIX}"
+            raise BadInput(f"{folder} has none of the videos of {TABLE[name]}; {advice}")
+    return split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Videos:
+    """The usable videos of a folder."""
+
+    split: CharadesSplit
+    clips: FileClips | CachedClips
+    ids: tuple[str, ...]  # in the order of `clips`
+    broken: Mapping[str, str]  # why a video cannot be used, by id
+
+    def notes(self, part: Part) -> tuple[str, ...]:
+        """How many videos of a part are left out, in words."""
+        listed, there = self.split.listed[part], self.split.ids(part)
+        broken = [f"{video}: {self.broken[video]}" for video in there if video in self.broken]
+        missing = len(listed) - len(there) if listed else 0
+        notes = []
+        if missing:
+            notes += [f"{missing:,} of {len(listed):,} videos of {TABLE[part]} have no file and are left out"]
+        if broken:
+            notes += [
+                f"{len(broken):,} videos of {part} cannot be used and are left out, such as {broken[0]}"
+            ]
+        return tuple(notes)
+
+    def usable(self, part: Part) -> list[str]:
+        """The ids of a part's videos that can be used."""
+        return [video for video in self.split.ids(part) if video not in self.broken]
+
+    def seconds(self, video: int, where: float) -> tuple[float, float]:
+        """Begin and end of the clip of a video that lies at the fraction `where` of the possible ones."""
+        if isinstance(self.clips, FileClips):
+            facts = self.clips.facts[video]
+            frames = self.clips.frame_indices(facts, where)
+            return frames[0] / facts.fps, (frames[-1] + 1) / facts.fps
+        first = self.clips.first_frame(where)
+        return first / GENERATED_FPS, (first + self.clips.clips.span) / GENERATED_FPS
+
+
+def load_videos(profile: Profile, part: Part, data: Path, processes: int) -> Videos:
+    """The videos in the folder of a part; new files are examined, or decoded, in so many processes.
+
+    Raises:
+        BadInput: the errors of `open_split`; a generated video is damaged, or no real one can be used.
+    """
+    clips, cache = profile.clips["long"], data / "cache"
+    split = open_split(data / profile.data.root, part, clips.classes)
+    if profile.actions and profile.actions.generator:
+        tree = video_tree(split.folder, split.files)
+        frames = decoded(tree, profile.data, cache, processes)
+        return Videos(split=split, clips=CachedClips(tree, clips, frames), ids=split.files, broken={})
+    facts = examine_videos(split, cache, processes)
+    ids = tuple(video for video in split.files if not facts[video].reason)
+    if not ids:
+        first = facts[split.files[0]].reason
+        raise BadInput(
+            f"none of the {len(split.files):,} videos in {split.folder} can be used; the first: {first}"
+        )
+    usable = FileClips(video_tree(split.folder, ids), [facts[video] for video in ids], clips)
+    broken = {video: fact.reason for video, fact in facts.items() if fact.reason}
+    return Videos(split=split, clips=usable, ids=ids, broken=broken)
+
+
+def video_tree(folder: Path, ids: Sequence[str]) -> Tree:
+    """A `Tree` without classes."""
+    return Tree(
+        folder=folder, classes=(), videos=tuple(f"{video}{SUFFIX}" for video in ids), labels=(0,) * len(ids)
+    )
+
+
+def examine_videos(split: CharadesSplit, cache: Path, processes: int) -> dict[str, Facts]:
+    """The facts of each file, by id; only new, changed and unusable ones are examined again."""
+    digest = sha256(str(split.folder.resolve()).encode()).hexdigest()[:8]
+    path = cache / f"index-charades-{digest}.jsonl"
+    with exclusive(path.with_suffix(".lock"), f"looks at the videos in {split.folder}"):
+        index = complete_index(video_tree(split.folder, split.files), path, processes)
+    return {video: index[f"{video}{SUFFIX}"] for video in split.files}
+
+
+def parts_digest(root: Path, parts: Sequence[Part], classes: int, parents: str | None) -> str | None:
+    """Digest of the actions and files of these parts and of the data of the parents; None if they cannot be read.
+
+    It changes when a video is added, removed, renamed or has another size.
+    """
+    names = (*TABLE.values(), *dict.fromkeys(name for names in FOLDERS.values() for name in names))
+    changed = tuple(path.stat().st_mtime_ns for name in names if (path := root / name).exists())
+    try:
+        digests = [part_digest(root, part, classes, changed) for part in parts]
+    except BadInput:
+        return None
+    return sha256(str([*digests, parents]).encode()).hexdigest()[:12]
+
+
+@lru_cache
+def part_digest(root: Path, part: Part, classes: int, changed: tuple[int, ...]) -> str:
+    """Kept by the times at which the tables and folders were last changed, in nanoseconds."""
+    split = open_split(root, part, classes)
+    sizes = {video: (split.folder / f"{video}{SUFFIX}").stat().st_size for video in split.ids(part)}
+    lines = [f"{video} {size} {split.listed[part].get(video)}" for video, size in sizes.items()]
+    return sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+class ActionClips(Dataset[tuple[Tensor, Tensor]]):
+    """Clips of the videos of some parts, each with its actions: (T, H, W, 3) uint8, (classes,) of 0 and 1."""
+
+    def __init__(self, videos: Videos, parts: Sequence[Part], classes: int, *, training: bool) -> None:
+        """A test leaves out videos without actions: Charades' own evaluation ranks them last."""
+        listed = {video: actions for part in parts for video, actions in videos.split.listed[part].items()}
+        self.videos, self.classes, self.training = videos, classes, training
+        self.held_back = not listed
+        used = {video for video, actions in listed.items() if training or actions}
+        self.numbers = [i for i, video in enumerate(videos.ids) if self.held_back or video in used]
+        self.ids = [videos.ids[i] for i in self.numbers]
+        self.actions: list[Actions] = [listed.get(video, ()) for video in self.ids]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def labels(self, sample: ClipSample) -> Tensor:
+        """(classes,) of 0 and 1: the actions that overlap the clip, or in a test those of its whole video."""
+        labels = torch.zeros(self.classes)  # (classes,)
+        clip = self.videos.seconds(self.numbers[sample.video], sample.where)
+        for action in self.actions[sample.video]:
+            if not self.training or action.overlaps(*clip):
+                labels[action.label] = 1
+        return labels
+
+    def __getitems__(self, samples: Sequence[ClipSample]) -> tuple[Tensor, Tensor]:
+        """A batch at once: clips (B, T, H, W, 3) uint8 and labels (B, classes)."""
+        asked = [sample._replace(video=self.numbers[sample.video]) for sample in samples]
+        clips, _ = self.videos.clips.__getitems__(asked)
+        return clips, torch.stack([self.labels(sample) for sample in samples])

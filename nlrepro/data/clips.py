@@ -1,0 +1,354 @@
+"""From a split's videos to clips: which videos, which frames of them, and which part of each frame.
+
+Generated videos are decoded once into an array that is kept on disk and mapped (`decoded`, `CachedClips`); of
+real ones each clip is decoded when it is needed (`FileClips`). A clip is a (T, H, W, 3) uint8 array;
+normalisation happens on the device. Where a clip lies and how it is cropped is drawn before its video is
+opened (nlrepro/data/order.py).
+
+Which frames the clips of a test are depends on the source of the weights (`Sampling`):
+
+| sampling   | clip j of 10 begins at         | 8x8 at 30 fps   | other rates          | past the last frame |
+| paper      | j/9 of what a clip leaves over | 0, 8, 16 ... 56 | whole steps near 30  | that frame again    |
+| caffe2     | j/10 of the whole video        | 0, 8, 16 ... 56 | not looked at        | the video from 0    |
+| pyslowfast | j/10 of what 64 frames leave   | 0, 9, 18 ... 63 | scaled, rounded down | that frame again    |
+| mmaction2  | j/9 of what a clip leaves over | 0, 8, 16 ... 56 | not looked at        | the video from 0    |
+
+Facts of public code: the authors' caffe2_customized_ops/video/customized_video_io.cc, PySlowFast's
+datasets/decoder.py with its default reader, mmaction2's `SampleFrames` as its configs set it. tests/golden
+has frame numbers that these give.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from math import ceil, floor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset
+
+from nlrepro.config import Clips, Data, Generator, Real, Sampling
+from nlrepro.data import Frames
+from nlrepro.data.decode import Unusable, frames, read_generated
+from nlrepro.data.facts import PAPER_FPS, Facts, frame_step
+from nlrepro.data.synthetic.card_videos import NAME, video_paths
+from nlrepro.files import BadInput, atomic, exclusive, remove_temporaries, write_atomic
+from nlrepro.processes import parallel_map, progress_bar
+
+SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
+MIDDLE = 0.5
+ROUNDING = 1e-6  # of products of j/10
+
+Indices = npt.NDArray[np.int64]  # (T,)
+
+
+class Crop(NamedTuple):
+    """Scale the shorter side to `side` pixels, then cut a square of `size`.
+
+    At x, y = 0 it lies left and at the top, at 1 right and at the bottom.
+    """
+
+    side: int
+    size: int | None = None  # None: the whole frame
+    x: float = MIDDLE
+    y: float = MIDDLE
+    flip: bool = False
+
+
+class ClipSample(NamedTuple):
+    """One clip of a batch. `where` is its place in time: 0 the video's begin, 1 as late as the clip fits."""
+
+    video: int  # its number in the tree
+    where: float
+    crop: Crop | None = None  # None: frames are square and of the net's size already
+
+
+def training_crop(real: Real, size: int, seed: int, number: int) -> Crop:
+    """Scale jitter, a random crop and a flip for clip `number` of the training (section 4)."""
+    low, high = real.train_sides
+    random = np.random.default_rng([seed, 1, number])
+    x, y = random.random(2).tolist()
+    return Crop(int(random.integers(low, high + 1)), size, x, y, bool(random.integers(2)))
+
+
+def view_crops(real: Real, release: bool) -> list[Crop]:
+    """The text tests whole frames of any shape, the released code three squares along the longer side."""
+    if release:
+        return [Crop(real.test_side, real.test_side, place, place) for place in (0.0, MIDDLE, 1.0)]
+    return [Crop(real.test_side)]
+
+
+def scaled(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height when the shorter of them becomes `side` pixels and their ratio stays."""
+    shorter = min(width, height)
+    return max(round(width * side / shorter), side), max(round(height * side / shorter), side)
+
+
+def cropped(frames: Frames, crop: Crop) -> Frames:
+    """Crop and flip: (T, H, W, 3) -> (T, size, size, 3), or the whole frames."""
+    if crop.size:
+        _, height, width, _ = frames.shape
+        top, left = round(crop.y * (height - crop.size)), round(crop.x * (width - crop.size))
+        frames = frames[:, top : top + crop.size, left : left + crop.size]  # (T, size, size, 3)
+    return frames[:, :, ::-1] if crop.flip else frames
+
+
+def view_starts(sampling: Sampling, views: int) -> list[float]:
+    """Where the clips of a test begin, as fractions of the possible begins; one clip lies in the middle."""
+    if views == 1:
+        return [MIDDLE]
+    if sampling in ("caffe2", "pyslowfast"):
+        return [j / views for j in range(views)]
+    return np.linspace(0, 1, views).tolist()
+
+
+def paper_indices(frames: int, fps: float, clips: Clips, where: float) -> Indices:
+    """Text, section 4: clips are "sampled evenly"."""
+    step = frame_step(fps)
+    span = (clips.span - 1) * step + 1
+    first = round(where * max(frames - span, 0))
+    return np.minimum(np.arange(first, first + span, clips.stride * step), frames - 1)
+
+
+def caffe2_indices(frames: int, fps: float, clips: Clips, where: float) -> Indices:
+    return (int(where * frames + ROUNDING) + clips.stride * np.arange(clips.frames)) % frames
+
+
+def pyslowfast_indices(frames: int, fps: float, clips: Clips, where: float) -> Indices:
+    """Of a video that is long enough it decodes the clip's time alone, then numbers what it got from 0 on."""
+    size = max(1.0, clips.stride * clips.frames / PAPER_FPS * fps)
+    begin = max(frames - size, 0.0) * where
+    short = frames <= clips.stride * clips.frames
+    first = 0 if short else ceil(begin - ROUNDING)
+    last = frames - 1 if short else min(floor(begin + size - 1 + ROUNDING), frames - 1)
+    offset = begin if short else 0.0
+    places = torch.linspace(offset, offset + size - 1, clips.frames).clamp(0, last - first)  # (T,)
+    return first + places.long().numpy()
+
+
+def mmaction2_indices(frames: int, fps: float, clips: Clips, where: float) -> Indices:
+    return (round(where * max(frames - clips.span, 0)) + clips.stride * np.arange(clips.frames)) % frames
+
+
+SAMPLINGS = {
+    "paper": paper_indices,
+    "caffe2": caffe2_indices,
+    "pyslowfast": pyslowfast_indices,
+    "mmaction2": mmaction2_indices,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """The videos of one split, in a fixed order: paths relative to the split's folder, and class numbers."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    videos: tuple[str, ...]
+    labels: tuple[int, ...]
+
+    @classmethod
+    def scan(
+        cls, folder: Path, classes: int, generator: Generator | None = None, limit: int | None = None
+    ) -> "Tree":
+        """List `<folder>/<class>/<video>`; with a generator, its videos, or `limit` evenly spaced ones.
+
+        Raises:
+            BadInput: no such folder, no videos in it, another number of classes than `classes`, or a
+                generated video is missing, or there is another one.
+        """
+        if not folder.is_dir():
+            raise BadInput(
+                f"no folder {folder}; make the mini videos with `data make`, or point --data at yours"
+            )
+        names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+        paths = [path for name in names for path in sorted((folder / name).iterdir()) if is_video(path)]
+        if not paths:
+            raise no_videos(folder)
+        if len(names) != classes:
+            counts = f"{len(names)} class folders where the profile says {classes}"
+            raise BadInput(f"{folder} has {counts}; is a part of it missing?")
+        if generator and folder.name in generator.videos:
+            paths = generated_videos(folder, paths, generator, limit)
+        videos = tuple(f"{path.parent.name}/{path.name}" for path in paths)
+        labels = tuple(names.index(path.parent.name) for path in paths)
+        return cls(folder=folder, classes=names, videos=videos, labels=labels)
+
+    @property
+    def digest(self) -> str:
+        """Changes when a video is added, removed, renamed or rewritten with another size."""
+        listing = "\n".join(f"{video} {(self.folder / video).stat().st_size}" for video in self.videos)
+        return hashlib.sha256(listing.encode()).hexdigest()[:12]
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def no_videos(folder: Path) -> BadInput:
+    return BadInput(
+        f"no videos in {folder}; expected {folder}/<class>/<video> ending in {', '.join(sorted(SUFFIXES))}"
+    )
+
+
+def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:
+    """Those of the paths that the generator makes of this split.
+
+    Raises:
+        BadInput: one is missing, or there is one that it does not make.
+    """
+    for path in paths:
+        if not NAME.fullmatch(path.name):
+            video = path.relative_to(folder)
+            raise BadInput(f"{folder} holds {video}, which is no generated video; remove it")
+    number = generator.videos[folder.name]
+    if limit:
+        names = {folder.parent / path for path in video_paths(generator, folder.name, limit).values()}
+        paths, number = [path for path in paths if path in names], len(names)
+    if len(paths) != number:
+        counts = f"{len(paths)} of the {number} videos of the profile's generator"
+        raise BadInput(f"{folder} has {counts}; `data make` makes what is missing")
+    return paths
+
+
+def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
+    """All videos of a generated split as one read-only, memory-mapped array, (V, T, H, W, 3).
+
+    They are decoded once, in `jobs` processes; an array that is damaged is made anew. To decode takes about
+    1 ms a video on one core, a batch of 32 clips out of the array below 1 ms in all.
+    """
+    path = cache / f"{tree.folder.parent.name}-{tree.folder.name}-{data.size}px-{tree.digest}.npy"
+    if not is_intact(path):
+        with exclusive(cache / ".lock", f"decodes {tree.folder}"):
+            remove_temporaries(path)
+            if not is_intact(path):
+                if path.exists():
+                    words = "is damaged or of an earlier version; its videos are decoded again"
+                    print(f"{path} {words}", flush=True)
+                write_cache(path, tree, data.size, jobs)
+    array: Frames = np.load(path, mmap_mode="r")
+    return array
+
+
+def write_cache(path: Path, tree: Tree, size: int, jobs: int) -> None:
+    """Decode a tree into a .npy file, and put its checksum beside it. All videos are as long as the first.
+
+    The file is written, not mapped: a full disk kills the process that writes to a map.
+    """
+    paths = [tree.folder / video for video in tree.videos]
+    shape = (len(paths), *read_generated(paths[0], size).shape)
+    read = partial(read_generated, size=size, number=shape[1])
+    with parallel_map(jobs) as each, atomic(path) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        videos = each(read, paths)
+        for video in progress_bar(videos, total=len(paths), desc=f"decode {tree.folder}", unit=" videos"):
+            file.write(video.tobytes())
+    write_atomic(checksum_path(path), checksum(path))
+
+
+def checksum_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def checksum(path: Path) -> bytes:
+    """The line that `sha256sum` writes; the file is read once a process, as long as it does not change."""
+    state = path.stat()
+    return f"{sha256_of(path, state.st_size, state.st_mtime_ns)}  {path.name}\n".encode()
+
+
+@lru_cache
+def sha256_of(path: Path, size: int, changed: int) -> str:
+    """0.5 s a GB that is in memory, 1.4 s on processors without instructions for it (blake2b: 0.75 s)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a cache is there and as it was written."""
+    try:
+        return checksum_path(path).read_bytes() == checksum(path)
+    except OSError:
+        return False
+
+
+class ClipDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Clips of the videos of a tree, by `ClipSample`."""
+
+    def __init__(self, tree: Tree, clips: Clips) -> None:
+        self.tree, self.clips = tree, clips
+        self.labels = torch.tensor(tree.labels)
+
+    def __len__(self) -> int:
+        return len(self.tree.videos)
+
+    def clip(self, sample: ClipSample) -> Frames:
+        """(T, H, W, 3) uint8."""
+        raise NotImplementedError
+
+    def __getitems__(self, samples: Sequence[ClipSample]) -> tuple[torch.Tensor, torch.Tensor]:
+        """A batch at once: clips (B, T, H, W, 3) uint8 and labels (B,)."""
+        clips = np.stack([self.clip(sample) for sample in samples])
+        return torch.from_numpy(clips), self.labels[[sample.video for sample in samples]]
+
+
+class CachedClips(ClipDataset):
+    """Clips of a generated split out of its decoded `frames`."""
+
+    def __init__(self, tree: Tree, clips: Clips, frames: Frames) -> None:
+        super().__init__(tree, clips)
+        self.frames = frames
+        if frames.shape[1] < clips.span:
+            counts = f"have {frames.shape[1]} frames, a clip needs {clips.span}"
+            raise BadInput(f"videos in {tree.folder} {counts}")
+
+    def first_frame(self, where: float) -> int:
+        return round(where * (self.frames.shape[1] - self.clips.span))
+
+    def clip(self, sample: ClipSample) -> Frames:
+        first = self.first_frame(sample.where)
+        return self.frames[sample.video, first : first + self.clips.span : self.clips.stride]
+
+
+class FileClips(ClipDataset):
+    """Clips of real videos: those of a tree, with the facts that `data check` noted, in the same order.
+
+    A file is opened for each clip, in the worker that needs it, and closed after it: nothing stays open, and
+    nothing was opened before a worker began.
+    """
+
+    def __init__(
+        self, tree: Tree, facts: Sequence[Facts], clips: Clips, sampling: Sampling = "paper"
+    ) -> None:
+        super().__init__(tree, clips)
+        self.facts, self.sampling = facts, sampling
+
+    def frame_indices(self, facts: Facts, where: float) -> list[int]:
+        """Numbers of the clip's frames."""
+        return SAMPLINGS[self.sampling](facts.frames, facts.fps, self.clips, where).tolist()
+
+    def clip(self, sample: ClipSample) -> Frames:
+        """(T, H, W, 3) uint8.
+
+        Raises:
+            BadInput: the file cannot be read, or has changed since it was checked.
+        """
+        facts, path = self.facts[sample.video], self.tree.folder / self.tree.videos[sample.video]
+        crop = sample.crop or Crop(min(facts.width, facts.height))
+        size = scaled(facts.width, facts.height, crop.side)
+        # rising, and each once: a clip may begin again at 0
+        indices, places = np.unique(self.frame_indices(facts, sample.where), return_inverse=True)
+        try:
+            return cropped(frames(path, indices.tolist(), *size)[places], crop)
+        except Unusable as reason:
+            command = check_command(self.tree.folder.parent)
+            advice = f"replace or remove it, and run {command} again"
+            raise BadInput(f"cannot read {path}: {reason}; {advice}") from None
+
+
+def check_command(root: Path) -> str:
+    """The command that makes the index of a tree."""
+    return f"`python -m ablations data check --profile paper --data {root}` (with the profile that you use)"

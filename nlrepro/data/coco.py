@@ -1,0 +1,398 @@
+"""COCO 2017 as it is unpacked, `annotations/`, `train2017/`, `val2017/`: images, and targets to learn from.
+
+All rows of an annotation file are checked before the first image is read; what is left out is counted in
+`CocoSplit.notes`. As in torchvision's recipe, training leaves out crowds, boxes without area, and images that
+have nothing else or too few visible keypoints. A test leaves out nothing of an image that is there: COCO's
+own evaluation ignores what must not count.
+"""
+
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Literal
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms.functional import to_tensor
+
+from nlrepro.data.order import ImageSample
+from nlrepro.files import BadInput
+from nlrepro.processes import parallel_map, progress_bar
+from nlrepro.record import share
+from nlrepro.spec import COCO_CLASSES, Target, explain
+
+FILES: dict[Target, str] = {"boxes": "instances", "keypoints": "person_keypoints"}
+UNPACK = "unpack annotations_trainval2017.zip again (from https://cocodataset.org/#download)"
+KEYPOINTS = 17  # of a person, each x, y and visibility
+# The number of each keypoint's mirror image: the nose's own, then pairs of left and right.
+FLIPPED_KEYPOINTS = [0, *(i + 1 if i % 2 else i - 1 for i in range(1, KEYPOINTS))]
+VISIBLE = 10  # keypoints that the people of an image must show for training, torchvision's rule
+THIN = 1  # pixels; in torchvision's recipe an image whose boxes are all this narrow or low teaches nothing
+FARTHEST = 1e5  # pixels; pycocotools needs memory for each pixel along a polygon
+
+Row = dict[str, Any]  # of an annotation file
+Objects = dict[str, Tensor]  # a target of torchvision's detectors
+
+AtLeastOne = Annotated[int, Field(ge=1)]
+Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+Polygon = Annotated[list[Coordinate], Field(min_length=2)]  # x, y, x, y ...
+
+
+def check_first(polygons: list[Polygon]) -> list[Polygon]:
+    """The polygons; pycocotools takes a first one of four numbers for a box, and refuses it."""
+    if len(polygons[0]) < 6:
+        raise ValueError("The first polygon should have at least 3 points")
+    return polygons
+
+
+class CheckedRow(BaseModel):
+    """What is read of a row. Other fields may be there; the row itself is used, not this copy."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+class ImageRow(CheckedRow):
+    id: int
+    file_name: str
+    height: AtLeastOne
+    width: AtLeastOne
+
+
+class CategoryRow(CheckedRow):
+    id: int
+
+
+class RunLengths(CheckedRow):
+    """A mask as lengths of runs along columns: COCO's crowds, and all generated masks in compressed form."""
+
+    size: Annotated[list[AtLeastOne], Field(min_length=2, max_length=2)]  # height, width
+    counts: Annotated[str, Field(min_length=1)] | list[Annotated[int, Field(ge=0)]]
+
+
+class AnnotationRow(CheckedRow):
+    id: AtLeastOne  # COCO's evaluation takes a match with number 0 for a miss
+    image_id: int
+    category_id: int
+    bbox: Annotated[list[float], Field(min_length=4, max_length=4)]  # x, y, width, height
+    area: float
+    iscrowd: Literal[0, 1] | bool
+
+
+class BoxesRow(AnnotationRow):
+    segmentation: Annotated[
+        Annotated[list[Polygon], Field(min_length=1), AfterValidator(check_first), Tag("polygons")]
+        | Annotated[RunLengths, Tag("run lengths")],
+        Discriminator(lambda value: "run lengths" if isinstance(value, dict) else "polygons"),
+    ]
+
+
+class KeypointsRow(AnnotationRow):
+    keypoints: Annotated[list[float], Field(min_length=3 * KEYPOINTS, max_length=3 * KEYPOINTS)]
+    num_keypoints: Annotated[int, Field(ge=0)]
+
+
+ANNOTATION_ROW: dict[Target, type[AnnotationRow]] = {"boxes": BoxesRow, "keypoints": KeypointsRow}
+
+
+def pycocotools() -> tuple[ModuleType, ModuleType, ModuleType]:
+    """Its modules coco, cocoeval and mask.
+
+    Raises:
+        BadInput: it is not installed.
+    """
+    try:
+        from pycocotools import coco, cocoeval, mask
+    except ImportError:
+        advice = "pip install pycocotools"
+        raise BadInput(f"COCO's annotations need pycocotools, which is not installed: {advice}") from None
+    return coco, cocoeval, mask
+
+
+def index_annotations(content: Row) -> Any:
+    """A pycocotools `COCO` of these images, annotations and categories."""
+    coco, *_ = pycocotools()
+    with redirect_stdout(io.StringIO()):  # it prints each of its steps
+        indexed = coco.COCO()
+        indexed.dataset = content
+        indexed.createIndex()
+    return indexed
+
+
+def read_annotations(root: Path, split: str, kind: Target) -> Any:
+    """The `COCO` of `<root>/annotations/{instances,person_keypoints}_<split>2017.json`.
+
+    Raises:
+        BadInput: pycocotools or the file is missing, or the file is damaged, or of other categories.
+    """
+    pycocotools()
+    path = root / "annotations" / f"{FILES[kind]}_{split}2017.json"
+    content = read_json(path)
+    models: dict[str, type[CheckedRow]] = {"images": ImageRow, "categories": CategoryRow}
+    for name, model in {**models, "annotations": ANNOTATION_ROW[kind]}.items():
+        check_rows(content.get(name), model, f"{path}, {name}")
+    check_references(content, kind, path)
+    return index_annotations(content)
+
+
+def read_json(path: Path) -> Row:
+    """
+    Raises:
+        BadInput: no such file, or no JSON of COCO's form.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        advice = "point --data at the folder that holds annotations/, train2017/ and val2017/"
+        raise BadInput(f"cannot read {path}: {error.strerror}; {UNPACK}, and {advice}") from None
+    except ValueError as error:  # of JSON, or of UTF-8
+        raise BadInput(f"{path} is damaged or cut off ({error}); {UNPACK}") from None
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise BadInput(f"{path} holds a {kind} where COCO has images, annotations and categories; {UNPACK}")
+    return content
+
+
+def check_rows(rows: Any, model: type[CheckedRow], place: str) -> None:
+    """
+    Raises:
+        BadInput: there is no row, one does not fit the model, or two have one id; it begins with `place`.
+    """
+    if not isinstance(rows, list) or not rows:
+        raise BadInput(f"{place}: there is no list of rows, so nothing to learn or to test; {UNPACK}")
+    for number, row in enumerate(rows):
+        try:
+            model.model_validate(row)
+        except ValidationError as error:
+            name = f"id {row['id']!r}" if isinstance(row, dict) and "id" in row else f"row {number}"
+            raise BadInput(f"{place}, {name}: {explain(error)}; {UNPACK}") from None
+    if len({row["id"] for row in rows}) < len(rows):
+        raise BadInput(f"{place}: two rows have one id; {UNPACK}")
+
+
+def check_references(content: Row, kind: Target, path: Path) -> None:
+    """
+    Raises:
+        BadInput: a category has no place in the net, or an annotation is of an image or of a category that
+            the file does not list, or its mask is of another size than its image.
+    """
+    images = {row["id"]: row for row in content["images"]}
+    categories = {row["id"] for row in content["categories"]}
+    allowed = range(1, COCO_CLASSES[kind])
+    if unknown := categories - set(allowed):
+        raise BadInput(
+            f"{path} has the category {min(unknown)}; COCO's {FILES[kind]} have numbers from 1 to"
+            f" {allowed[-1]}, and so has the net; is it of another data set?"
+        )
+    for row in content["annotations"]:
+        if reason := broken_reference(row, images, categories):
+            raise BadInput(f"{path}, annotations, id {row['id']}: {reason}; {UNPACK}")
+
+
+def broken_reference(row: Row, images: Mapping[int, Row], categories: set[int]) -> str | None:
+    """Why an annotation does not fit its file; None for a good one."""
+    image = images.get(row["image_id"])
+    if image is None:
+        return f"image_id: the file has no image {row['image_id']}"
+    if row["category_id"] not in categories:
+        return f"category_id: the file has no category {row['category_id']}"
+    mask, size = row.get("segmentation"), [image["height"], image["width"]]
+    if isinstance(mask, dict) and not row["iscrowd"] and mask.get("size", size) != size:
+        return f"segmentation: its size is {mask['size']}, that of its image {size}"
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoSplit:
+    """The images of a split to use, and what is left out of it, in words."""
+
+    folder: Path
+    kind: Target
+    coco: Any  # pycocotools' COCO of the whole split
+    images: tuple[int, ...]  # ids
+    notes: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> int:
+        return len(self.coco.imgs)
+
+    def rows(self, image: int) -> list[Row]:
+        """The annotations of an image."""
+        return list(self.coco.imgToAnns.get(image, ()))  # imgToAnns[image] would add an entry
+
+
+def open_split(root: Path, split: str, kind: Target) -> CocoSplit:
+    """The images of a split that have a file; `split` is "train", "val", or of generated images "test".
+
+    Raises:
+        BadInput: pycocotools, the annotations or all images are missing, or the annotations are damaged.
+    """
+    coco = read_annotations(root, split, kind)
+    folder = root / f"{split}2017"
+    files = set(os.listdir(folder)) if folder.is_dir() else set()
+    images = tuple(sorted(image for image, row in coco.imgs.items() if row["file_name"] in files))
+    listed, missing = len(coco.imgs), len(coco.imgs) - len(images)
+    if not images:
+        advice = f"unpack {folder.name}.zip there"
+        raise BadInput(f"none of the {listed:,} images of {folder.name} is in {folder}; {advice}")
+    note = f"{missing:,} of {listed:,} images have no file in {folder} and are left out"
+    return CocoSplit(folder=folder, kind=kind, coco=coco, images=images, notes=(note,) if missing else ())
+
+
+def training_images(split: CocoSplit) -> CocoSplit:
+    """The split with those of its images that a net can learn from.
+
+    Raises:
+        BadInput: there is none.
+    """
+    images = tuple(image for image in split.images if is_trainable(split.rows(image), split.kind))
+    if not images:
+        raise BadInput(f"no image in {split.folder} has an annotation to learn {split.kind} from")
+    rows = [row for image in split.images for row in split.rows(image)]
+    counts = {
+        "images with nothing to learn from": len(split.images) - len(images),
+        "crowds": sum(bool(row["iscrowd"]) for row in rows),
+        "boxes without area": sum(min(row["bbox"][2:]) <= 0 for row in rows),
+    }
+    notes = (f"{number:,} {what} are left out" for what, number in counts.items() if number)
+    return replace(split, images=images, notes=(*split.notes, *notes))
+
+
+def is_trainable(rows: Sequence[Row], kind: Target) -> bool:
+    """Whether an image with these annotations is used in training."""
+    single = [row for row in rows if not row["iscrowd"]]
+    visible = sum(row["num_keypoints"] for row in single) if kind == "keypoints" else VISIBLE
+    return visible >= VISIBLE and any(min(row["bbox"][2:]) > THIN for row in single)
+
+
+def read_image(split: CocoSplit, image_id: int) -> Tensor:
+    """(3, H, W), values from 0 to 1; not rotated by EXIF, as neither are the annotations.
+
+    Raises:
+        BadInput: the file is missing, damaged, or of another size than in the annotations.
+    """
+    row = split.coco.imgs[image_id]
+    path = split.folder / row["file_name"]
+    try:
+        with Image.open(path) as file:
+            pixels: Tensor = to_tensor(file.convert("RGB"))  # (3, H, W)
+    except (OSError, SyntaxError, ValueError) as error:  # the three that Pillow raises on damaged files
+        damage = "no image" if isinstance(error, UnidentifiedImageError) else f"missing or damaged ({error})"
+        raise BadInput(f"{path} is {damage}; unpack {split.folder.name}.zip again") from None
+    (_, height, width), listed = pixels.shape, f"{row['width']}x{row['height']}"
+    if f"{width}x{height}" != listed:
+        raise BadInput(f"{path} is {width}x{height}, in the annotations {listed}; is it of another release?")
+    return pixels
+
+
+def read_target(split: CocoSplit, image_id: int) -> Objects:
+    """Of N objects: boxes (N, 4) as x1, y1, x2, y2, labels (N,), and masks (N, H, W) or keypoints (N, 17, 3).
+
+    Crowds and boxes without area are left out; boxes end where the image does.
+
+    Raises:
+        BadInput: a mask is damaged.
+    """
+    size = split.coco.imgs[image_id]
+    rows = [row for row in split.rows(image_id) if not row["iscrowd"]]
+    boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32).view(-1, 4)  # (N, 4): x, y, w, h
+    boxes[:, 2:] += boxes[:, :2]  # (N, 4) as x1, y1, x2, y2
+    limits = torch.tensor([size["width"], size["height"]] * 2)  # (4,)
+    boxes = boxes.clamp(min=torch.zeros(4), max=limits)  # (N, 4)
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(1)  # (N,)
+    rows = [row for row, good in zip(rows, solid.tolist(), strict=True) if good]
+    labels = torch.tensor([row["category_id"] for row in rows], dtype=torch.int64)  # (N,)
+    objects = {"boxes": boxes[solid], "labels": labels}
+    if split.kind == "keypoints":
+        points = torch.tensor([row["keypoints"] for row in rows], dtype=torch.float32)
+        return objects | {"keypoints": points.view(-1, KEYPOINTS, 3)}
+    masks = torch.zeros(len(rows), size["height"], size["width"], dtype=torch.uint8)  # (N, H, W)
+    for mask, row in zip(masks, rows, strict=True):
+        mask[:] = object_mask(split, row)
+    return objects | {"masks": masks}
+
+
+def object_mask(split: CocoSplit, row: Row) -> Tensor:
+    """(H, W), 1 where the object is.
+
+    Raises:
+        BadInput: compressed run lengths are damaged.
+    """
+    try:
+        return torch.from_numpy(split.coco.annToMask(row))
+    except Exception as error:  # of pycocotools' C code, any
+        where = f"the annotation {row['id']} of {split.folder.name}"
+        raise BadInput(f"{where} has a damaged segmentation ({error}); {UNPACK}") from None
+
+
+def flip(pixels: Tensor, objects: Objects) -> tuple[Tensor, Objects]:
+    """Left for right: pixels (3, H, W), and boxes, masks and keypoints of the objects."""
+    width, flipped = pixels.shape[2], dict(objects)
+    flipped["boxes"] = objects["boxes"][:, [2, 1, 0, 3]]  # (N, 4): a left side becomes a right one
+    flipped["boxes"][:, ::2] = width - flipped["boxes"][:, ::2]
+    if "masks" in objects:
+        flipped["masks"] = objects["masks"].flip(2)  # (N, H, W)
+    if "keypoints" in objects:
+        points = objects["keypoints"][:, FLIPPED_KEYPOINTS]  # (N, 17, 3)
+        points[..., 0] = (width - points[..., 0]) * (
+            points[..., 2] > 0
+        )  # those that are not labelled stay at 0
+        flipped["keypoints"] = points
+    return pixels.flip(2), flipped
+
+
+class CocoImages(Dataset[tuple[int, Tensor | str, Objects]]):
+    """The images of a split: id, pixels (3, H, W), and target, in a test {}.
+
+    An image that cannot be read stops the training; in a test the reason stands in place of its pixels.
+    """
+
+    def __init__(self, split: CocoSplit, training: bool) -> None:
+        self.split, self.training = split, training
+
+    def __len__(self) -> int:
+        return len(self.split.images)
+
+    def __getitem__(self, sample: ImageSample) -> tuple[int, Tensor | str, Objects]:
+        image = self.split.images[sample.image]
+        if not self.training:
+            try:
+                return image, read_image(self.split, image), {}
+            except BadInput as error:
+                return image, str(error), {}
+        pixels, objects = read_image(self.split, image), read_target(self.split, image)
+        return (image, *(flip(pixels, objects) if sample.mirrored else (pixels, objects)))
+
+
+def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
+    """Read every image and target of a split, and print what cannot be used.
+
+    Raises:
+        BadInput: the split is missing or damaged, or none of its images can be used.
+    """
+    opened = open_split(root, split, kind)
+    with parallel_map(processes) as each:
+        faults = each(partial(image_fault, opened), opened.images)
+        bar = progress_bar(faults, total=len(opened.images), desc=f"{split} of {root}", unit=" images")
+        reasons = [fault for fault in bar if fault]
+    print(f"{split}: {share(len(opened.images) - len(reasons), len(opened.coco.imgs), 'images')} can be used")
+    print(*(f"  {note}" for note in (*opened.notes, *reasons)), sep="\n")
+    if len(reasons) == len(opened.images):
+        raise BadInput(f"none of the images of {split} in {root} can be used, the first: {reasons[0]}")
+
+
+def image_fault(split: CocoSplit, image_id: int) -> str:
+    """Why an image or its target cannot be used; empty if nothing is wrong."""
+    try:
+        read_image(split, image_id), read_target(split, image_id)
+    except BadInput as error:
+        return str(error)
+    return ""

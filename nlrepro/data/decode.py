@@ -1,0 +1,222 @@
+"""Video files: their frames. Imports no torch.
+
+PyAV reads every file but the generated videos. Those decord reads where it is installed: the pixels are equal
+there, and it has wheels for x86-64 Linux and Windows alone. With other files decord (0.6.0) has flaws. It
+- never returns from some, while it holds Python's lock (its issues 269, 373, 375);
+- has no decoder of AV1;
+- gives frames later than are asked for after a seek, in AVI with B-frames, MPEG-4 part 2 and HEVC;
+- counts frames that an mp4 keeps and does not show (times before 0, as `ffmpeg -ss -c copy` leaves them);
+- fills frames that a container promises and does not have with copies of others, silently.
+
+PyAV's frames pass decord's filters: turned upright, then scaled bilinearly by swscale. (PyAV's own `reformat`
+places the chroma of H.264 elsewhere: 1.3 of 255 off in the mean.) Nothing depends on how exactly a container
+can be searched: its packets, below 5 MB in Kinetics, are kept, and decoded from the key frame before the clip
+on. Frames of a variable rate are counted in their order: a clip of every other frame is then uneven in time.
+
+On one core (2026) PyAV takes 0.86 of decord's time for a clip of Kinetics' size, and 0.77 for a generated
+video. torchcodec (0.17) has wheels for ARM and macOS too, but they hold no FFmpeg, which must be installed
+apart: 94 packages of Debian.
+"""
+
+from bisect import bisect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av  # before decord, whose libvpx can only decode: else PyAV could not write webm
+import numpy as np
+import numpy.typing as npt
+from av.filter import Graph
+
+from nlrepro.data import Frames
+from nlrepro.files import BadInput
+
+try:
+    import decord
+except ImportError:
+    decord = None
+else:
+    decord.logging.set_level(decord.logging.QUIET)
+
+READER = "decord" if decord else "av"  # the package that reads generated videos
+SAMPLES = 16  # frames, evenly spaced from the first to the last,
+SUBSTITUTES = 1  # of which so many may be missing: often the last frame alone
+TURNS = {90: ("cclock",), 180: ("clock", "clock"), 270: ("clock",)}  # degrees -> quarter turns that undo them
+
+Packet: TypeAlias = "av.Packet[av.VideoStream]"
+Numbered = tuple[int, av.VideoFrame]
+Times = npt.NDArray[np.float64]  # (frames, 2): begin and end in seconds
+
+
+class Unusable(Exception):
+    """Why a file cannot be used: one line, the same for all files of which it is true."""
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[Iterator[Packet]]:
+    """The packets of the file's video in decoding order; the last is empty, and flushes the decoder.
+
+    Raises:
+        Unusable: also for PyAV's errors during the block.
+    """
+    try:
+        with av.open(str(path), metadata_errors="ignore") as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, av.VideoStream):
+                raise Unusable("it has no video stream, only sound")
+            if stream.codec_context is None:
+                raise Unusable("no decoder is known for its video")
+            stream.codec_context.thread_count = 1
+            yield container.demux(stream)
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or short_reason(error, path)
+        raise Unusable(f"not a video, damaged or cut off: {reason}") from None
+
+
+def short_reason(error: BaseException, path: Path) -> str:
+    """The last line of an error about a file, without the file's path."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1].replace(str(path), "the file").strip()[-120:]
+
+
+def timestamp(item: "Packet | av.VideoFrame") -> int:
+    """When it is shown, in its stream's time base."""
+    return (item.dts or 0) if item.pts is None else item.pts
+
+
+def visible_times(packets: Sequence[Packet]) -> list[tuple[int, int]]:
+    """Begin and end of each frame that is shown, in that order; a cut file keeps others for their sake alone.
+
+    Raises:
+        Unusable: there is none.
+    """
+    visible = [packet for packet in packets if packet.size and not packet.is_discard]
+    if not visible:
+        raise Unusable("it has no frames")
+    return sorted((timestamp(packet), timestamp(packet) + (packet.duration or 0)) for packet in visible)
+
+
+def decode_from(packets: Sequence[Packet], begins: Sequence[int], first: int) -> Iterator[Numbered]:
+    """Frames with their numbers, as they are shown, from the last key frame until `first` on.
+
+    The first number is looked up by its time stamp, others are counted: in AVI, time stamps of frames between
+    key frames are wrong.
+    """
+    keys = [i for i, p in enumerate(packets) if p.is_keyframe and timestamp(p) <= begins[first]]
+    number = -1
+    for packet in packets[max(keys, default=0) :]:
+        for frame in packet.decode():
+            number = bisect(begins, timestamp(frame)) - 1 if number < 0 else number + 1
+            yield number, frame
+
+
+def upright_filters(frame: av.VideoFrame) -> list[tuple[str, str]]:
+    """FFmpeg's filters, with arguments, that undo the display matrix; of one that mirrors the turn alone."""
+    return [("transpose", turn) for turn in TURNS.get(frame.rotation % 360, ())]
+
+
+def scaler(frame: av.VideoFrame, width: int, height: int) -> Graph:
+    """Filters for frames like this one: turned upright, width x height, RGB."""
+    graph = Graph()
+    graph.threads = 1
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+        ),
+        *[graph.add(name, argument) for name, argument in upright_filters(frame)],
+        graph.add("scale", f"{width}:{height}:flags=bilinear"),
+        graph.add("format", "rgb24"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
+
+
+def frames(path: Path, indices: Sequence[int] | None, width: int, height: int) -> Frames:
+    """Frames of rising indices, which may repeat, upright and scaled, (T, height, width, 3); None: all.
+
+    Frames that the file promises and does not have are copies of those before.
+
+    Raises:
+        Unusable: the file is missing, damaged or too short.
+    """
+    with open_video(path) as demuxed:
+        packets = list(demuxed)
+        begins = [begin for begin, _ in visible_times(packets)]
+        indices = range(len(begins)) if indices is None else indices
+        check_length(len(begins), indices[-1] + 1)
+        pictures: dict[int, npt.NDArray[Any]] = {}  # (H, W, 3)
+        graph, needed = None, set(indices)
+        for number, frame in decode_from(packets, begins, indices[0]):
+            if number in needed:
+                graph = graph or scaler(frame, width, height)
+                graph.push(frame)
+                pictures[number] = graph.pull().to_ndarray()
+            if number >= indices[-1]:
+                break
+    if not pictures:
+        raise Unusable("none of its frames can be decoded")
+    present = sorted(pictures)
+    nearest = [present[max(bisect(present, number) - 1, 0)] for number in indices]
+    return np.stack([pictures[number] for number in nearest])  # (T, H, W, 3)
+
+
+def check_length(frames: int, needed: int) -> None:
+    if needed > frames:
+        raise Unusable(f"it has {frames} frames, a clip needs {needed}")
+
+
+def read_generated(path: Path, size: int, number: int | None = None) -> Frames:
+    """The first frames of a generated video, or all, (number, size, size, 3).
+
+    Raises:
+        BadInput: the file is missing, empty, damaged or too short.
+    """
+    try:
+        if decord:
+            return first_by_decord(path, size, number)
+        return frames(path, None if number is None else range(number), size, size)
+    except Unusable as reason:
+        raise BadInput(f"cannot read the video {path}: {reason}; replace or remove it") from None
+
+
+def first_by_decord(path: Path, size: int, number: int | None) -> Frames:
+    try:
+        video = decord.VideoReader(str(path), width=size, height=size, num_threads=1)
+        check_length(len(video), number or 1)
+        pictures: Frames = video.get_batch(range(number or len(video))).asnumpy()  # (T, H, W, 3)
+    except (decord.DECORDError, RuntimeError, AssertionError, IndexError) as error:
+        raise Unusable(f"missing, empty, damaged or cut off: {short_reason(error, path)}") from None
+    return pictures
+
+
+def picture_size(path: Path) -> tuple[int, int, int]:
+    """Of the first frame: upright width and height, and the degrees that the display matrix turns it by.
+
+    Raises:
+        Unusable: the file has no video that can be decoded.
+    """
+    with open_video(path) as packets:
+        frame = next((frame for packet in packets for frame in packet.decode()), None)
+    if frame is None:
+        raise Unusable("none of its frames can be decoded")
+    sideways = sum(name == "transpose" for name, _ in upright_filters(frame)) % 2
+    width, height = (frame.height, frame.width) if sideways else (frame.width, frame.height)
+    return width, height, frame.rotation % 360
+
+
+def frame_times(path: Path) -> Times:
+    """Begin and end of each frame in seconds, (frames, 2); decodes all of the file.
+
+    Raises:
+        Unusable: the file is damaged, or frames that it promises are not there.
+    """
+    with open_video(path) as demuxed:
+        packets = list(demuxed)
+        times = visible_times(packets)
+        present = sum(1 for _ in decode_from(packets, [begin for begin, _ in times], 0))
+        unit = float(packets[0].time_base)
+    sampled = np.linspace(0, len(times) - 1, min(SAMPLES, len(times))).round()
+    if (sampled >= present).sum() > SUBSTITUTES:
+        raise Unusable("its container promises frames that are not there")
+    return np.array(times) * unit  # (frames, 2)

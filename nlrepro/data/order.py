@@ -1,0 +1,180 @@
+"""The order of clips and images, as functions of (seed, step): a run goes on from any step, on any devices.
+
+Of each training batch, and of the items of a test, the process `rank` of `world_size` takes every
+`world_size`-th, from number `rank` on.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from nlrepro.config import Real, Recipe
+from nlrepro.data.clips import MIDDLE, ClipSample, Crop, training_crop
+
+Sample = TypeVar("Sample")
+
+
+def usable_cores() -> int:
+    """Number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+WORKERS = min(usable_cores(), 8)  # processes that read files for one device
+
+
+class ImageSample(NamedTuple):
+    """One image of a batch."""
+
+    image: int  # its number in the split
+    mirrored: bool = False
+
+
+@lru_cache(maxsize=4)
+def epoch_order(seed: int, epoch: int, items: int) -> npt.NDArray[np.int64]:
+    """The order of the items in one epoch, (items,)."""
+    return np.random.default_rng([seed, epoch]).permutation(items)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSampler(Sampler[list[Sample]]):
+    """Batches from step `first` to the recipe's last; what is drawn for an item is the subclasses' matter.
+
+    Items are shuffled anew in each epoch. A batch may span two epochs.
+    """
+
+    items: int
+    recipe: Recipe
+    seed: int
+    first: int = 0
+    rank: int = 0
+    world_size: int = 1
+
+    def __len__(self) -> int:
+        return self.recipe.steps  # all of them: Lightning counts the batches before `first` as done
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        batch = self.recipe.batch
+        for step in range(self.first, self.recipe.steps):
+            numbers = range(step * batch, (step + 1) * batch)
+            yield [self.sample(number) for number in numbers[self.rank :: self.world_size]]
+
+    def item(self, number: int) -> int:
+        """The item that has place `number` in the whole training."""
+        epoch, place = divmod(number, self.items)
+        return int(epoch_order(self.seed, epoch, self.items)[place])
+
+    def sample(self, number: int) -> Sample:
+        """That item, with all that is drawn for it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTrainSampler(TrainSampler[ClipSample]):
+    """Training clips, anywhere in their videos or in the middle; of real videos in crops of `size` pixels."""
+
+    anywhere: bool
+    real: Real | None = None
+    size: int = 0
+
+    def sample(self, number: int) -> ClipSample:
+        crop = training_crop(self.real, self.size, self.seed, number) if self.real else None
+        return ClipSample(self.item(number), self.where(number), crop)
+
+    def where(self, number: int) -> float:
+        if not self.anywhere:
+            return MIDDLE
+        random = np.random.default_rng([self.seed])
+        random.bit_generator.advance(number)  # type: ignore[attr-defined]  # to the number-th draw of this stream
+        return random.random()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTrainSampler(TrainSampler[ImageSample]):
+    """Training images; with `flip` half of them are mirrored."""
+
+    flip: bool
+
+    def sample(self, number: int) -> ImageSample:
+        epoch, place = divmod(number, self.items)
+        mirrored = self.flip and np.random.default_rng([self.seed, epoch, place]).random() < 0.5
+        return ImageSample(self.item(number), mirrored)
+
+
+class EvalSampler(Sampler[list[Sample]]):
+    """Batches of these samples, in their order."""
+
+    def __init__(self, samples: Sequence[Sample], batch: int) -> None:
+        self.samples, self.batch = samples, batch
+
+    def __len__(self) -> int:
+        return -(-len(self.samples) // self.batch)
+
+    def __iter__(self) -> Iterator[list[Sample]]:
+        return (list(self.samples[i : i + self.batch]) for i in range(0, len(self.samples), self.batch))
+
+
+def eval_clips(
+    videos: int,
+    starts: Sequence[float],
+    batch: int,
+    *,
+    at_most: int | None = None,
+    crops: Sequence[Crop | None] = (None,),
+    rank: int = 0,
+    world_size: int = 1,
+) -> EvalSampler[ClipSample]:
+    """Every video, or `at_most` evenly spaced ones, in clips at `starts`, in all crops.
+
+    All clips of a video are in one batch.
+    """
+    chosen = range(0, videos, -(-videos // at_most)) if at_most else range(videos)
+    samples = [
+        ClipSample(video, where, crop)
+        for video in chosen[rank::world_size]
+        for where in starts
+        for crop in crops
+    ]
+    views = len(starts) * len(crops)
+    return EvalSampler(samples, max(batch // views, 1) * views)
+
+
+def eval_images(images: int, batch: int, *, rank: int = 0, world_size: int = 1) -> EvalSampler[ImageSample]:
+    """Every image once."""
+    return EvalSampler([ImageSample(image) for image in range(images)[rank::world_size]], batch)
+
+
+class Loader(DataLoader[Any]):
+    """Batches of a dataset, in the order of a sampler.
+
+    Without `workers`, this process gathers them: of decoded videos it takes less than 1 ms a batch. Workers
+    read files; they are never forked, as decord does not survive it.
+    """
+
+    def __init__(self, dataset: Dataset[Any], batches: Sampler[Any], workers: int = 0) -> None:
+        super().__init__(
+            dataset,
+            batch_sampler=batches,
+            collate_fn=as_it_is,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            multiprocessing_context="spawn" if workers else None,
+            generator=torch.Generator(),  # else each pass would draw from the one that dropout uses
+        )
+
+    def state_dict(self) -> dict[str, object]:
+        """Nothing: the sampler knows its first step. To Lightning the method means that loaders resume."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, object]) -> None: ...
+
+
+def as_it_is(batch: Any) -> Any:
+    """The batch, which the dataset has put together already."""
+    return batch

@@ -1,0 +1,187 @@
+"""The generated videos of Table 2 (`mini`, `smoke`), and the stills of pretraining: which digit has the
+card's ink?
+
+Two handwritten digits and a small solid card appear in a video, one digit in red ink, one in green, the card
+in one of the two. The label is the digit that has the card's ink. The kind of a video decides which frames
+and places they take, and so what a net must compare to know the label:
+
+    near       card and its digit touch, in the same frames: a local convolution is enough
+    far        same frames, far apart: across space
+    later      other frames, the same place: across time
+    far-later  other frames, far apart: across space and time
+    outside    the card is in frames that a short clip does not show: longer clips
+
+The digits alone leave two answers, each right half of the time. In `near` and `later` the card's place also
+gives its digit away; in the other kinds both digits are far from the card.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from nlrepro.config import Generator, VideoKind
+from nlrepro.data import Frames
+from nlrepro.data.synthetic.drawing import (
+    INKS,
+    Floats,
+    Square,
+    background,
+    card_image,
+    paint,
+    random_digit_image,
+    random_generator,
+    random_square,
+    with_noise,
+)
+from nlrepro.files import BadInput
+
+NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kind
+TRIES = 10_000  # draws of places; in mini a video takes about seven
+
+
+def card_video(settings: Generator, split: str, index: int) -> tuple[Frames, str, VideoKind]:
+    """Video `index` of a split (T, H, W, 3), its class name and its kind.
+
+    Raises:
+        BadInput: the settings leave no room.
+    """
+    rng = random_generator(settings, split, index)
+    video = background(settings, settings.frames, rng)
+    kind, digits, inks = sample_question(settings, rng)
+    card, *squares = sample_squares(settings, kind, rng)
+    card_frames, digit_frames = sample_times(settings, kind, rng)
+    for digit, ink, square in zip(digits, inks, squares, strict=True):
+        paint(video[digit_frames], random_digit_image(digit, split, settings.digit, rng), ink, square)
+    paint(video[card_frames], card_image(settings), inks[0], card)
+    return with_noise(video, settings, rng), str(digits[0]), kind
+
+
+def video_path(settings: Generator, split: str, index: int) -> str:
+    """Where video `index` of a split lies: "val/3/00012-far-later.mp4". It draws no picture."""
+    rng = random_generator(settings, split, index)
+    background(settings, 0, rng)  # takes its random numbers
+    kind, digits, _ = sample_question(settings, rng)
+    return f"{split}/{digits[0]}/{index:05d}-{kind}.mp4"
+
+
+def evenly_spaced(paths: Mapping[int, str], limit: int | None) -> dict[int, str]:
+    """At most `limit` of a split's paths by index, in the order of a `Tree`, as a validation reads them."""
+    step = -(-len(paths) // limit) if limit else 1
+    return dict(sorted(paths.items(), key=lambda item: item[1])[::step])
+
+
+def video_paths(settings: Generator, split: str, limit: int | None = None) -> dict[int, str]:
+    """The paths of a split's videos by index, or of `limit` evenly spaced ones."""
+    paths = {index: video_path(settings, split, index) for index in range(settings.videos[split])}
+    return evenly_spaced(paths, limit)
+
+
+def kind_of(video: str) -> str:
+    """The kind in a file's name: "3/00012-far-later.mp4" -> "far-later"; "" for any other video."""
+    name = NAME.fullmatch(video.rpartition("/")[2])
+    return name[2] if name else ""
+
+
+def sample_question(
+    settings: Generator, rng: np.random.Generator
+) -> tuple[VideoKind, tuple[int, ...], tuple[str, ...]]:
+    """Kind, two digits and their inks; the card has the first ink, so the first digit is the label."""
+    kind: VideoKind = list(settings.kinds)[rng.choice(len(settings.kinds), p=list(settings.kinds.values()))]
+    digits = rng.choice(settings.digits, 2, replace=False).tolist()
+    return kind, tuple(digits), tuple(rng.permutation(list(INKS)).tolist())
+
+
+def sample_squares(
+    settings: Generator, kind: VideoKind, rng: np.random.Generator
+) -> tuple[Square, Square, Square]:
+    """Squares for the card, its digit and the other digit, drawn again until they are as the kind requires.
+
+    Raises:
+        BadInput: there seems to be no room for them.
+    """
+    size, side = settings.size, settings.card
+    for _ in range(TRIES):
+        own, other, card = (random_square(size, s, rng) for s in (settings.digit, settings.digit, side))
+        if kind == "near":
+            card = touching(own, side, rng)
+        if kind == "later":
+            card = Square(own.x + (own.side - side) // 2, own.y + (own.side - side) // 2, side)
+        apart = kind in ("near", "later") or min(card.distance(own), card.distance(other)) >= settings.far
+        if apart and card.inside(size) and other.clear_of(own) and other.clear_of(card):
+            return card, own, other
+    raise BadInput(
+        f"no room for two digits of {settings.digit} px and a card of {side} px, {kind}, in {size} px,"
+        f" far = {settings.far}; make `size` larger, or the others smaller, in [generator] of the profile"
+    )
+
+
+def touching(square: Square, side: int, rng: np.random.Generator) -> Square:
+    """A square at one of the four sides of another one, slid along it."""
+    slide = int(rng.integers(1 - side // 2, square.side - side // 2))
+    dx, dy = ((-side, 0), (square.side, 0), (0, -side), (0, square.side))[rng.integers(4)]
+    return Square(square.x + (dx or slide), square.y + (dy or slide), side)
+
+
+def sample_times(settings: Generator, kind: VideoKind, rng: np.random.Generator) -> tuple[slice, slice]:
+    """The frames of the card, and those of the digits.
+
+    A short clip shows frames `shown`. Where a net must compare across time, two frames or more lie between
+    card and digits, so that no pooling bridges them; either may come first.
+    """
+    first, last = settings.shown
+    digits = slice(first + 1, last - 1)
+    if kind in ("near", "far"):
+        start = int(rng.integers(digits.start, digits.stop - settings.card_frames + 1))
+        return slice(start, start + settings.card_frames), digits
+    card_first = bool(rng.integers(2))
+    if kind == "outside":
+        return slice(0, first - 1) if card_first else slice(last + 1, settings.frames), digits
+    middle = (first + last) // 2
+    if card_first:
+        return slice(first, middle - 2), slice(middle, last)
+    return slice(middle + 2, last), slice(first, middle)
+
+
+def tags(settings: Generator) -> list[str]:
+    """What a still may show: each digit and the card in each ink."""
+    return [f"{item}-{ink}" for item in (*map(str, settings.digits), "card") for ink in INKS]
+
+
+def pretraining_image(settings: Generator, split: str, index: int) -> tuple[Frames, Floats]:
+    """A still (H, W, 3), and which of the `tags` it shows: (tags,) of 0 and 1.
+
+    It is drawn as the videos' frames are: none, one or two digits of different inks, a card in half of the
+    stills, and nothing covers anything else. `split` is a fold of digit images and any name of the stills
+    drawn from it, such as "val" or "train-3".
+    """
+    rng = random_generator(settings, f"stills-{split}", index)
+    fold = split.partition("-")[0]
+    frame = background(settings, 1, rng)  # (1, H, W, 3)
+    digits = rng.choice(settings.digits, 2, replace=False)[: rng.integers(3)]
+    items: list[tuple[str, str]] = list(zip(map(str, digits), rng.permutation(list(INKS)), strict=False))
+    if rng.integers(2):
+        items.append(("card", str(rng.choice(list(INKS)))))
+    present = np.zeros(len(tags(settings)), np.float32)  # (tags,)
+    placed: list[Square] = []
+    for item, ink in items:
+        side = settings.card if item == "card" else settings.digit
+        square = random_square(settings.size, side, rng)
+        while not all(square.clear_of(other, by=0) for other in placed):
+            square = random_square(settings.size, side, rng)
+        placed.append(square)
+        image = card_image(settings) if item == "card" else random_digit_image(int(item), fold, side, rng)
+        paint(frame, image, ink, square)
+        present[tags(settings).index(f"{item}-{ink}")] = 1
+    return with_noise(frame, settings, rng)[0], present
+
+
+def first_of_each_kind(settings: Generator) -> dict[VideoKind, tuple[Frames, str]]:
+    """The first training video of each kind (T, H, W, 3), and its class."""
+    examples: dict[VideoKind, tuple[Frames, str]] = {}
+    for index in range(settings.videos["train"]):
+        video, answer, kind = card_video(settings, "train", index)
+        examples.setdefault(kind, (video, answer))
+        if len(examples) == len(settings.kinds):
+            break
+    return {kind: examples[kind] for kind in settings.kinds if kind in examples}

@@ -1,0 +1,322 @@
+"""Generated data as files: what is missing or damaged is made, what is there is kept.
+
+    write_dataset(card_video_set(profile.generator), data / profile.data.root, jobs=2)
+
+A folder holds items, such as videos, tables of all items of a split, a note of its settings, and
+`checksums_<split>.json`, by which damage is noticed. All of it is a function of the settings, so a folder
+that was cut off, or that an earlier version made, is completed to the same bytes.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from zlib import crc32
+
+import av
+import numpy as np
+from PIL import Image
+from pydantic import TypeAdapter, ValidationError
+from tqdm import tqdm
+
+from nlrepro.config import ActionVideos, Generator, Scenes
+from nlrepro.data import Frames
+from nlrepro.data.charades import FOLDERS, GENERATED_FPS, SUFFIX, TABLE, format_actions
+from nlrepro.data.coco import FILES, pycocotools
+from nlrepro.data.synthetic.action_videos import render_video
+from nlrepro.data.synthetic.card_videos import card_video, evenly_spaced, video_path
+from nlrepro.data.synthetic.drawing import INKS
+from nlrepro.data.synthetic.scenes import SceneObject, render_scene
+from nlrepro.files import BadInput, exclusive, write_atomic
+from nlrepro.processes import Map, parallel_map, progress_bar
+from nlrepro.spec import Part
+
+Row = dict[str, Any]
+CHECKSUMS = TypeAdapter(dict[str, int])  # by path below the root
+OLD_CHECKSUMS = "checksums.json"  # of all splits, in folders of card videos that earlier versions made
+
+
+def no_tables(split: Any, entries: Sequence[Any]) -> dict[str, bytes]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratedSet:
+    """The files of one folder as a function of settings; paths are relative to the folder."""
+
+    settings: Row  # as the note holds them
+    note: str  # its file
+    unit: str  # what the items are
+    of_real: str  # a file or folder that real data of the same layout have too
+    counts: Mapping[Any, int]  # split -> number of items
+    path: Callable[[Any, int], str]  # of item `index` of a split
+    render: Callable[[Any, int], tuple[bytes, Any]]  # an item's file, and its entry for the tables
+    # The tables of a split by path, from the entries of all items; without entries the paths are the same.
+    tables: Callable[[Any, Sequence[Any]], dict[str, bytes]] = no_tables
+
+
+class Plan(NamedTuple):
+    """What of a split is there, and what is to be made."""
+
+    split: str
+    paths: dict[int, str]  # index -> path, of the items that must be there
+    intact: dict[str, int]  # path -> checksum, of the files that stay
+    missing: list[int]  # indices of the items to render
+
+
+def write_dataset(
+    dataset: GeneratedSet, root: Path, jobs: int = 1, limits: Mapping[str, int] | None = None
+) -> None:
+    """Write what is missing or damaged below `root`, in `jobs` processes. A second process waits.
+
+    Of a split with a limit only those items are made that a validation on at most so many videos reads.
+
+    Raises:
+        BadInput: `root` holds data of other settings, or real ones; or the settings leave no room.
+    """
+    with exclusive(root.with_name(f".{root.name}.lock"), f"makes the {dataset.unit} in {root}"):
+        check_settings(dataset, root)
+        limits = limits or {}
+        plans = [make_plan(dataset, root, split, limits.get(split)) for split in dataset.counts]
+        plans = [plan for plan in plans if plan.missing]
+        if not plans:
+            return
+        number, name = sum(len(plan.missing) for plan in plans), f"{dataset.unit} in {root}"
+        with (
+            parallel_map(jobs) as each,
+            progress_bar(total=number, desc=name, unit=f" {dataset.unit}") as bar,
+        ):
+            for plan in plans:
+                complete_split(dataset, root, plan, each, bar)
+
+
+def check_settings(dataset: GeneratedSet, root: Path) -> None:
+    """Write the note of the settings where there is none.
+
+    Raises:
+        BadInput: `root` holds data of other settings, or real ones.
+    """
+    note, settings = root / dataset.note, json.dumps(dataset.settings, indent=1)
+    if note.is_file() and note.read_text() == settings:
+        return
+    if note.exists() or (root / dataset.of_real).exists():
+        advice = "remove that folder, or name another"
+        raise BadInput(f"{root} holds {dataset.unit} of other settings, or no generated ones; {advice}")
+    write_atomic(note, settings)
+
+
+def make_plan(dataset: GeneratedSet, root: Path, split: str, limit: int | None = None) -> Plan:
+    """Compare a split's files with its checksums. All items are rendered where a table must be written."""
+    known, tables = read_checksums(root, split), dataset.tables(split, ())
+    paths = evenly_spaced(
+        {index: dataset.path(split, index) for index in range(dataset.counts[split])}, limit
+    )
+    files = [*paths.values(), *tables]
+    bar = progress_bar(files, desc=f"check {split} of {root}", unit=" files", delay=1)
+    intact = {path: known[path] for path in bar if holds(root / path, known.get(path))}
+    damaged = [path for path in files if path in known and path not in intact and (root / path).exists()]
+    if damaged:
+        print(f"{len(damaged)} files of {split} in {root} are damaged and made anew", flush=True)
+    listed = intact.keys() >= tables.keys() and known.keys() >= {*paths.values()}  # all, in intact tables
+    missing = [index for index, path in paths.items() if path not in intact or (tables and not listed)]
+    return Plan(split, paths, intact, missing)
+
+
+def read_checksums(root: Path, split: str) -> dict[str, int]:
+    """Checksums by path as they were last written; those of a missing or damaged file are unknown."""
+    known: dict[str, int] = {}
+    for name in (OLD_CHECKSUMS, f"checksums_{split}.json"):
+        with suppress(OSError, ValidationError):
+            known |= CHECKSUMS.validate_json((root / name).read_bytes())
+    return known
+
+
+def holds(path: Path, checksum: int | None) -> bool:
+    """Whether a file is there and has this checksum."""
+    return path.is_file() and crc32(path.read_bytes()) == checksum
+
+
+def complete_split(dataset: GeneratedSet, root: Path, plan: Plan, each: Map, bar: "tqdm[Any]") -> None:
+    """Write the missing items, the tables if all items were rendered, and the checksums."""
+    checksums, entries = dict(plan.intact), []
+    write = partial(write_item, dataset=dataset, root=root, split=plan.split)
+    for path, checksum, entry in each(write, plan.missing):
+        checksums[path] = checksum
+        entries.append(entry)
+        bar.update()
+    if len(entries) == len(plan.paths):
+        for path, content in dataset.tables(plan.split, entries).items():
+            checksums[path] = write_changed(root / path, content)
+    ordered = {path: checksums[path] for path in (*plan.paths.values(), *dataset.tables(plan.split, ()))}
+    write_atomic(root / f"checksums_{plan.split}.json", json.dumps(ordered, indent=0))
+
+
+def write_item(index: int, *, dataset: GeneratedSet, root: Path, split: str) -> tuple[str, int, Any]:
+    """Write an item; returns its path, its checksum and its entry for the tables."""
+    content, entry = dataset.render(split, index)
+    path = dataset.path(split, index)
+    return path, write_changed(root / path, content), entry
+
+
+def write_changed(path: Path, content: bytes) -> int:
+    """Write a file, unless it has this content already; returns its checksum."""
+    checksum = crc32(content)
+    if not holds(path, checksum):
+        write_atomic(path, content, sync=False)
+    return checksum
+
+
+def encode_small(frames: Frames, crf: int) -> bytes:
+    """An mp4 file with full colour resolution: chroma subsampling would mix the inks of items this small."""
+    return encode_h264(frames, frames.shape[1:3], "yuv444p", crf=str(crf), preset="ultrafast")
+
+
+def encode_h264(frames: Iterable[Frames], size: Sequence[int], pixel_format: str, **options: str) -> bytes:
+    """An mp4 file of pictures (H, W, 3), 30 a second; `size` is H, W."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=GENERATED_FPS, options=options)
+        stream.height, stream.width = size
+        stream.pix_fmt = pixel_format
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return buffer.getvalue()
+
+
+# Table 2: <split>/<class>/<index>-<kind>.mp4
+
+
+def card_video_set(settings: Generator) -> GeneratedSet:
+    return GeneratedSet(
+        settings=asdict(settings),
+        note="generator.json",
+        unit="videos",
+        of_real="train",
+        counts=settings.videos,
+        path=partial(video_path, settings),
+        render=partial(render_card_file, settings),
+    )
+
+
+def render_card_file(settings: Generator, split: str, index: int) -> tuple[bytes, None]:
+    frames, *_ = card_video(settings, split, index)
+    return encode_small(frames, settings.crf), None
+
+
+# Table 4, laid out as Charades is unpacked; the labels of the test are there as well
+
+COLUMNS = ["id", "subject", "scene", "quality", "relevance", "verified"]
+COLUMNS += ["script", "objects", "descriptions", "actions", "length"]
+
+
+def action_video_set(settings: ActionVideos) -> GeneratedSet:
+    return GeneratedSet(
+        settings=asdict(settings),
+        note="films.json",
+        unit="videos",
+        of_real=TABLE["train"],
+        counts=settings.videos,
+        path=action_path,
+        render=partial(render_action_file, settings),
+        tables=charades_tables,
+    )
+
+
+def action_path(part: Part, index: int) -> str:
+    return f"{FOLDERS[part][0]}/{part}{index:05d}{SUFFIX}"
+
+
+def render_action_file(settings: ActionVideos, part: Part, index: int) -> tuple[bytes, Row]:
+    frames, actions = render_video(settings, part, index)
+    length = f"{settings.frames / GENERATED_FPS:.2f}"
+    entry = {"id": Path(action_path(part, index)).stem, "actions": format_actions(actions), "length": length}
+    return encode_small(frames, settings.crf), entry
+
+
+def charades_tables(part: Part, entries: Sequence[Row]) -> dict[str, bytes]:
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows(entries)
+    return {TABLE[part]: text.getvalue().encode()}
+
+
+# Tables 5 and 6, laid out as COCO 2017 is unpacked:
+#     annotations/instances_<split>2017.json         masks as compressed run lengths
+#     annotations/person_keypoints_<split>2017.json  the same objects, all "person", with 17 keypoints
+#     <split>2017/000000000001.png ...
+# A keypoint has the name of its number in COCO; `digit_keypoints` (scenes.py) defines what it is in a digit.
+
+SceneEntry = tuple[Row, list[Row]]  # an image, and its objects without their numbers
+LICENSE = {"id": 1, "name": "optdigits: CC BY 4.0", "url": "https://archive.ics.uci.edu/dataset/80"}
+PARTS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+KEYPOINT_NAMES = ["nose", *(f"{side}_{part}" for part in PARTS for side in ("left", "right"))]
+PERSON = {"id": 1, "name": "person", "supercategory": "person", "keypoints": KEYPOINT_NAMES, "skeleton": []}
+CARDS, DIGITS = ([f"{ink}-{item}" for ink in INKS] for item in ("card", "digit"))
+CATEGORY_NAMES = {"card ink": CARDS, "own ink": DIGITS + CARDS}
+
+
+def scene_set(settings: Scenes) -> GeneratedSet:
+    """
+    Raises:
+        BadInput: pycocotools is missing.
+    """
+    pycocotools()
+    return GeneratedSet(
+        settings=settings.recorded,
+        note="scenes.json",
+        unit="images",
+        of_real="annotations",
+        counts=settings.images,
+        path=scene_path,
+        render=partial(render_scene_file, settings),
+        tables=partial(coco_tables, CATEGORY_NAMES[settings.categories]),
+    )
+
+
+def scene_path(split: str, index: int) -> str:
+    return f"{split}2017/{index + 1:012d}.png"
+
+
+def render_scene_file(settings: Scenes, split: str, index: int) -> tuple[bytes, SceneEntry]:
+    pixels, objects = render_scene(settings, split, index)
+    Image.fromarray(pixels).save(content := io.BytesIO(), "png")
+    name, size = Path(scene_path(split, index)).name, settings.size
+    image = {"id": index + 1, "file_name": name, "width": size, "height": size, "license": 1}
+    return content.getvalue(), (image, [coco_row(item) for item in objects])
+
+
+def coco_row(item: SceneObject) -> Row:
+    """An object's fields in both annotation files."""
+    runs = pycocotools()[2].encode(np.asfortranarray(item.mask, np.uint8))
+    return {
+        "category_id": item.category,
+        "bbox": list(item.box),
+        "area": int(item.mask.sum()),
+        "iscrowd": 0,
+        "segmentation": {"size": runs["size"], "counts": runs["counts"].decode()},
+        "keypoints": [round(value, 2) for value in item.keypoints.flatten().tolist()],
+        "num_keypoints": int((item.keypoints[:, 2] > 0).sum()),
+    }
+
+
+def coco_tables(names: Sequence[str], split: str, entries: Sequence[SceneEntry]) -> dict[str, bytes]:
+    pairs = ((image["id"], row) for image, rows in entries for row in rows)
+    objects = [{"id": number, "image_id": image, **row} for number, (image, row) in enumerate(pairs, 1)]
+    boxes = [{name: value for name, value in row.items() if "keypoints" not in name} for row in objects]
+    people = [row | {"category_id": PERSON["id"]} for row in objects]
+    categories = [{"id": i, "name": name, "supercategory": "thing"} for i, name in enumerate(names, 1)]
+    info = {"description": "generated scenes of nlrepro"}
+    common = {"info": info, "licenses": [LICENSE], "images": [image for image, _ in entries]}
+    contents = {
+        FILES["boxes"]: common | {"annotations": boxes, "categories": categories},
+        FILES["keypoints"]: common | {"annotations": people, "categories": [PERSON]},
+    }
+    return {f"annotations/{name}_{split}2017.json": json.dumps(c).encode() for name, c in contents.items()}

@@ -1,0 +1,341 @@
+"""Frames and facts of video files: a clip is the frames that are asked for, an unusable file has a reason."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+import pytest
+from films import audio, film, troublesome, write_video
+
+from nlrepro.data import decode
+from nlrepro.data.decode import Unusable, frame_times, frames, picture_size, read_generated, short_reason
+from nlrepro.data.facts import examine, examine_all, frame_step
+from nlrepro.files import BadInput
+
+GOP = {"g": "7", "bf": "3", "sc_threshold": "0"}  # a key frame every 7 frames, up to three B-frames in a row
+STEPS = [np.full((48, 64, 3), 30 + 5 * i, np.uint8) for i in range(40)]  # grey as their numbers
+QUARTER = (0, 1, -1, 0)  # the display matrix of a video that is turned clockwise before it is shown
+
+
+def turned(mp4: bytes, matrix: tuple[int, int, int, int]) -> bytes:
+    """The file with another display matrix, of 16.16 numbers and a last one of 2.30, in its track header."""
+    a, b, c, d = matrix
+    numbers = [a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30]
+    at = mp4.index(b"tkhd") + 4 + 40
+    return mp4[:at] + b"".join(n.to_bytes(4, "big", signed=True) for n in numbers) + mp4[at + 36 :]
+
+
+def halved(mp4: bytes) -> bytes:
+    """The file with an edit list that shows its first half: the sample table goes on promising all frames."""
+    at = mp4.index(b"elst") + 12
+    half = int.from_bytes(mp4[at : at + 4], "big") // 2
+    return mp4[:at] + half.to_bytes(4, "big") + mp4[at + 4 :]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One file of each kind that can be used."""
+    folder = tmp_path_factory.mktemp("files")
+    film(folder / "h264.mp4")
+    film(folder / "h264-60.mp4", rate=60)
+    film(folder / "h264-25.mkv", rate=25)
+    film(folder / "vp8.webm", "libvpx", rate=25)
+    film(folder / "vp9.webm", "libvpx-vp9", rate=25, size=(51, 37))
+    film(folder / "mpeg4.avi", "mpeg4", size=(51, 37))
+    film(folder / "mpeg4.mkv", "mpeg4", rate=25)
+    for name in ("uneven.mp4", "uneven.mkv"):
+        film(folder / name, times=np.cumsum([80 if i % 3 == 0 else 20 for i in range(40)]).tolist())
+    for name in ("keys.mp4", "keys.mkv", "b-frames.avi"):
+        write_video(folder / name, STEPS, options=GOP)
+    write_video(folder / "mpeg4-b.mp4", STEPS, "mpeg4", options={"g": "7", "bf": "2", "b": "4000000"})
+    write_video(folder / "ten-bits.mp4", STEPS, pixels="yuv420p10le", options=GOP)
+    write_video(folder / "hevc.mp4", STEPS, "libx265", options={"x265-params": "keyint=7:log-level=none"})
+    av1 = {"preset": "12", "svtav1-params": "keyint=7"}
+    write_video(folder / "av1.mp4", STEPS, "libsvtav1", options=av1)
+    (folder / "turned.mp4").write_bytes(turned((folder / "h264.mp4").read_bytes(), QUARTER))
+    return folder
+
+
+KINDS = ["keys.mp4", "keys.mkv", "b-frames.avi", "mpeg4-b.mp4", "ten-bits.mp4", "hevc.mp4", "av1.mp4"]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_any_clip_is_the_frames_that_are_asked_for(files: Path, name: str) -> None:
+    facts = examine(files, name)
+    assert (facts.reason, facts.frames, facts.variable) == ("", 40, False)
+    assert facts.fps == pytest.approx(30, abs=0.01)  # Matroska's times are whole milliseconds
+    for first in range(0, 33, 4):
+        indices = [first, first + 1, first + 3, first + 7, first + 7]
+        grey = frames(files / name, indices, 64, 48).mean((1, 2, 3))
+        assert grey == pytest.approx([30 + 5 * i for i in indices], abs=2.4)
+
+
+@pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.mkv", "vp9.webm", "uneven.mp4", "turned.mp4"])
+def test_frames_that_are_scaled_are_decords(files: Path, name: str) -> None:
+    decord = pytest.importorskip("decord")
+    width, height, _ = picture_size(files / name)
+    size = (128, 128 * height // width)
+    expected = (
+        decord.VideoReader(str(files / name), width=size[0], height=size[1]).get_batch(range(40)).asnumpy()
+    )
+    assert np.array_equal(frames(files / name, None, *size), expected)
+
+
+@pytest.mark.parametrize("begin", [3, 10, 20])
+def test_a_cut_video_begins_where_it_is_shown(files: Path, tmp_path: Path, begin: int) -> None:
+    """`ffmpeg -ss -c copy` keeps packets from the last key frame on; frames before `begin` are not shown."""
+    path = tmp_path / "cut.mp4"
+    with (
+        av.open(str(files / "keys.mp4")) as source,
+        av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as part,
+    ):
+        stream = source.streams.video[0]
+        copy = part.add_stream_from_template(stream)
+        assert stream.time_base
+        shift = round(begin / 30 / stream.time_base)
+        for packet in list(source.demux(stream))[begin // 7 * 7 : -1]:
+            assert packet.pts is not None
+            assert packet.dts is not None
+            packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+            part.mux(packet)
+    facts = examine(tmp_path, "cut.mp4")
+    assert (facts.reason, facts.frames, facts.fps) == ("", 40 - begin, 30.0)
+    for indices in ([0, 1, 2], [3, 5, 7, 9], [9, 16, 19]):
+        grey = frames(path, indices, 64, 48).mean((1, 2, 3))
+        assert grey == pytest.approx([30 + 5 * (begin + i) for i in indices], abs=2.4)
+
+
+def test_frames_that_a_file_has_and_does_not_show_do_not_count(files: Path, tmp_path: Path) -> None:
+    (tmp_path / "half.mp4").write_bytes(halved((files / "h264.mp4").read_bytes()))
+    facts = examine(tmp_path, "half.mp4")
+    assert (facts.reason, facts.frames, facts.fps) == ("", 21, 30.0)  # 667 ms
+    clip = [14, 16, 18, 19]
+    assert np.array_equal(
+        frames(tmp_path / "half.mp4", clip, 64, 48), frames(files / "h264.mp4", clip, 64, 48)
+    )
+
+
+def test_promised_frames_that_are_not_there_are_noticed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    all_frames = decode.decode_from
+    monkeypatch.setattr(decode, "decode_from", lambda *arguments: islice(all_frames(*arguments), 30))
+    with pytest.raises(Unusable, match="promises frames that are not there"):
+        frame_times(files / "h264.mp4")
+    last = frames(files / "h264.mp4", [29, 31, 39], 64, 48)
+    assert np.array_equal(last[1:], last[:1].repeat(2, 0))
+
+
+def test_a_video_that_is_too_short_or_gone_is_named(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="it has 40 frames, a clip needs 51"):
+        frames(files / "h264.mp4", [50], 64, 48)
+    with pytest.raises(Unusable, match="No such file"):
+        frames(tmp_path / "gone.mp4", [0], 64, 48)
+
+
+def test_reasons_hold_nothing_that_differs_from_file_to_file() -> None:
+    path = Path("/data/my videos/a.mp4")
+    assert short_reason(RuntimeError(f"stack\nError reading {path}..."), path) == "Error reading the file..."
+    assert short_reason(ValueError(), path) == "ValueError"
+
+
+@pytest.fixture(params=["decord", "av"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The package that reads generated videos."""
+    if request.param == "decord":
+        pytest.importorskip("decord")
+    else:
+        monkeypatch.setattr(decode, "decord", None)
+    return str(request.param)
+
+
+def stripes(frames: int, size: int = 32) -> npt.NDArray[np.uint8]:
+    """Pictures in which place and time can be told from the colour."""
+    t, y, x = np.mgrid[:frames, :size, :size]
+    colours = [40 + 15 * t, 60 + 120 * (x >= size // 2), 60 + 120 * (y >= size // 2)]
+    return np.stack(colours, -1).astype(np.uint8)
+
+
+def generated(path: Path, pictures: npt.NDArray[np.uint8]) -> Path:
+    """A file as the project generates it."""
+    return write_video(path, pictures, pixels="yuv444p", options={"crf": "12", "preset": "ultrafast"})
+
+
+@pytest.mark.parametrize("size", [20, 32, 100])
+def test_generated_videos_have_the_colours_that_were_drawn(tmp_path: Path, reader: str, size: int) -> None:
+    path = generated(tmp_path / "video.mp4", stripes(10))
+    pixels = read_generated(path, size, 8).astype(int)
+    assert pixels.shape == (8, size, size, 3)
+    place = ((np.arange(size) + 0.5) / size * 32).astype(int)
+    assert np.median(np.abs(pixels - stripes(8)[:, place][:, :, place])) < 4
+    assert np.all(np.diff(pixels[..., 0].mean((1, 2))) > 10)
+    assert len(read_generated(path, size)) == 10
+
+
+def test_generated_videos_have_the_same_pixels_where_decord_is_not_installed(tmp_path: Path) -> None:
+    pytest.importorskip("decord")
+    noise = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
+    path = generated(tmp_path / "a.mp4", noise)
+    assert np.abs(read_generated(path, 32).astype(int) - noise).mean() < 10
+    code = (
+        "import sys, hashlib; from pathlib import Path; sys.modules['decord'] = None\n"
+        "from nlrepro.data.decode import READER, read_generated\n"
+        f"pixels = [read_generated(Path({str(path)!r}), size).tobytes() for size in (32, 40)]\n"
+        "print(READER, *[hashlib.sha256(pixel).hexdigest() for pixel in pixels])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    expected = [hashlib.sha256(read_generated(path, size).tobytes()).hexdigest() for size in (32, 40)]
+    assert done.stdout.split() == ["av", *expected]
+
+
+def test_unusable_generated_videos_are_named_with_the_reason(tmp_path: Path, reader: str) -> None:
+    content = generated(tmp_path / "whole.mp4", stripes(10)).read_bytes()
+    short = generated(tmp_path / "short.mp4", stripes(3)).read_bytes()
+    unusable = {
+        "empty": b"",
+        "truncated": content[: len(content) // 2],
+        "cut-at-the-end": content[:-100],
+        "text": b"not a video\n" * 50,
+        "audio-only": audio(),
+        "too-short": short,
+    }
+    for name, damaged in unusable.items():
+        path = tmp_path / f"{name}.mp4"
+        path.write_bytes(damaged)
+        words = "has 3 frames, a clip needs 4" if name == "too-short" else "cannot read the video"
+        with pytest.raises(BadInput, match=words) as caught:
+            read_generated(path, 32, 4)
+        assert str(path) in str(caught.value)
+        assert len(str(caught.value).splitlines()) == 1
+    with pytest.raises(BadInput, match=r"nowhere.mp4"):
+        read_generated(tmp_path / "nowhere.mp4", 32, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "fps", "size", "tolerance"),
+    [
+        ("h264.mp4", 30, (64, 48), 1e-3),
+        ("h264-60.mp4", 60, (64, 48), 1e-2),
+        ("h264-25.mkv", 25, (64, 48), 1e-3),
+        ("vp8.webm", 25, (64, 48), 0.05),
+        ("vp9.webm", 25, (51, 37), 0.05),
+        ("mpeg4.avi", 30, (51, 37), 1e-3),
+        ("mpeg4.mkv", 25, (64, 48), 1e-3),
+    ],
+)
+def test_codecs_containers_rates_and_odd_sizes_are_read(
+    files: Path, name: str, fps: int, size: tuple[int, int], tolerance: float
+) -> None:
+    facts = examine(files, name)
+    assert facts.reason == ""
+    assert (facts.frames, facts.width, facts.height, facts.rotation, facts.variable) == (40, *size, 0, False)
+    assert facts.fps == pytest.approx(fps, abs=tolerance)
+    assert facts.seconds == pytest.approx(40 / fps, abs=0.01)
+    state = (files / name).stat()
+    assert (facts.bytes, facts.mtime_ns) == (state.st_size, state.st_mtime_ns)
+
+
+@pytest.mark.parametrize("name", ["uneven.mp4", "uneven.mkv"])
+def test_a_variable_rate_is_noted_and_its_mean_measured(files: Path, name: str) -> None:
+    facts = examine(files, name)
+    assert (facts.reason, facts.variable, facts.frames) == ("", True, 40)
+    assert facts.fps == pytest.approx(25, abs=1)
+
+
+def test_a_rotated_video_has_the_size_and_the_pixels_that_it_is_shown_with(files: Path) -> None:
+    facts = examine(files, "turned.mp4")
+    assert (facts.reason, facts.width, facts.height, facts.rotation) == ("", 48, 64, 270)
+    frame = frames(files / "turned.mp4", [0], 48, 64)[0].astype(int)
+    red = frame[..., 0] - frame[..., 1] > 100
+    assert red[:, -14:].all()  # what was above is at the right
+    assert not red[:, :30].any()
+
+
+def broken(files: Path, folder: Path) -> Iterator[tuple[str, bytes, str]]:
+    """Name, content and reason of each kind of file that cannot be used."""
+    h264, mkv = (files / "h264.mp4").read_bytes(), (files / "mpeg4.mkv").read_bytes()
+    index_first = film(folder / "first.mp4", movflags="faststart").read_bytes()
+    yield "empty.mp4", b"", "is empty"
+    yield "text.mp4", b"not a video\n" * 50, "not a video"
+    yield "noise.mkv", np.random.default_rng(0).bytes(5000), "not a video"
+    yield "sound.mp4", audio(), "no video stream"
+    yield "one.mp4", film(folder / "one.mp4", frames=1).read_bytes(), "one frame"
+    yield "truncated.mp4", h264[: len(h264) // 2], "cut off"
+    yield "front.mp4", index_first[: -len(index_first) // 4], "cut off"
+    yield "truncated.avi", (files / "mpeg4.avi").read_bytes()[:3000], "cut off"
+    yield "head.mkv", mkv[: mkv.index(b"\x1f\x43\xb6\x75")], "cut off"  # up to its first cluster
+    yield "unknown.mp4", h264.replace(b"avc1", b"zzzz"), "no decoder is known"
+
+
+def test_each_kind_of_broken_file_has_its_reason(files: Path, tmp_path: Path) -> None:
+    for name, content, words in broken(files, tmp_path):
+        (tmp_path / name).write_bytes(content)
+        facts = examine(tmp_path, name)
+        assert words in facts.reason, (name, facts)
+        assert "\n" not in facts.reason
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "nowhere")
+    assert "link to nowhere" in examine(tmp_path, "link.mp4").reason
+
+
+def test_odd_files_are_read_as_what_they_are(files: Path, tmp_path: Path) -> None:
+    for name, other in (
+        ("vp9.webm", "vp9.mp4"),
+        ("h264.mp4", "h264.avi"),
+        ("mpeg4.mkv", "spaces, \u00fcml\u00e4uts.webm"),
+    ):
+        (tmp_path / other).write_bytes((files / name).read_bytes())
+        assert (examine(tmp_path, other).reason, examine(tmp_path, other).frames) == ("", 40), other
+    latin = (files / "h264.mp4").read_bytes().replace(b"Lavf", b"\xef\xf1\xe4\xfc")
+    (tmp_path / "latin.mp4").write_bytes(latin)
+    assert examine(tmp_path, "latin.mp4").frames == 40
+    mkv = (files / "mpeg4.mkv").read_bytes()
+    (tmp_path / "half.mkv").write_bytes(mkv[: len(mkv) // 2])  # as long as what it holds
+    facts = examine(tmp_path, "half.mkv")
+    assert (facts.reason, 5 < facts.frames < 30) == ("", True)
+    assert facts.seconds == pytest.approx(facts.frames / 25, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [(8, 90), (160, 2), (16, 396), (1160, 144), (14, 14)])
+def test_videos_whose_clips_would_grow_to_gigabytes_are_refused(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    film(tmp_path / "a.mp4", "mpeg4", size=size, frames=3)
+    facts = examine(tmp_path, "a.mp4")
+    assert facts.reason.startswith(f"{size[0]} x {size[1]} pixels: the shorter side must have 16 or more")
+    assert not facts.serves(2)
+
+
+@pytest.mark.parametrize("size", [(176, 144), (384, 160), (16, 16), (128, 16)])
+def test_videos_of_any_shape_that_is_filmed_are_kept(tmp_path: Path, size: tuple[int, int]) -> None:
+    film(tmp_path / "a.mp4", "mpeg4", size=size, frames=3)
+    assert examine(tmp_path, "a.mp4").serves(3)
+
+
+@pytest.mark.parametrize(("fps", "step"), [(12, 1), (25, 1), (29.97, 1), (50, 2), (59.94, 2), (120, 4)])
+def test_clips_keep_about_the_papers_time(fps: float, step: int) -> None:
+    assert frame_step(fps) == step
+
+
+def test_no_file_stops_the_others(files: Path, tmp_path: Path) -> None:
+    names = ["hang.mp4", "crash.mp4", "fail.mp4", "empty.mp4", "loop.mp4", "1.mp4", "2.mp4", "3.mp4"]
+    for name in names:
+        content = (files / "h264.mp4").read_bytes() if name[0].isdigit() else b""
+        (tmp_path / "a" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "a" / name).write_bytes(content)
+    results = list(examine_all(tmp_path / "a", names, 2, troublesome, limit=0.5))
+    ended = "the process that read it crashed, or had to be ended"
+    assert {facts.video: facts.reason for facts in results} == {
+        **{"1.mp4": "", "2.mp4": "", "3.mp4": "", "crash.mp4": ended, "loop.mp4": ended},
+        "hang.mp4": "timed out after 0.5 seconds",
+        "fail.mp4": "OSError: the disk is gone",
+        "empty.mp4": "the file is empty, or a link to nowhere",
+    }
+    assert len(results) == len(names)

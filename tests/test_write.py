@@ -1,0 +1,175 @@
+"""Generated data as files: what is made, kept, mended and refused, for the data of each task."""
+
+import json
+import pickle
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from nlrepro.config import load_profile
+from nlrepro.data.synthetic.write import (
+    GeneratedSet,
+    action_video_set,
+    card_video_set,
+    scene_set,
+    write_dataset,
+)
+from nlrepro.files import BadInput, exclusive
+
+
+def card_videos() -> GeneratedSet:
+    return card_video_set(replace(load_profile("smoke").generator, videos={"train": 4, "val": 3}))
+
+
+def action_videos() -> GeneratedSet:
+    settings = load_profile("charades-smoke").actions.generator
+    return action_video_set(replace(settings, videos={"train": 4, "val": 1, "test": 1}))
+
+
+def scenes() -> GeneratedSet:
+    settings = load_profile("coco-smoke").detection.scenes["boxes"]
+    return scene_set(replace(settings, images={"train": 4, "val": 2, "test": 1}))
+
+
+@pytest.fixture(params=[card_videos, action_videos, scenes])
+def dataset(request: pytest.FixtureRequest) -> GeneratedSet:
+    return request.param()
+
+
+def complete(dataset: GeneratedSet) -> GeneratedSet:
+    """The same set, of which nothing can be rendered."""
+    return replace(dataset, render=None)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def times(root: Path) -> dict[str, int]:
+    return {file: (root / file).stat().st_mtime_ns for file in contents(root)}
+
+
+def test_what_is_missing_or_damaged_is_made_and_the_rest_kept(
+    dataset: GeneratedSet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "set"
+    write_dataset(dataset, root)
+    before, files = times(root), contents(root)
+    tables = {*dataset.tables("train", ()), *dataset.tables("val", ())}
+    notes = {dataset.note, *(f"checksums_{split}.json" for split in dataset.counts)}
+    items = {dataset.path(split, i) for split, number in dataset.counts.items() for i in range(number)}
+    assert {*files} - {*dataset.tables("test", ())} == items | tables | notes
+    write_dataset(complete(dataset), root)
+    assert times(root) == before
+
+    paths = [dataset.path("train", index) for index in range(4)]
+    (root / paths[0]).unlink()
+    (root / paths[1]).write_bytes(b"")  # as a loss of power leaves it
+    (root / paths[2]).write_bytes(files[paths[2]][:-9])
+    (root / paths[0]).with_name("stranger.txt").write_bytes(b"")
+    for table in tables & {*dataset.tables("val", ())}:
+        (root / table).write_text("{")
+    (root / "checksums_val.json").write_text("{")
+    capsys.readouterr()
+    write_dataset(dataset, root)
+    assert f"2 files of train in {root} are damaged and made anew" in capsys.readouterr().out
+    (root / paths[0]).with_name("stranger.txt").unlink()
+    assert contents(root) == files
+    made = {*paths[:3], "checksums_train.json", "checksums_val.json", *dataset.tables("val", ())}
+    assert {file for file, time in times(root).items() if time != before[file]} == made
+
+
+@pytest.mark.parametrize("make", [action_videos, scenes])
+def test_a_folder_that_was_cut_off_has_no_tables_and_is_completed(
+    make: Callable[[], GeneratedSet], tmp_path: Path
+) -> None:
+    def cut_off(split: str, index: int) -> tuple[bytes, object]:
+        if index == 2:
+            raise KeyboardInterrupt
+        return dataset.render(split, index)
+
+    dataset, root = make(), tmp_path / "set"
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(replace(dataset, render=cut_off), root)
+    before = times(root)
+    assert {*before} == {dataset.note, dataset.path("train", 0), dataset.path("train", 1)}
+    write_dataset(dataset, root)
+    assert before.items() <= times(root).items()
+    assert {*dataset.tables("test", ())} <= {*contents(root)}
+
+
+def test_a_folder_of_videos_that_version_0_2_made_is_complete(tmp_path: Path) -> None:
+    dataset, root = card_videos(), tmp_path / "set"
+    write_dataset(dataset, root)
+    checksums: dict[str, int] = {}
+    for split in dataset.counts:
+        path = root / f"checksums_{split}.json"
+        checksums |= json.loads(path.read_text())
+        path.unlink()
+    (root / "checksums.json").write_text(json.dumps(checksums, indent=0, sort_keys=True))
+    before = times(root)
+    write_dataset(complete(dataset), root)
+    assert times(root) == before
+
+
+def test_other_settings_and_real_data_are_refused(dataset: GeneratedSet, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    few = replace(dataset, counts={"train": 1})
+    write_dataset(few, root)
+    before = times(root)
+    with pytest.raises(BadInput, match=f"{root} holds {few.unit} of other settings, .*; remove that folder"):
+        write_dataset(replace(few, settings={**few.settings, "noise": 9.0}), root)
+    (root / few.note).unlink()
+    with pytest.raises(BadInput, match="no generated ones"):
+        write_dataset(few, root)
+    del before[few.note]
+    assert times(root) == before
+
+
+def test_a_second_process_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "set"
+    second = Thread(target=write_dataset, args=(replace(scenes(), counts={"val": 1}), root))
+    with exclusive(tmp_path / ".set.lock", "holds it"):
+        second.start()
+        second.join(0.5)
+        assert second.is_alive()
+        assert not root.exists()
+    second.join(60)
+    assert "waiting: another process makes the images in" in capsys.readouterr().out
+    assert (root / "annotations/instances_val2017.json").is_file()
+
+
+def test_of_a_split_with_a_limit_those_items_are_made_that_a_validation_reads(
+    dataset: GeneratedSet, tmp_path: Path
+) -> None:
+    dataset = replace(dataset, counts={"train": 2, "val": 7})
+    write_dataset(dataset, tmp_path / "all")
+    write_dataset(dataset, tmp_path / "few", limits={"val": 3})
+    whole, few = contents(tmp_path / "all"), contents(tmp_path / "few")
+    items = sorted(dataset.path("val", index) for index in range(7))
+    assert [path for path in items if path in few] == items[::3]
+    assert all(few[path] == whole[path] for path in items[::3])
+    write_dataset(complete(dataset), tmp_path / "all", limits={"val": 3})
+    write_dataset(dataset, tmp_path / "few")
+    assert contents(tmp_path / "few") == whole == contents(tmp_path / "all")
+
+
+def test_a_set_can_be_sent_to_other_processes(dataset: GeneratedSet) -> None:
+    assert pickle.loads(pickle.dumps(dataset)).render("train", 0) == dataset.render("train", 0)
+
+
+@pytest.mark.rare  # two processes, each of which imports torch
+def test_several_processes_make_the_same_files(tmp_path: Path) -> None:
+    for jobs in (1, 2):
+        write_dataset(scenes(), tmp_path / str(jobs), jobs)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+def test_without_pycocotools_no_scene_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    with pytest.raises(BadInput, match="pip install pycocotools"):
+        scenes()
