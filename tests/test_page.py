@@ -154,6 +154,15 @@ def test_a_profile_of_ones_own_has_a_page_under_its_name(elsewhere: Path) -> Non
     assert html.count("<main") == 3
 
 
+def test_a_profile_of_other_tasks_alone_has_a_page_too(elsewhere: Path) -> None:
+    assert command("report", "--profile", "mini-1000-steps").status == 0
+    page = (
+        (elsewhere / "results/local/report.html").read_text().partition('<main id="coco-mini-1000-steps">')[2]
+    )
+    assert "Generated data, and nets with 8 channels" in page
+    assert re.findall(r'data-table="(.+?)"', page) == ["5", "6"]
+
+
 def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path) -> None:
     run = TABLES.run("r50-c2d", 0, "paper", Folders())
     test = weights_record(run, "32x2", "0001")

@@ -1,4 +1,4 @@
-"""Profiles: the shipped ones load, a slip of the pen is told in one line, and `paper` is what the paper says."""
+"""Profiles: the shipped ones load, a slip is told in one line, and `paper` is what the paper says."""
 
 from dataclasses import replace
 from fractions import Fraction

@@ -90,7 +90,7 @@ def test_every_generated_part_of_a_readme_has_its_marks_and_every_mark_its_part(
 
 
 def test_pasting_replaces_what_stands_between_the_marks_and_nothing_else() -> None:
-    readme = "before\n<!-- table2a: by x -->\nold\n<!-- /table2a -->\nafter <!-- table2b: y -->\nz\n<!-- /table2b -->\n"
+    readme = "before\n<!-- table2a: by x -->\nold\n<!-- /table2a -->\nafter <!-- b: y -->\nz\n<!-- /b -->\n"
     once = pasted(readme, "table2a", "| new \\1 |")
     assert once == readme.replace("old\n", "\n| new \\1 |\n\n")
     assert pasted(once, "table2a", "| new \\1 |") == once

@@ -1,4 +1,4 @@
-"""Records and runs: files that are read back, damage that is named, settings that a result depends on, and states."""
+"""Records and runs: files that are read back, damage, settings that a result depends on, and states."""
 
 import json
 import shutil

@@ -177,11 +177,10 @@ class Page:
 
     @property
     def panels(self) -> list[Panel]:
-        """Of Table 2 all; of other tables those with numbers."""
+        """Of Table 2 all; of other tables those with numbers, or all where there is no Table 2."""
         tables = [report for each in self.reports for report in each.tables.values()]
-        return [
-            Panel(report=report) for report in tables if report.table.name.startswith("2") or report.readable
-        ]
+        chosen = [report for report in tables if report.table.name.startswith("2") or report.readable]
+        return [Panel(report=report) for report in chosen or tables]
 
     @property
     def sources(self) -> list[Source]:
