@@ -8,7 +8,7 @@ Fixed: embedded Gaussian spacetime blocks, 32-frame clips.
 
 Command: make table2f
 Cost: 6 runs a seed, 3.9 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; I3D +17.6 [16.4, 18.7], NL I3D +19.6 [18.4, 20.8]
+Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; I3D +17.6 [16.5, 18.7], NL I3D +19.6 [18.4, 20.8]
 Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D +17.7 [16.5, 18.8], NL I3D +19.3 [18.2, 20.4]
 """
 

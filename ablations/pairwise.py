@@ -3,7 +3,7 @@
 The paper's claim (section 5.1): one non-local block improves the C2D baseline by about 1 point of top-1, with any of the four
 forms: "the generic non-local behavior is the main reason for the observed improvements", not the attentional softmax.
 
-Axis: f is Gaussian, embedded Gaussian, dot product or concatenation, or a form of your own (nlrepro/nets/forms.py).
+Axis: f is Gaussian, embedded Gaussian, dot product or concatenation, or a form of your own (nlrepro/nets/nonlocal_block.py).
 Fixed: C2D ResNet-50, one spacetime block before the last residual block of res4, 32-frame clips.
 
 Command: make table2a

@@ -1,4 +1,4 @@
-"""A run is one value: a task, a spec, a profile and a seed, and the folders of its files; and how far it is. Imports no torch."""
+"""A run as one value: task, spec, profile, seed, folders; its files and its status. Imports no torch."""
 
 import json
 import subprocess
@@ -55,7 +55,8 @@ class Run:
         records/<profile>/<key>/seed<seed>.json        the record
         runs/<profile>/<key>/seed<seed>/               all else: lock, log, checkpoint, weights
 
-    `module` is the Lightning module of the table that asked for it, which changes no result; without, it is the task's own.
+    `module` is the Lightning module of the table that asked for it, which changes no result; without, it is
+    the task's own.
     """
 
     task: Task = field(compare=False)
@@ -123,7 +124,7 @@ class Run:
         return self.profile.recipe(self.task.recipe(self.spec)).steps
 
     def is_fresh(self, record: Record) -> bool:
-        """Whether this run would give the record again: its settings are the same, and its data where both are known."""
+        """Whether this run would give the record again: the same settings, and data where both are known."""
         if record.fingerprint != self.fingerprint:
             return False
         return record.data is None or self.data in (None, record.data)
@@ -135,7 +136,7 @@ class Run:
         return None
 
     def finished(self) -> Record | None:
-        """The fresh record, if it is there and the trained net, that others may start from, is what it names."""
+        """The fresh record, if the trained net, which others may start from, is there and undamaged too."""
         record = self.record() if self.weights.is_file() else None
         return record if record and self.is_fresh(record) and self.has_net_of(record) else None
 
@@ -154,7 +155,7 @@ class Run:
         return None
 
     def mark_failed(self, reason: str) -> None:
-        """Note why a try failed. Its first note stays: of several processes the others fail only after the first."""
+        """Note why a try failed. The first note stays: of several processes the others fail later."""
         path = self.folder / FAILED
         if not path.is_file():
             with suppress(BadInput):  # a full disk cannot hold even this
@@ -175,7 +176,7 @@ class Run:
         write_atomic(self.folder / QUEUED, json.dumps(asdict(queued)) + "\n")
 
     def queued(self) -> Queued | None:
-        """What was submitted to SLURM; a damaged note counts as none, as the lock keeps a second job from training too."""
+        """SLURM's job. A damaged note counts as none: the lock keeps a second job from training too."""
         path = self.folder / QUEUED
         with suppress(BadInput):
             return read_json(Queued, path, "note", "remove it") if path.is_file() else None

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
-from nlrepro.config import PROFILES, Profile, as_json, load_profile
+from nlrepro.config import PROFILES, Actions, Detection, Profile, as_json, load_profile
 from nlrepro.files import BadInput, file_digest
 from nlrepro.pretrained import detector_digest, pretrained_digest
 from nlrepro.record import OWN, Weights, digest
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from nlrepro.learners.learner import Learner
     from nlrepro.run import Run
 
-PARENT_SEED = 0  # of Table 4: the paper fine-tunes one Kinetics net a row, so seeds differ in the fine-tuning alone
+PARENT_SEED = 0  # of Table 4: as in the paper, all seeds fine-tune one net of Kinetics a row
 
 
 class Task(ABC):
-    """What is trained. Its profiles are named `<prefix><name>`: "coco-mini" is the `mini` of Tables 5 and 6."""
+    """One task. Its profiles are named `<prefix><name>`: "coco-mini" is the `mini` of Tables 5 and 6."""
 
     prefix: ClassVar[str] = ""
     items: ClassVar[str] = "videos"  # that a run is tested on
@@ -39,7 +39,9 @@ class Task(ABC):
             name = self.prefix + name
         profile = load_profile(name)
         if part := self.lacking(profile):
-            raise BadInput(f"the profile {profile.name} has no [{part}], which this table needs; see {PROFILES}")
+            raise BadInput(
+                f"the profile {profile.name} has no [{part}], which this table needs; see {PROFILES}"
+            )
         return profile
 
     def lacking(self, profile: Profile) -> str:
@@ -113,7 +115,7 @@ class VideoTask(Task):
         )
 
     def test_settings(self, spec: RunSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
-        """Without the recipe; the clips of a test of released weights follow from their source and variant."""
+        """Without the recipe; source and variant of released weights give the clips of their test."""
         real, own = profile.real, weights.source == OWN
         return net_settings(spec, profile) | {
             "weights": [weights.source, weights.variant, weights.state],
@@ -171,8 +173,7 @@ class CharadesTask(Task):
         return "long"
 
     def settings(self, spec: ActionSpec, profile: Profile) -> dict[str, Any]:
-        actions = profile.actions
-        assert actions
+        actions = actions_of(profile)
         own: dict[str, Any] = {
             "spec": asdict(spec),
             "form": source_of(spec.net.form),
@@ -184,7 +185,9 @@ class CharadesTask(Task):
             "films": asdict(actions.generator) if actions.generator else None,
             "real": asdict(profile.real) if profile.real else None,
             "start": file_digest(given_start(spec, profile)) if actions.start else None,
-            "parent": None if actions.start else digest(VIDEO.settings(spec.parent, parents_profile(profile))),
+            "parent": None
+            if actions.start
+            else digest(VIDEO.settings(spec.parent, parents_profile(profile))),
         }
         return as_json(own)
 
@@ -194,7 +197,7 @@ class CharadesTask(Task):
         return own | {"weights": [weights.source, weights.variant, weights.state]}
 
     def parent(self, run: "Run") -> "Run | None":
-        if run.profile.actions.start:
+        if actions_of(run.profile).start:
             return None
         profile, spec = parents_profile(run.profile), run.spec.parent
         return replace(run, task=VIDEO, spec=spec, profile=profile, seed=PARENT_SEED, tables=(), module=None)
@@ -204,7 +207,9 @@ class CharadesTask(Task):
 
         parts = sorted({*TRAINED[run.spec.split], "val", run.spec.tested})
         parent = self.parent(run)
-        return parts_digest(self.root(run), parts, run.profile.clips["long"].classes, parent.data if parent else None)
+        return parts_digest(
+            self.root(run), parts, run.profile.clips["long"].classes, parent.data if parent else None
+        )
 
     def shares(self, run: "Run") -> Hashable:
         return run.profile.name, run.spec.split
@@ -214,8 +219,8 @@ class CharadesTask(Task):
         from nlrepro.data.synthetic.write import action_video_set, write_dataset
 
         profile, data = run.profile, run.folders.data
-        if profile.actions.generator:
-            write_dataset(action_video_set(profile.actions.generator), self.root(run), processes)
+        if generator := actions_of(profile).generator:
+            write_dataset(action_video_set(generator), self.root(run), processes)
         for part in sorted({"train", run.spec.tested} - {"val"}):  # train and val share a folder
             load_videos(profile, part, data, processes)
 
@@ -249,11 +254,13 @@ class DetectionTask(Task):
         return spec.kind
 
     def settings(self, spec: DetectionSpec, profile: Profile) -> dict[str, Any]:
-        """Published records call the small net `narrow`, and its profile of Table 2 by the name of its shipped nets."""
-        detection = profile.detection
-        assert detection
+        """Published records call the small net `narrow`, and the profile of its trunk by its shipped nets."""
+        detection = detection_of(profile)
         small, kind = detection.small, spec.kind
-        trunk = small and [asdict(profile.geometry), pretrained_digest(profile, BACKBONE_DEPTH[spec.backbone])]
+        trunk = small and [
+            asdict(profile.geometry),
+            pretrained_digest(profile, BACKBONE_DEPTH[spec.backbone]),
+        ]
         own: dict[str, Any] = {
             "spec": asdict(spec),
             "recipe": asdict(detection.recipes[kind]),
@@ -277,10 +284,14 @@ class DetectionTask(Task):
         """Of the annotations, which name the images."""
         folder = self.root(run) / "annotations"
         files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-        return sha256(b"".join(sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16] if files else None
+        return (
+            sha256(b"".join(sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
+            if files
+            else None
+        )
 
     def root(self, run: "Run") -> Path:
-        return run.folders.data / run.profile.detection.roots[run.spec.kind]
+        return run.folders.data / detection_of(run.profile).roots[run.spec.kind]
 
     def shares(self, run: "Run") -> Hashable:
         return self.root(run)
@@ -288,13 +299,13 @@ class DetectionTask(Task):
     def prepare(self, run: "Run", processes: int) -> None:
         from nlrepro.data.synthetic.write import scene_set, write_dataset
 
-        if scenes := run.profile.detection.scenes.get(run.spec.kind):
+        if scenes := detection_of(run.profile).scenes.get(run.spec.kind):
             write_dataset(scene_set(scenes), self.root(run), processes)
 
     def check(self, run: "Run", processes: int) -> None:
         from nlrepro.data.coco import check_images
 
-        for split in dict.fromkeys(("train", "val", run.profile.detection.test)):
+        for split in dict.fromkeys(("train", "val", detection_of(run.profile).test)):
             check_images(self.root(run), split, run.spec.kind, processes)
 
     def learner(self) -> "type[Learner]":
@@ -321,7 +332,7 @@ def net_settings(spec: RunSpec, profile: Profile) -> dict[str, Any]:
 
 
 def source_of(form: str) -> str:
-    """The source of a form of your own, so that records from before an edit are stale; of the paper's forms ""."""
+    """The source of a form of your own, so that an edit makes records stale; of the paper's forms ""."""
     if form in get_args(PaperForm):
         return ""
     from nlrepro.nets.nonlocal_block import form_source  # imports torch, which the paper's forms do without
@@ -329,14 +340,24 @@ def source_of(form: str) -> str:
     return form_source(form)
 
 
+def actions_of(profile: Profile) -> Actions:
+    """The part of Table 4, which its task has checked to be there."""
+    assert profile.actions
+    return profile.actions
+
+
+def detection_of(profile: Profile) -> Detection:
+    """The part of Tables 5 and 6, which their task has checked to be there."""
+    assert profile.detection
+    return profile.detection
+
+
 def parents_profile(profile: Profile) -> Profile:
     """The profile of the nets that a fine-tuning starts from."""
-    assert profile.actions
-    parents = load_profile(profile.actions.parents)
+    parents = load_profile(actions_of(profile).parents)
     return parents.dry(profile.recipes["long"].steps) if profile.dry_run else parents
 
 
 def given_start(spec: ActionSpec, profile: Profile) -> Path:
     """The weights that the profile gives to start from."""
-    assert profile.actions
-    return Path(profile.actions.start) / f"{spec.parent.key}.pt"
+    return Path(actions_of(profile).start) / f"{spec.parent.key}.pt"
