@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ablations.__main__ import main
 from nlrepro.attention.compute import Attention, Embeddings, Position, attend, embeddings, map_axes
-from nlrepro.attention.draw import draw, nearest_column
+from nlrepro.attention.draw import check_suffix, draw, nearest_column
 from nlrepro.attention.query_dependence import mean_distance, one_map
 from nlrepro.config import Profile, load_profile
 from nlrepro.data.synthetic.write import card_video_set, write_item
@@ -142,17 +142,18 @@ def video(smoke: Profile, tmp_path: Path) -> Path:
     return tmp_path / write_item(0, dataset=card_video_set(smoke.generator), root=tmp_path, split="test")[0]
 
 
-def words(video: Path, profile: Profile) -> list[str]:
-    weights, out = net_file(video.parent, NL, profile), video.parent / "attention.png"
-    return ["attend", str(video), "--weights", str(weights), "--profile", profile.name, "--out", str(out)]
+def of_net(spec: RunSpec, profile: Profile, video: Path, **options: Any) -> Attention:
+    return attend(video, net_file(video.parent, spec, profile), spec, profile, **options)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "gif"])
 def test_a_picture_or_an_animation_is_written(
     smoke: Profile, video: Path, capsys: pytest.CaptureFixture[str], suffix: str
 ) -> None:
-    out = video.with_suffix(f".{suffix}")
-    assert main([*words(video, smoke), "--out", str(out)]) == 0
+    weights, out = net_file(video.parent, NL, smoke), video.with_suffix(f".{suffix}")
+    assert (
+        main(["attend", str(video), "--weights", str(weights), "--profile", "smoke", "--out", str(out)]) == 0
+    )
     assert f"{NL.key}, block res3_1. x_i: frame" in capsys.readouterr().out
     assert out.stat().st_size > 5000
     if suffix in ("png", "gif"):
@@ -161,42 +162,29 @@ def test_a_picture_or_an_animation_is_written(
             assert getattr(image, "n_frames", 1) == (smoke.clips["short"].frames if suffix == "gif" else 1)
 
 
-REFUSED = [
-    (["--at", "99,0,0"], r"has frames 0 to \d+, rows 0 to \d+ and columns 0 to \d+, got 99,0,0"),
-    (["--block", "res9_9"], "has no block 'res9_9'; use one of res3_1, res3_3, res4_1, res4_3, res4_5"),
-    (["--out", "attention.mp4"], r"--out ends in .png, .svg, .pdf for a picture or .gif for an animation"),
-    (["--weights", "nothing.pt"], "no file nothing.pt"),
-]
-
-
-@pytest.mark.parametrize(("more", "reason"), REFUSED)
-def test_what_does_not_fit_is_refused_in_one_line(
-    smoke: Profile, video: Path, capsys: pytest.CaptureFixture[str], more: list[str], reason: str
-) -> None:
-    assert main([*words(video, smoke), *more]) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert re.search(reason, error)
-    assert not list(video.parent.glob("*.png"))
-
-
-def of_net(spec: RunSpec, profile: Profile, video: Path, **options: Any) -> Attention:
-    return attend(video, net_file(video.parent, spec, profile), spec, profile, **options)
-
-
-def test_a_net_without_blocks_and_an_unreadable_video_are_refused(smoke: Profile, video: Path) -> None:
+def test_what_does_not_fit_is_refused(smoke: Profile, video: Path) -> None:
+    with pytest.raises(
+        BadInput, match=r"has frames 0 to \d+, rows 0 to \d+ and columns 0 to \d+, got 99,0,0"
+    ):
+        of_net(NL, smoke, video, at=(99, 0, 0))
+    with pytest.raises(
+        BadInput, match="has no block 'res9_9'; use one of res3_1, res3_3, res4_1, res4_3, res4_5"
+    ):
+        of_net(NL, smoke, video, block="res9_9")
     for spec in (RunSpec(), RunSpec(net=NetSpec(blocks="5-block", kind="residual"))):
         with pytest.raises(BadInput, match=f"{spec.key} has no non-local block"):
             of_net(spec, smoke, video)
+    with pytest.raises(
+        BadInput, match=r"--out ends in .png, .svg, .pdf for a picture or .gif for an animation"
+    ):
+        check_suffix(Path("attention.mp4"))
     video.write_bytes(b"no video")
     with pytest.raises(BadInput, match=rf"cannot read the video {video}: not a video, damaged or cut off"):
         of_net(NL, smoke, video)
 
 
 @pytest.mark.parametrize("form", get_args(PaperForm))
-def test_the_caption_tells_softmax_weights_from_other_responses(
-    smoke: Profile, video: Path, form: str
-) -> None:
+def test_the_caption_names_softmax_weights_or_other_responses(smoke: Profile, video: Path, form: str) -> None:
     attention = of_net(RunSpec(net=NetSpec(blocks="res4", form=form)), smoke, video)
     softmax = form in ("gaussian", "embedded")
     assert ("softmax weights" in attention.caption, "no softmax" in attention.caption) == (
@@ -226,22 +214,20 @@ def test_the_readmes_picture_is_what_its_command_gives(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the video of the mini profile, made anew."""
-    readme = (ROOT / "nlrepro" / "attention" / "README.md").read_text()
-    (command,) = re.findall(r"^python -m ablations (attend .*?)\n```", readme, re.DOTALL | re.MULTILINE)
-    words, generator = command.replace("\\\n", " ").split(), load_profile("mini").generator
+    readme, generator = ROOT / "nlrepro/attention/README.md", load_profile("mini").generator
     assert generator
-    index, dataset = int(Path(words[1]).name[:5]), card_video_set(generator)
-    path = (
-        tmp_path
-        / "data"
-        / "mini"
-        / write_item(index, dataset=dataset, root=tmp_path / "data/mini", split="test")[0]
+    (command,) = re.findall(r"\npython -m ablations (attend .*?)\n```", readme.read_text(), re.DOTALL)
+    words, dataset, root = (
+        command.replace("\\\n", "").split(),
+        card_video_set(generator),
+        tmp_path / "data/mini",
     )
-    words[1], words[words.index("--out") + 1] = str(tmp_path / words[1]), str(tmp_path / "attention.png")
-    assert words[1] == str(path)
+    path, _, _ = write_item(int(Path(words[1]).name[:5]), dataset=dataset, root=root, split="test")
+    words[1] = str(tmp_path / words[1])
+    assert words[1] == str(root / path)
     monkeypatch.chdir(ROOT)
-    assert main(words) == 0
-    files = tmp_path / "attention.png", ROOT / "results" / "published" / "attention" / "mini.png"
+    assert main([*words, "--out", str(tmp_path / "attention.png")]) == 0
+    files = tmp_path / "attention.png", ROOT / "results/published/attention/mini.png"
     made, published = (np.asarray(Image.open(file).convert("RGB"), float) for file in files)
     assert made.shape == published.shape
     assert np.abs(made - published).mean() < 0.1

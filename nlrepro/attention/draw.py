@@ -85,7 +85,7 @@ def nearest_column(attention: Attention, frame: int) -> int:
 
 
 def arrow(start: Point, end: Point, strength: float, width: int) -> FancyArrowPatch:
-    """An arrow as heavy and opaque as `strength` says, 0 to 1; `width` is a frame's."""
+    """An arrow whose weight and opacity grow with `strength`, 0 to 1; `width` is a frame's."""
     bend = -0.18 * min(1.0, 1.5 * width / max(dist(start, end), 1.0))
     casing = withStroke(linewidth=1.4 + 1.8 * strength, foreground=CASING, alpha=0.1 + 0.35 * strength)
     return FancyArrowPatch(
@@ -105,7 +105,7 @@ def arrow(start: Point, end: Point, strength: float, width: int) -> FancyArrowPa
 
 
 def to_gif(attention: Attention) -> bytes:
-    """The clip again and again, each frame in 256 colours of its own."""
+    """An animation of the clip without end, each frame in 256 colours of its own."""
     images = []
     for t in range(len(attention.frames)):
         canvas = FigureCanvasAgg(draw(attention, t))
