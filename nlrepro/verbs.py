@@ -35,9 +35,10 @@ def check_data(runs: Sequence[Run]) -> None:
         BadInput: a folder of real data is missing.
     """
     for run in runs:
-        root = run.task.root(run)
-        if run.profile.real and not root.is_dir():
-            raise BadInput(f"no folder {root}; give the one that holds the data as --data (DATA= of make)")
+        if run.profile.real and not run.root.is_dir():
+            raise BadInput(
+                f"no folder {run.root}; give the one that holds the data as --data (DATA= of make)"
+            )
 
 
 def print_damage(runs: Sequence[Run], results: Path) -> None:
@@ -192,12 +193,13 @@ def data(catalogue: Catalogue, words: Words) -> None:
     """Make the generated data, or check that every file can be read; of real data both check."""
     runs = catalogue.complete(catalogue.runs(words.tables, [0], words.profile, folders(words)))
     check_data(runs)
-    make = words.action == "make"
-    for run in {run.task.shares(run) if make else run.task.root(run): run for run in reversed(runs)}.values():
-        if make and not run.profile.real:
-            run.task.prepare(run, words.jobs)
-        else:
-            run.task.check(run, words.jobs)
+    if words.action == "make":
+        from nlrepro.sweep.local import prepare_data
+
+        prepare_data([run for run in runs if not run.profile.real], words.jobs)
+        runs = [run for run in runs if run.profile.real]
+    for run in {run.root: run for run in reversed(runs)}.values():
+        run.task.check(run.spec, run.profile, words.data, words.jobs)
 
 
 def report(catalogue: Catalogue, words: Words) -> None:

@@ -52,7 +52,7 @@ class DetectionData(RunData):
         return self.run.spec.kind in detection_of(self.profile).scenes
 
     def split(self, name: str) -> CocoSplit:
-        return open_split(self.run.task.root(self.run), name, self.run.spec.kind)
+        return open_split(self.run.root, name, self.run.spec.kind)
 
     @property
     def workers(self) -> int:

@@ -75,8 +75,8 @@ def unfinished(runs: Sequence[Run], how: str) -> list[Run]:
 
 def prepare_data(runs: Sequence[Run], processes: int) -> None:
     """Make, decode or check the data of the runs, each once."""
-    for run in {run.task.shares(run): run for run in reversed(runs)}.values():
-        run.task.prepare(run, processes)
+    for run in {run.task.shares(run.spec, run.profile): run for run in reversed(runs)}.values():
+        run.task.prepare(run.spec, run.profile, run.folders.data, processes)
 
 
 class Scheduler:

@@ -24,13 +24,22 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from nlrepro.files import BadInput, exclusive, remove_temporaries, write_atomic
+from nlrepro.learners.action_classifier import ActionClassifier
+from nlrepro.learners.classifier import VideoClassifier
+from nlrepro.learners.detector import Detector
 from nlrepro.learners.learner import Learner, points
 from nlrepro.processes import die_with_parent
 from nlrepro.record import Provenance, Record, write_record
 from nlrepro.run import Run
+from nlrepro.task import CHARADES, DETECTION, VIDEO, Task
 from nlrepro.tracking import conclude, resume, wandb_id_path, wandb_logger
 from nlrepro.train.checkpoint import AtomicCheckpoints, Report, RunCallback, resumable, state_bytes
 
+LEARNERS: dict[Task, type[Learner]] = {
+    VIDEO: VideoClassifier,
+    CHARADES: ActionClassifier,
+    DETECTION: Detector,
+}
 READER = "decord" if find_spec("decord") else "av"  # of generated videos
 VERSIONS = ("torch", "torchvision", "pytorch-lightning", READER, "numpy")
 
@@ -174,7 +183,8 @@ def prepare(run: Run, devices: int) -> Learner:
         torch.set_num_threads(1)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(run.seed, verbose=False)
-    return (run.module or run.task.learner()).build(run, devices)
+    learner: type[Learner] = run.module or LEARNERS[run.task]
+    return learner.build(run, devices)
 
 
 def make_trainer(
