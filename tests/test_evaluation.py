@@ -80,7 +80,7 @@ def test_released_weights_are_tested_as_their_source_does_and_recorded(
 def test_a_dry_run_tests_few_videos_and_no_table_shows_it(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(VIDEO, "profile", lambda name: run.profile)
+    monkeypatch.setattr(VIDEO, "profile", lambda *words: run.profile)
     given = ["--weights", imported(tmp_path, run.profile), "--data", run.folders.data]
     done = command("evaluate", "r50-c2d", *given, "--results", tmp_path / "out", "--items", "1")
     assert "r50-c2d, caffe2 8x8 net_8x8.pth: top1" in done.out, done.err
@@ -101,7 +101,7 @@ def test_a_runs_net_gives_its_records_metrics_again(
         profile = replace(profile, actions=replace(profile.actions, start=str(tmp_path)))
     folders = Folders(data=data, results=tmp_path)
     run = Run(task=task, spec=spec, profile=profile, seed=0, folders=folders)
-    task.prepare(run, 1)
+    task.prepare(spec, profile, data, 1)
     trained, tested = train(run), evaluate(run, str(run.weights))
     assert (tested.metrics, tested.ranks, tested.tested) == (trained.metrics, trained.ranks, trained.tested)
     assert (tested.cost, tested.released) == (trained.cost, False)

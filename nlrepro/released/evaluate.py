@@ -20,7 +20,7 @@ from nlrepro.released.importing import build_net, clips_of, identify, load_state
 from nlrepro.released.names import known_file
 from nlrepro.run import Run
 from nlrepro.spec import ActionSpec, DetectionSpec, RunSpec, Target
-from nlrepro.train.loop import ONE, Machine, provenance, quiet
+from nlrepro.train.loop import LEARNERS, ONE, Machine, provenance, quiet
 
 TORCHVISION = "torchvision"
 DETECTORS: dict[Target, WeightsEnum] = {
@@ -115,10 +115,10 @@ def prepare(run: Run, file: Path, given: Weights, devices: int) -> tuple[Learner
         torch.set_num_threads(1)  # as in training: more may add in another order
     if isinstance(run.spec, RunSpec):
         net, profile = build_net(given, run.spec, run.profile)
-        learner = run.task.learner().untrained(replace(run, profile=profile), devices)
+        learner = LEARNERS[run.task].untrained(replace(run, profile=profile), devices)
         learner.net = net
     else:
-        learner, profile = run.task.learner().untrained(run, devices), run.profile
+        learner, profile = LEARNERS[run.task].untrained(run, devices), run.profile
     load_state(learner.net, file)
     if given.source == TORCHVISION:
         for module in learner.net.modules():
