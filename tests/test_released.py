@@ -13,12 +13,10 @@ import pytest
 import torch
 from conftest import ROOT, command
 from released_files import LACKED_BY_AFFINE, blobs, clip, deeper, narrow, shapes
-from torchvision.models import resnet50
 
 from ablations.registry import TABLES
 from nlrepro.config import Profile, load_profile
 from nlrepro.files import BadInput
-from nlrepro.nets.resnet import VideoResNet
 from nlrepro.record import Weights, read_record
 from nlrepro.released.importing import ReleasedResNet, build_net, convert, import_weights, load_net, read_note
 from nlrepro.released.names import Source, find_variant, known_file, known_files, variant_of
@@ -223,19 +221,6 @@ def test_the_test_is_the_sources_own(real: Profile) -> None:
     assert (fitting.clips["short"].stride, fitting.data.mean) == (8, (123.675, 116.28, 103.53))
     _, own = build_net(replace(images, source="run", variant=None), RunSpec(), real)
     assert own == real
-
-
-def test_torchvisions_names_are_those_of_a_net_of_images(tmp_path: Path, real: Profile) -> None:
-    images = VideoResNet(C2D, real.geometry, 1000)
-    with torch.device("meta"):
-        assert set(images.state_dict()) == set(resnet50().state_dict())
-    torch.save(images.state_dict(), tmp_path / "resnet50.pth")
-    import_weights(tmp_path / "resnet50.pth", "torchvision", RunSpec(), real, tmp_path / "net.pt")
-    images.load_state_dict(torch.load(tmp_path / "net.pt", weights_only=True))
-    with pytest.raises(BadInput, match="is of still images"):
-        load_net(tmp_path / "net.pt", RunSpec(), real)
-    with pytest.raises(BadInput, match="use --key r50-c2d, the same net"):
-        import_weights(tmp_path / "resnet50.pth", "torchvision", NL, real, tmp_path / "net.pt")
 
 
 def test_every_released_file_is_known_by_its_name() -> None:

@@ -18,7 +18,7 @@ from nlrepro.config import Clips, Profile, Sampling
 from nlrepro.files import BadInput, file_digest, write_atomic
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.nets.resnet import FoldedNonLocalBlock, Triple, VideoResNet
-from nlrepro.nets.weights import COUNTER, IMAGENET_CLASSES, State, number_fault, read_tensors
+from nlrepro.nets.weights import COUNTER, State, number_fault, read_tensors
 from nlrepro.record import OWN, Weights, read_json
 from nlrepro.released.names import (
     IGNORED,
@@ -31,7 +31,7 @@ from nlrepro.released.names import (
     variant_of,
 )
 from nlrepro.run import Run
-from nlrepro.spec import SITES, NetSpec, RunSpec
+from nlrepro.spec import SITES, RunSpec
 from nlrepro.task import VIDEO
 from nlrepro.train.checkpoint import state_bytes
 
@@ -110,20 +110,8 @@ def clips_of(spec: RunSpec, profile: Profile) -> Clips:
     return profile.clips[spec.clip]
 
 
-def image_net(spec: RunSpec, profile: Profile) -> VideoResNet:
-    """The net of torchvision's weights, from which all runs start.
-
-    Raises:
-        BadInput: the spec is not that net's.
-    """
-    if spec != RunSpec(net=NetSpec(depth=spec.net.depth)):
-        advice = f"use --key r{spec.net.depth}-c2d, the same net; I3D starts from it too, inflated"
-        raise BadInput(f"torchvision's weights are of still images, got the key {spec.key}; {advice}")
-    return VideoResNet(spec.net, profile.geometry, IMAGENET_CLASSES)
-
-
 def convert(
-    blobs: State, net: VideoResNet, naming: Source, file: str
+    blobs: State, net: ReleasedResNet, naming: Source, file: str
 ) -> tuple[dict[str, Tensor], list[str], list[str]]:
     """The tensors of `file`, by the source's names, as a state of `net`, which may be on the meta device.
 
@@ -133,7 +121,7 @@ def convert(
         BadInput: a name is missing or unknown, a shape does not fit, or a value is none of a working net.
     """
     affine = naming == "caffe2" and "res_conv1_bn_s" in blobs and "res_conv1_bn_rm" not in blobs
-    if isinstance(net, ReleasedResNet) and affine != net.variant.affine:
+    if affine != net.variant.affine:
         given, expected = ("without", "with") if affine else ("with", "without")
         files = f"{net.variant.name} files of {net.source} are {expected}"
         raise BadInput(f"{file} is {given} running means, {files}; see --variant")
@@ -148,7 +136,7 @@ def convert(
             missing = f"{file} lacks {blob_name}, of shape {tuple(x.shape)}, which {net.spec.name} needs"
             raise BadInput(f"{missing}; {CHOOSE}")
         blob = blobs[blob_name]
-        if name == "fc.weight" and naming != "torchvision" and blob.ndim and len(blob) != len(x):
+        if name == "fc.weight" and blob.ndim and len(blob) != len(x):
             advice = f"with classes = {len(blob)}, if its videos are others, such as Kinetics-600"
             classes = f"{file} is of {len(blob)} classes, the profile of {len(x)}"
             raise BadInput(f"{classes}; give as --profile a copy of its TOML file {advice}")
@@ -197,15 +185,14 @@ def import_weights(
     Raises:
         BadInput: the file is missing, refused or of another net, or `out` cannot be written.
     """
-    chosen = None if source == "torchvision" else variant_of(file.name, source, spec, variant)
     with torch.device("meta"):
-        net = ReleasedResNet(spec, profile, source, chosen) if chosen else image_net(spec, profile)
+        net = ReleasedResNet(spec, profile, source, variant_of(file.name, source, spec, variant))
     blobs = strip_prefix(read_tensors(file), str(file))
     state, used, left = convert(blobs, net, naming_of(blobs, source, str(file)), str(file))
     content = state_bytes(state)
     note = Weights(
         source=source,
-        variant=chosen.name if chosen else None,
+        variant=net.variant.name,
         key=spec.key,
         file=file.name,
         sha256=file_digest(file),
@@ -245,8 +232,6 @@ def identify(file: Path, run: Run) -> Weights:
             raise BadInput(f"{file} holds weights of {content}, not of {run.key}; evaluate that key")
         if note.state != digest:
             raise BadInput(f"{file} is not what {note_file} was written for; run `weights import` again")
-        if note.source == "torchvision":
-            raise BadInput(f"{file} is of still images: runs start from such weights, no test is of them")
         return note
     if file.name != name:
         missing = f"there is no note {note_file.name} of `weights import`"

@@ -3,8 +3,8 @@
 Facts of public code and its lists of files: facebookresearch/video-nonlocal-net (lib/models:
 resnet_helper.py, nonlocal_helper.py, resnet_video_org.py with 32x2 and 128x1, resnet_video.py with 8x8 and
 32x4); facebookresearch/SlowFast (slowfast/models, configs/Kinetics); open-mmlab/mmaction2
-(backbones/resnet3d.py, configs/recognition/{c2d,i3d}) with mmcv's NonLocal3d; torchvision, whose names are
-this project's own. All inflate the same residual blocks.
+(backbones/resnet3d.py, configs/recognition/{c2d,i3d}) with mmcv's NonLocal3d. All inflate the same residual
+blocks. This project's own names are torchvision's.
 """
 
 import re
@@ -20,7 +20,7 @@ from nlrepro.config import Averaged
 from nlrepro.files import BadInput
 from nlrepro.spec import Clip, Conv, RunSpec
 
-Source = Literal["caffe2", "pyslowfast", "mmaction2", "torchvision"]
+Source = Literal["caffe2", "pyslowfast", "mmaction2"]
 Rules = tuple[tuple[str, str], ...]  # regular expression -> replacement, each on what the last one has made
 T = TypeVar("T")
 
@@ -68,13 +68,11 @@ RULES: dict[Source, Rules] = {
         (r"^layer(\d\.\d+\.downsample)\.0\.", r"backbone.layer\1.conv."),
         (r"^layer(\d\.\d+\.downsample)\.1\.", r"backbone.layer\1.bn."),
     ),
-    "torchvision": (),
 }
 IGNORED: dict[Source, str] = {  # what a training leaves beside the net: the optimizer's, counters
     "caffe2": r".*_momentum|lr|model_iter",
     "pyslowfast": r".*\.num_batches_tracked",
     "mmaction2": r".*\.num_batches_tracked|data_preprocessor\..*",
-    "torchvision": r".*\.num_batches_tracked",
 }
 PREFIX = r"^(module\.|model\.|gpu_\d+/)+"  # of all names, from training on several devices
 
@@ -160,7 +158,6 @@ VARIANTS: dict[Source, tuple[Variant, ...]] = {
         C2D(frames=16, stride=4, small=True),
         C2D(frames=8, stride=8, padded=True, pool2=False, small=True, averaged="scores"),
     ),
-    "torchvision": (),  # nets of images
 }
 
 
