@@ -87,7 +87,7 @@ def test_a_generated_tree_has_exactly_the_generators_videos(
     path.unlink()
     number = generator.videos["val"]
     with pytest.raises(
-        BadInput, match=f"val has {number - 1} videos where the profile's generator says {number}"
+        BadInput, match=f"val has {number - 1} of the {number} videos"
     ):
         Tree.scan(tmp_path / "val", 6, generator)
 

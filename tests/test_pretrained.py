@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nlrepro.config import Profile, load_profile
-from nlrepro.data.synthetic import tags
+from nlrepro.data.synthetic.card_videos import tags
 from nlrepro.files import BadInput
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.nets.weights import pretrained

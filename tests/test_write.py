@@ -1,6 +1,5 @@
 """Generated data as files: what is made, kept, mended and refused, for the data of each task."""
 
-import json
 import pickle
 import sys
 from collections.abc import Callable
@@ -100,20 +99,6 @@ def test_a_folder_that_was_cut_off_has_no_tables_and_is_completed(
     write_dataset(dataset, root)
     assert before.items() <= times(root).items()
     assert {*dataset.tables("test", ())} <= {*contents(root)}
-
-
-def test_a_folder_of_videos_that_version_0_2_made_is_complete(tmp_path: Path) -> None:
-    dataset, root = card_videos(), tmp_path / "set"
-    write_dataset(dataset, root)
-    checksums: dict[str, int] = {}
-    for split in dataset.counts:
-        path = root / f"checksums_{split}.json"
-        checksums |= json.loads(path.read_text())
-        path.unlink()
-    (root / "checksums.json").write_text(json.dumps(checksums, indent=0, sort_keys=True))
-    before = times(root)
-    write_dataset(complete(dataset), root)
-    assert times(root) == before
 
 
 def test_other_settings_and_real_data_are_refused(dataset: GeneratedSet, tmp_path: Path) -> None:

@@ -21,19 +21,8 @@ import numpy.typing as npt
 
 from nlrepro.config import Scenes
 from nlrepro.data import Frames
-from nlrepro.data.synthetic.drawing import (
-    DRAWS,
-    INKS,
-    Floats,
-    Square,
-    background,
-    card_image,
-    paint,
-    place_squares,
-    random_digit_image,
-    random_generator,
-    with_noise,
-)
+from nlrepro.data.synthetic import drawing
+from nlrepro.data.synthetic.drawing import DRAWS, INKS, Floats, Square
 from nlrepro.files import BadInput
 
 Bools = npt.NDArray[np.bool_]
@@ -76,13 +65,13 @@ def render_scene(settings: Scenes, split: str, index: int) -> tuple[Frames, tupl
         BadInput: the settings leave no room.
     """
     layout = sample_layout(settings, split, index)
-    image = render_layout(settings, layout, random_generator(settings, f"{split}-picture", index))
+    image = render_layout(settings, layout, drawing.random_generator(settings, f"{split}-picture", index))
     objects = annotated_objects(settings, layout)
     return image, tuple(annotate(glyph, category, settings.size) for glyph, category in objects)
 
 
 def sample_layout(settings: Scenes, split: str, index: int) -> Layout:
-    rng, copies = random_generator(settings, split, index), settings.copies
+    rng, copies = drawing.random_generator(settings, split, index), settings.copies
     number = int(rng.choice(handwriting_counts(settings)))
     inks = [*rng.permutation(list(INKS)), *rng.choice(list(INKS), number - len(INKS))]
     sides = np.repeat(rng.integers(settings.digit[0], settings.digit[1] + 1, number), copies).tolist()
@@ -94,11 +83,7 @@ def sample_layout(settings: Scenes, split: str, index: int) -> Layout:
 
 
 def handwriting_counts(settings: Scenes) -> range:
-    """The numbers of different handwritings that a scene may have: two or more, for there are two inks.
-
-    Raises:
-        BadInput: there is no such number.
-    """
+    """The numbers of different handwritings that a scene may have: two or more, for there are two inks."""
     first, last = settings.objects
     counts = range(max(len(INKS), -(-first // settings.copies)), last // settings.copies + 1)
     if not counts:
@@ -108,18 +93,16 @@ def handwriting_counts(settings: Scenes) -> range:
 
 
 def sample_squares(settings: Scenes, sides: list[int], rng: np.random.Generator) -> list[Square]:
-    """The card's square, then one for each of these sides.
-
-    Raises:
-        BadInput: there seems to be no room for them.
-    """
+    """The card's square, then one for each of these sides."""
 
     def fits(new: Square, placed: list[Square]) -> bool:
         twin = placed[-1:] if (len(placed) - 1) % settings.copies else []
         distant = all(new.distance(other) >= settings.far for other in (*placed[:1], *twin))
         return distant and all(map(new.clear_of, placed))
 
-    squares = place_squares(settings.size, [settings.card, *sides], fits, rng, draws=1 + DRAWS)  # 1: the card
+    squares = drawing.place_squares(
+        settings.size, [settings.card, *sides], fits, rng, draws=1 + DRAWS
+    )  # 1: the card
     if squares is None:
         raise BadInput(
             f"no room for {len(sides)} digits of up to {settings.digit[1]} px and a card of {settings.card}"
@@ -133,17 +116,16 @@ def sample_digits(
 ) -> list[Glyph]:
     """One digit in one handwriting, at one place, or as twins at two."""
     number, side = int(rng.choice(settings.digits)), squares[0].side
-    strokes = random_digit_image(number, split, side, rng)
+    strokes = drawing.random_digit_image(number, split, side, rng)
     edge = int(rng.integers(4))
-    patches = [sample_patch(settings, side, edge + 2 * i, rng) for i in range(len(squares))]
     return [
-        Glyph(number, ink, square, strokes, patch) for square, patch in zip(squares, patches, strict=True)
+        Glyph(number, ink, square, strokes, sample_patch(settings, side, edge + 2 * i, rng))
+        for i, square in enumerate(squares)
     ]
 
 
 def sample_patch(settings: Scenes, side: int, edge: int, rng: np.random.Generator) -> Bools:
-    """The hidden pixels (side, side) of a digit's square: none, or all up to some depth from an edge, number
-    0 to 3.
+    """The hidden pixels (side, side) of a digit's square: none, or all up to some depth from an edge, 0 to 3.
 
     Edges 0 and 2 are opposite, and so are 1 and 3; no patch is deeper than half of the square.
     """
@@ -155,11 +137,11 @@ def sample_patch(settings: Scenes, side: int, edge: int, rng: np.random.Generato
 
 def render_layout(settings: Scenes, layout: Layout, rng: np.random.Generator) -> Frames:
     """The image (H, W, 3); the card's ink changes nothing but the card's square."""
-    frame = background(settings, 1, rng)  # (1, H, W, 3)
-    paint(frame, card_image(settings), layout.ink, layout.card)
+    frame = drawing.background(settings, 1, rng)  # (1, H, W, 3)
+    drawing.paint(frame, drawing.card_image(settings), layout.ink, layout.card)
     for digit in layout.digits:
-        paint(frame, digit.strokes * ~digit.patch, digit.ink, digit.square)
-    return with_noise(frame, settings, rng)[0]
+        drawing.paint(frame, digit.strokes * ~digit.patch, digit.ink, digit.square)
+    return drawing.with_noise(frame, settings, rng)[0]
 
 
 def annotated_objects(settings: Scenes, layout: Layout) -> list[tuple[Glyph, int]]:
@@ -167,14 +149,10 @@ def annotated_objects(settings: Scenes, layout: Layout) -> list[tuple[Glyph, int
     number = {ink: i for i, ink in enumerate(INKS, 1)}
     if settings.categories == "card ink":
         return [(digit, number[layout.ink]) for digit in layout.digits]
+    image = drawing.card_image(settings)
+    card = Glyph(-1, layout.ink, layout.card, image, np.zeros(image.shape, bool))
     digits = [(digit, number[digit.ink]) for digit in layout.digits]
-    return [*digits, (card_object(settings, layout), len(INKS) + number[layout.ink])]
-
-
-def card_object(settings: Scenes, layout: Layout) -> Glyph:
-    """The card as an object among the digits."""
-    image = card_image(settings)
-    return Glyph(-1, layout.ink, layout.card, image, np.zeros(image.shape, bool))
+    return [*digits, (card, len(INKS) + number[layout.ink])]
 
 
 def annotate(glyph: Glyph, category: int, size: int) -> SceneObject:
