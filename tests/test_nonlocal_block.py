@@ -167,15 +167,10 @@ def test_the_sorted_order_keeps_six_digits_of_many_positions_in_float32() -> Non
 @pytest.mark.parametrize("theta", [(2, 5, 3), (1, 5, 4), (5, 4)])
 def test_wrong_shapes_name_expected_and_got(theta: tuple[int, ...]) -> None:
     _, phi, g = operands(5, 3, 4, 2)
-    with pytest.raises(
-        ValueError, match=r"expected theta \(S, N, K\).*got .*\(2, 3, 4\), \(2, 3, 2\)"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"expected theta \(S, N, K\).*\(2, 3, 4\), \(2, 3, 2\)") as caught:
         dot.mean(torch.ones(theta), phi, g)
     assert str(theta) in str(caught.value)
-
-
-def test_wrong_w_f_names_expected_and_got() -> None:
-    with pytest.raises(ValueError, match=r"expected w_f of shape \(8,\).*got \(4,\)"):
+    with pytest.raises(ValueError, match=r"w_f \(2 K,\), got .*\(4,\)$"):
         concatenation.mean(*operands(5, 3, 4, 2), torch.ones(4, dtype=torch.float64))
 
 

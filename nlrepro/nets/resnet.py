@@ -158,13 +158,10 @@ class VideoResNet(nn.Module):
 
     def insert(self, planes: int) -> nn.Module:
         """A block for a site, on 4 `planes` channels: non-local, or a plain residual one as a control."""
-        spec, channels = self.spec, planes * EXPANSION
-        match spec.kind:
-            case "nonlocal":
-                architecture = self.geometry.architecture
-                return FoldedNonLocalBlock(channels, spec.form, spec.domain, architecture=architecture)
-            case "residual":
-                return Bottleneck(channels, planes, 1, "2d")
+        channels, architecture = planes * EXPANSION, self.geometry.architecture
+        if self.spec.kind == "residual":
+            return Bottleneck(channels, planes, 1, "2d")
+        return FoldedNonLocalBlock(channels, self.spec.form, self.spec.domain, architecture=architecture)
 
     def reset_parameters(self) -> None:
         """He initialisation. Residual blocks at the sites start as the identity, as non-local ones do."""
@@ -216,8 +213,10 @@ class VideoResNet(nn.Module):
         x = fold(clips).contiguous(memory_format=torch.channels_last)  # (B T, 3, H, W)
         x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
         frames = len(x) // len(clips)  # T'
-        x = unfold(x, frames)  # (B, width, T', H', W')
-        x = self.pool1(x)  # (B, width, T'', H'', W'')
+        kernel, padding = self.pool1_window
+        x = F.max_pool3d(
+            unfold(x, frames), kernel, self.geometry.pool1_stride, padding
+        )  # (B, C, T'', H'', W'')
         return fold(x), x.shape[2]
 
     @property
@@ -234,11 +233,6 @@ class VideoResNet(nn.Module):
     @property
     def release(self) -> bool:
         return self.geometry.architecture == "release"
-
-    def pool1(self, x: Tensor) -> Tensor:
-        """Max pool after conv1: (B, C, T, H, W) -> (B, C, T', H', W')."""
-        kernel, padding = self.pool1_window
-        return F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, C, T', H', W')
 
     def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
         """Max pool over time after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""
