@@ -86,9 +86,7 @@ def test_a_generated_tree_has_exactly_the_generators_videos(
         Tree.scan(tmp_path / "val", 6, generator)
     path.unlink()
     number = generator.videos["val"]
-    with pytest.raises(
-        BadInput, match=f"val has {number - 1} of the {number} videos"
-    ):
+    with pytest.raises(BadInput, match=f"val has {number - 1} of the {number} videos"):
         Tree.scan(tmp_path / "val", 6, generator)
 
 
@@ -210,7 +208,7 @@ def facts(frames: int, fps: float = 30.0) -> Facts:
     ],
 )
 def test_a_clip_of_a_file_lies_where_it_is_asked(video: Facts, where: float, expected: list[int]) -> None:
-    assert FileClips(tree_of(), [], kind(4, 2)).frame_indices(video, where) == expected
+    assert FileClips(tree_of(), [video], kind(4, 2)).frame_indices(0, where) == expected
 
 
 def test_a_video_that_is_gone_is_named() -> None:

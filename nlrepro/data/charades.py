@@ -47,7 +47,6 @@ PUBLIC_FOLDERS = "Charades_v1_480", "Charades_v1"  # either
 TEST_FOLDERS = "Charades_vu17_test_480", "Charades_vu17_test"
 FOLDERS: dict[Part, tuple[str, str]] = {"train": PUBLIC_FOLDERS, "val": PUBLIC_FOLDERS, "test": TEST_FOLDERS}
 SUFFIX = ".mp4"
-ID = re.compile(r"[A-Za-z0-9_-]+")
 ACTION = re.compile(r"c(\d{3})\s+(-?\d+(?:\.\d*)?)\s+(-?\d+(?:\.\d*)?)")
 UNPACK = "unpack Charades.zip again (from https://prior.allenai.org/projects/charades)"
 GENERATED_FPS = 30  # frames a second of generated videos
@@ -68,12 +67,7 @@ Actions = tuple[Action, ...]  # of one video
 
 
 def read_annotations(path: Path, classes: int) -> dict[str, Actions]:
-    """The actions of each video, by its id, in the file's order.
-
-    Raises:
-        BadInput: there is no such file, table, column or row, an id is odd or there twice, or actions cannot
-            be read or are of an unknown class.
-    """
+    """The actions of each video, by its id, in the file's order."""
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=COLUMNS)
     except (ValueError, OSError) as error:  # pandas' own are ValueErrors
@@ -83,8 +77,6 @@ def read_annotations(path: Path, classes: int) -> dict[str, Actions]:
         raise BadInput(f"{path} lists no videos; {UNPACK}")
     actions: dict[str, Actions] = {}
     for video, text in zip(rows["id"], rows["actions"], strict=True):
-        if not ID.fullmatch(video):
-            raise BadInput(f"{path}: an id is of letters, digits, - or _, got {video!r}; {UNPACK}")
         if video in actions:
             raise BadInput(f"{path} has the video {video} twice; keep one of the two rows")
         place = f"{path}: the video {video}"
@@ -123,25 +115,15 @@ class CharadesSplit:
 
 
 def open_split(root: Path, part: Part, classes: int) -> CharadesSplit:
-    """The folder that holds the videos of a part: train and val share one.
-
-    Raises:
-        BadInput: the folder or a table is missing or damaged, two tables list one video, or a part is empty.
-    """
+    """The folder that holds the videos of a part: train and val share one."""
     parts = PUBLIC if part in PUBLIC else (part,)
-    tables = {name: root / TABLE[name] for name in parts}
-    listed = {
-        name: read_annotations(path, classes) if name in PUBLIC or path.is_file() else {}
-        for name, path in tables.items()
-    }
-    for video in listed.get("train", {}).keys() & listed.get("val", {}).keys():
-        names = f"{tables['train']} and {TABLE['val']}"
-        raise BadInput(f"{names} both list the video {video}; remove it from one of them")
+    held_back = part not in PUBLIC and not (root / TABLE[part]).is_file()
+    listed = {name: {} if held_back else read_annotations(root / TABLE[name], classes) for name in parts}
     folder = next((root / name for name in FOLDERS[part] if (root / name).is_dir()), None)
     if folder is None:
         advice = "unpack one of them there, or point --data at the folder above"
         raise BadInput(f"no folder {' or '.join(FOLDERS[part])} in {root}; {advice}")
-    videos = {path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".")}
+    videos = {path.stem for path in folder.glob(f"[!.]*{SUFFIX}")}
     known = set().union(*listed.values()) or videos
     split = CharadesSplit(folder=folder, listed=listed, files=tuple(sorted(videos & known)))
     for name in parts:
@@ -178,19 +160,17 @@ class Videos:
 
     def seconds(self, video: int, where: float) -> tuple[float, float]:
         """Begin and end of the clip of a video that lies at the fraction `where` of the possible ones."""
-        if isinstance(self.clips, FileClips):
-            facts = self.clips.facts[video]
-            frames = self.clips.frame_indices(facts, where)
-            return frames[0] / facts.fps, (frames[-1] + 1) / facts.fps
-        first = self.clips.first_frame(where)
-        return first / GENERATED_FPS, (first + self.clips.clips.span) / GENERATED_FPS
+        frames = self.clips.frame_indices(video, where)
+        fps = self.clips.facts[video].fps if isinstance(self.clips, FileClips) else GENERATED_FPS
+        return frames[0] / fps, (frames[-1] + 1) / fps
 
 
 def load_videos(profile: Profile, part: Part, data: Path, processes: int) -> Videos:
     """The videos in the folder of a part; new files are examined, or decoded, in so many processes.
 
     Raises:
-        BadInput: the errors of `open_split`; a generated video is damaged, or no real one can be used.
+        BadInput: the folder or a table is missing or damaged; two tables list one video; a part is empty; a
+            generated video is damaged, or no real one can be used.
     """
     clips, cache = profile.clips["long"], data / "cache"
     split = open_split(data / profile.data.root, part, clips.classes)

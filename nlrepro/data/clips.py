@@ -19,6 +19,7 @@ has frame numbers that these give.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -240,26 +241,21 @@ def write_cache(path: Path, tree: Tree, size: int, jobs: int) -> None:
         videos = each(read, paths)
         for video in progress_bar(videos, total=len(paths), desc=f"decode {tree.folder}", unit=" videos"):
             file.write(video.tobytes())
-    write_atomic(checksum_path(path), checksum(path))
+    write_atomic(*checksum(path))
 
 
-def checksum_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
-
-
-def checksum(path: Path) -> bytes:
-    """The line that `sha256sum` writes."""
-    return f"{file_digest(path)}  {path.name}\n".encode()
+def checksum(path: Path) -> tuple[Path, bytes]:
+    """Where the checksum of a cache is kept, and the line in it, as `sha256sum` writes it."""
+    return path.with_name(f"{path.name}.sha256"), f"{file_digest(path)}  {path.name}\n".encode()
 
 
 @lru_cache
 def is_intact(path: Path, state: tuple[int, int]) -> bool:
     """Whether a cache is as it was written; in one `file_state` it is read once a process, 0.5 s a GB."""
-    return (
-        path.is_file()
-        and checksum_path(path).is_file()
-        and checksum_path(path).read_bytes() == checksum(path)
-    )
+    with suppress(OSError, BadInput):
+        file, line = checksum(path)
+        return file.read_bytes() == line
+    return False
 
 
 class ClipDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -292,12 +288,13 @@ class CachedClips(ClipDataset):
             counts = f"have {frames.shape[1]} frames, a clip needs {clips.span}"
             raise BadInput(f"videos in {tree.folder} {counts}")
 
-    def first_frame(self, where: float) -> int:
-        return round(where * (self.frames.shape[1] - self.clips.span))
+    def frame_indices(self, video: int, where: float) -> range:
+        first = round(where * (self.frames.shape[1] - self.clips.span))
+        return range(first, first + self.clips.span, self.clips.stride)
 
     def clip(self, sample: ClipSample) -> Frames:
-        first = self.first_frame(sample.where)
-        return self.frames[sample.video, first : first + self.clips.span : self.clips.stride]
+        indices = self.frame_indices(sample.video, sample.where)
+        return self.frames[sample.video, indices.start : indices.stop : indices.step]
 
 
 class FileClips(ClipDataset):
@@ -313,8 +310,8 @@ class FileClips(ClipDataset):
         super().__init__(tree, clips)
         self.facts, self.sampling = facts, sampling
 
-    def frame_indices(self, facts: Facts, where: float) -> list[int]:
-        """Numbers of the clip's frames."""
+    def frame_indices(self, video: int, where: float) -> list[int]:
+        facts = self.facts[video]
         return SAMPLINGS[self.sampling](facts.frames, facts.fps, self.clips, where).tolist()
 
     def clip(self, sample: ClipSample) -> Frames:
@@ -327,7 +324,7 @@ class FileClips(ClipDataset):
         crop = sample.crop or Crop(min(facts.width, facts.height))
         size = scaled(facts.width, facts.height, crop.side)
         # rising, and each once: a clip may begin again at 0
-        indices, places = np.unique(self.frame_indices(facts, sample.where), return_inverse=True)
+        indices, places = np.unique(self.frame_indices(sample.video, sample.where), return_inverse=True)
         try:
             return cropped(frames(path, indices.tolist(), *size)[places], crop)
         except Unusable as reason:

@@ -93,11 +93,7 @@ ANNOTATION_ROW: dict[Target, type[AnnotationRow]] = {"boxes": BoxesRow, "keypoin
 
 
 def pycocotools() -> tuple[ModuleType, ModuleType, ModuleType]:
-    """Its modules coco, cocoeval and mask.
-
-    Raises:
-        BadInput: it is not installed.
-    """
+    """Its modules coco, cocoeval and mask; `BadInput` where it is not installed."""
     try:
         from pycocotools import coco, cocoeval, mask
     except ImportError:
@@ -116,11 +112,7 @@ def index_annotations(content: Row) -> Any:
 
 
 def read_annotations(root: Path, split: str, kind: Target) -> Any:
-    """The `COCO` of `<root>/annotations/{instances,person_keypoints}_<split>2017.json`.
-
-    Raises:
-        BadInput: pycocotools or the file is missing, or the file is damaged, or of other categories.
-    """
+    """The `COCO` of `<root>/annotations/{instances,person_keypoints}_<split>2017.json`."""
     pycocotools()
     path = root / "annotations" / f"{FILES[kind]}_{split}2017.json"
     try:

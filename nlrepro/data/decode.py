@@ -56,8 +56,7 @@ class Unusable(Exception):
 def open_video(path: Path) -> Iterator[Iterator[Packet]]:
     """The packets of the file's video in decoding order; the last is empty, and flushes the decoder.
 
-    Raises:
-        Unusable: also for PyAV's errors during the block.
+    PyAV's errors during the block become `Unusable`.
     """
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
@@ -85,11 +84,7 @@ def timestamp(item: "Packet | av.VideoFrame") -> int:
 
 
 def visible_times(packets: Sequence[Packet]) -> list[tuple[int, int]]:
-    """Begin and end of each frame that is shown, in that order; a cut file keeps others for their sake alone.
-
-    Raises:
-        Unusable: there is none.
-    """
+    """Begin and end of each frame that is shown, in that order; a cut file keeps others for their sake."""
     visible = [packet for packet in packets if packet.size and not packet.is_discard]
     if not visible:
         raise Unusable("it has no frames")

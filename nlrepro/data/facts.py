@@ -11,12 +11,11 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from nlrepro.data.decode import Times, Unusable, measure, short_reason
+from nlrepro.data.decode import Unusable, measure, short_reason
 from nlrepro.processes import die_with_parent
 from nlrepro.spec import STRICT
 
@@ -61,18 +60,6 @@ def frame_step(fps: float) -> int:
     return max(1, round(fps / PAPER_FPS))
 
 
-def timing(times: Times) -> dict[str, Any]:
-    """Number of frames, rate and length; `Unusable` if there is one frame, or frames have no times."""
-    if len(times) < 2:
-        raise Unusable("it has one frame")
-    seconds, gaps = times[-1, 1] - times[0, 0], np.diff(times[:, 0])
-    if not seconds > 0:
-        raise Unusable("its frames have no times")
-    variable = bool(np.abs(gaps / max(np.median(gaps), 1e-6) - 1).max() > UNEVEN)
-    fps = round(len(times) / seconds, 3)
-    return {"frames": len(times), "fps": fps, "seconds": round(float(seconds), 3), "variable": variable}
-
-
 def file_state(path: Path) -> tuple[int, int]:
     """Bytes and time of change, by which a change is noticed; zeros for a link to nowhere."""
     try:
@@ -101,9 +88,16 @@ def examine(folder: Path, video: str) -> Facts:
                 f"{width} x {height} pixels: the shorter side must have {SHORTEST} or more, the longer one at"
                 f" most {LONGEST} times as many, or clips would take gigabytes"
             )
-        return replace(facts, **timing(times))
+        if len(times) < 2:
+            raise Unusable("it has one frame")
+        seconds, gaps = float(times[-1, 1] - times[0, 0]), np.diff(times[:, 0])
+        if not seconds > 0:
+            raise Unusable("its frames have no times")
     except Unusable as error:
         return replace(facts, reason=str(error))
+    variable = bool(np.abs(gaps / max(np.median(gaps), 1e-6) - 1).max() > UNEVEN)
+    facts = replace(facts, frames=len(times), fps=round(len(times) / seconds, 3))
+    return replace(facts, seconds=round(seconds, 3), variable=variable)
 
 
 Examine = Callable[[Path, str], Facts]  # `examine`, or a test's

@@ -48,11 +48,7 @@ DIGESTS: dict[object, str] = {}  # of splits, for the life of the process, by al
 
 
 def list_split(root: Path, split: str, classes: int | None = None) -> tuple[Tree, int, list[str]]:
-    """The videos of a split that are there, how many there should be, and oddities of the tree, in words.
-
-    Raises:
-        BadInput: the split is missing or empty, contradicts its CSV, or has other than so many `classes`.
-    """
+    """The videos of a split that are there, how many there should be, and oddities of the tree, in words."""
     folder, csv = root / split, annotation_file(root, split)
     if not folder.is_dir():
         advice = f"point --data at the folder above {root.name}"
@@ -161,22 +157,14 @@ def index_paths(root: Path, split: str, cache: Path) -> tuple[Path, Path]:
 
 
 def read_index(root: Path, split: str, cache: Path) -> Index:
-    """The index of a split.
-
-    Raises:
-        BadInput: the split was never checked, or the index is damaged.
-    """
+    """The facts of a split's videos, as they were last checked."""
     path = next((path for path in index_paths(root, split, cache) if path.is_file()), None)
     if path is None:
         raise BadInput(f"the videos in {root / split} have not been checked; run {check_command(root)} first")
-    return parse_index(path, check_command(root))
-
-
-def parse_index(path: Path, command: str = "`data check`") -> Index:
     try:
         return {facts.video: facts for facts in map(LINE.validate_json, path.read_bytes().splitlines())}
     except ValidationError as error:
-        advice = f"remove it and run {command} again"
+        advice = f"run {check_command(root)} again"
         raise BadInput(f"the index {path} is damaged: {explain(error)}; {advice}") from None
 
 
@@ -186,7 +174,8 @@ def open_split(root: Path, split: str, cache: Path, classes: int | None) -> tupl
     Classes keep their numbers.
 
     Raises:
-        BadInput: the errors of `list_split` and `read_index`; a video was never checked, or none can be used.
+        BadInput: the split is missing, empty, or contradicts its CSV; it has other than so many `classes`; a
+            video was never checked, or none can be used; or the index is damaged.
     """
     (tree, listed, _), index = list_split(root, split, classes), read_index(root, split, cache)
     if unknown := [video for video in tree.videos if video not in index]:
@@ -290,16 +279,16 @@ def complete_index(tree: Tree, path: Path, jobs: int) -> Index:
 
 
 def known_facts(tree: Tree, path: Path, journal: Path) -> Index:
-    """Facts of the tree's videos that have not changed since they were examined.
+    """Facts of the tree's videos that have not changed since they were examined; damaged lines are skipped.
 
-    A finished check gives those of usable videos, one that was cut off all; its last line may be half.
+    A finished check gives those of usable videos, one that was cut off all.
     """
-    finished = parse_index(path) if path.is_file() else {}
-    index = {video: facts for video, facts in finished.items() if not facts.reason}
-    for line in journal.read_bytes().splitlines() if journal.is_file() else ():
-        with suppress(ValidationError):
-            facts = LINE.validate_json(line)
-            index[facts.video] = facts
+    index: Index = {}
+    for file in (path, journal):
+        for line in file.read_bytes().splitlines() if file.is_file() else ():
+            with suppress(ValidationError):
+                facts = LINE.validate_json(line)
+                index |= {facts.video: facts} if file == journal or not facts.reason else {}
     known = [index[video] for video in tree.videos if video in index]
     return {f.video: f for f in known if file_state(tree.folder / f.video) == (f.bytes, f.mtime_ns)}
 

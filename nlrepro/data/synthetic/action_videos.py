@@ -40,11 +40,7 @@ class Layout(NamedTuple):
 
 
 def render_video(settings: ActionVideos, part: Part, index: int) -> tuple[Frames, tuple[Action, ...]]:
-    """Video `index` of a part, (T, H, W, 3), and its actions.
-
-    Raises:
-        BadInput: the settings leave no room.
-    """
+    """Video `index` of a part, (T, H, W, 3), and its actions."""
     layout = sample_layout(settings, part, index)
     rng = drawing.random_generator(settings, f"{part}-pixels", index)
     return render_layout(settings, part, layout, rng), layout_actions(settings, layout)

@@ -30,11 +30,7 @@ TRIES = 10_000  # draws of places; in mini a video takes about seven
 
 
 def card_video(settings: Generator, split: str, index: int) -> tuple[Frames, str, VideoKind]:
-    """Video `index` of a split (T, H, W, 3), its class name and its kind.
-
-    Raises:
-        BadInput: the settings leave no room.
-    """
+    """Video `index` of a split (T, H, W, 3), its class name and its kind."""
     rng = drawing.random_generator(settings, split, index)
     video = drawing.background(settings, settings.frames, rng)
     kind, digits, inks = sample_question(settings, rng)

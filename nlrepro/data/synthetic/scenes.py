@@ -59,11 +59,7 @@ class SceneObject(NamedTuple):
 
 
 def render_scene(settings: Scenes, split: str, index: int) -> tuple[Frames, tuple[SceneObject, ...]]:
-    """Image `index` of a split (H, W, 3), and its objects.
-
-    Raises:
-        BadInput: the settings leave no room.
-    """
+    """Image `index` of a split (H, W, 3), and its objects."""
     layout = sample_layout(settings, split, index)
     image = render_layout(settings, layout, drawing.random_generator(settings, f"{split}-picture", index))
     objects = annotated_objects(settings, layout)

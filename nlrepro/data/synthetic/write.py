@@ -94,10 +94,10 @@ def write_split(dataset: GeneratedSet, root: Path, split: str, each: Map, limit:
         known = CHECKSUMS.validate_json(note.read_bytes())
     paths = evenly_spaced({i: dataset.path(split, i) for i in range(dataset.counts[split])}, limit)
     files = [*paths.values(), *tables]
-    bar = progress_bar(files, desc=f"check {split} of {root}", unit=" files", delay=1)
-    checksums = {path: known[path] for path in bar if holds(root / path, known.get(path))}
-    damaged = [path for path in files if path in known and path not in checksums and (root / path).exists()]
-    if damaged:
+    present = [path for path in files if path in known and (root / path).is_file()]
+    bar = progress_bar(present, desc=f"check {split} of {root}", unit=" files", delay=1)
+    checksums = {path: known[path] for path in bar if crc32((root / path).read_bytes()) == known[path]}
+    if damaged := {*present} - {*checksums}:
         print(f"{len(damaged)} files of {split} in {root} are damaged and made anew", flush=True)
     listed = checksums.keys() >= tables.keys() and known.keys() >= {*paths.values()}  # all, in intact tables
     missing = [i for i, path in paths.items() if path not in checksums or (tables and not listed)]
@@ -111,28 +111,19 @@ def write_split(dataset: GeneratedSet, root: Path, split: str, each: Map, limit:
         entries.append(entry)
     if len(entries) == len(paths):
         for path, content in dataset.tables(split, entries).items():
-            checksums[path] = write_changed(root / path, content)
+            checksums[path] = write_file(root / path, content)
     write_atomic(note, json.dumps({path: checksums[path] for path in files}, indent=0))
-
-
-def holds(path: Path, checksum: int | None) -> bool:
-    """Whether a file is there and has this checksum."""
-    return path.is_file() and crc32(path.read_bytes()) == checksum
 
 
 def write_item(index: int, *, dataset: GeneratedSet, root: Path, split: str) -> tuple[str, int, Any]:
     """Write an item; returns its path, its checksum and its entry for the tables."""
-    content, entry = dataset.render(split, index)
-    path = dataset.path(split, index)
-    return path, write_changed(root / path, content), entry
+    path, (content, entry) = dataset.path(split, index), dataset.render(split, index)
+    return path, write_file(root / path, content), entry
 
 
-def write_changed(path: Path, content: bytes) -> int:
-    """Write a file, unless it has this content already; returns its checksum."""
-    checksum = crc32(content)
-    if not holds(path, checksum):
-        write_atomic(path, content, sync=False)
-    return checksum
+def write_file(path: Path, content: bytes) -> int:
+    write_atomic(path, content, sync=False)
+    return crc32(content)
 
 
 def encode_small(frames: Frames, crf: int) -> bytes:
