@@ -180,13 +180,10 @@ def test_damaged_rows_are_refused(root: Path, kind: Target, how: Change, words: 
         ("id", 0, ": .*greater than or equal to 1"),
         ("image_id", 9, ": the file has no image 9"),
         ("category_id", 19, ": the file has no category 19"),
-        ("category_id", [18], r": .*got \[18\]"),
-        ("area", None, ": .*got None"),
         ("area", float("nan"), ": .*finite"),
         ("iscrowd", None, ".*: .*got None"),
         ("bbox", [1, 2, 3], r": .*got \[1, 2, 3\]"),
         ("bbox", [1, 2, 3, "4"], ".3: .*got '4'"),
-        ("segmentation", None, ".polygons: .*got None"),
         ("segmentation", [], r".polygons: .*got \[\]"),
         ("segmentation", [[]], r".polygons.0: .*got \[\]"),
         ("segmentation", [[1, 2, 30, 40]], ": its first polygon must have 3 points"),
@@ -194,7 +191,6 @@ def test_damaged_rows_are_refused(root: Path, kind: Target, how: Change, words: 
         ("segmentation", {"counts": [9]}, ".run lengths.size: Field required"),
         ("segmentation", {"counts": [12], "size": [3, 4]}, r": its size is \[3, 4\]"),
         ("keypoints", [0] * 50, ": .*at least 51 items"),
-        ("num_keypoints", None, ": .*got None"),
     ],
 )
 def test_a_damaged_annotation_is_refused_with_its_field(

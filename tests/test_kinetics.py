@@ -14,7 +14,6 @@ from nlrepro.data import kinetics
 from nlrepro.data.clips import Tree
 from nlrepro.data.facts import Facts, examine_all
 from nlrepro.data.kinetics import (
-    Index,
     check_generated,
     check_real,
     check_split,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nlrepro.config import Generator, VideoKind, load_profile
+from nlrepro.data.decode import read_generated
 from nlrepro.data.synthetic import drawing
 from nlrepro.data.synthetic.card_videos import (
     card_video,
@@ -20,7 +21,6 @@ from nlrepro.data.synthetic.card_videos import (
 )
 from nlrepro.data.synthetic.drawing import INKS, digit_images, random_generator
 from nlrepro.data.synthetic.write import encode_small
-from nlrepro.data.decode import read_generated
 from nlrepro.files import BadInput
 
 MINI = load_profile("mini").generator
