@@ -189,7 +189,6 @@ def test_damaged_rows_are_refused(root: Path, kind: Target, how: Change, words: 
         ("segmentation", [[1, 2, 30, 40]], ": its first polygon must have 3 points"),
         ("segmentation", [[1, 2, 1e9, 40, 5, 6]], ".polygons.0.2: .*less than or equal to 100000"),
         ("segmentation", {"counts": [9]}, ".run lengths.size: Field required"),
-        ("segmentation", {"counts": [12], "size": [3, 4]}, r": its size is \[3, 4\]"),
         ("keypoints", [0] * 50, ": .*at least 51 items"),
     ],
 )
@@ -214,10 +213,10 @@ def test_odd_but_readable_annotations_are_taken(root: Path) -> None:
     }
     change(root, lambda file: file["annotations"][1].update(odd))
     assert read_target(open_split(root, "val", "boxes"), 1)["masks"].shape == (2, HEIGHT, WIDTH)
-    runs = {"size": [HEIGHT, WIDTH], "counts": "abc!!"}  # only pycocotools can see that they are damaged
-    change(root, lambda file: file["annotations"][1].update(segmentation=runs))
-    with pytest.raises(BadInput, match="the annotation 2 of val2017 has a damaged segmentation"):
-        read_target(open_split(root, "val", "boxes"), 1)
+    for runs in ({"size": [HEIGHT, WIDTH], "counts": "abc!!"}, {"size": [3, 4], "counts": "012"}):
+        change(root, lambda file, runs=runs: file["annotations"][1].update(segmentation=runs))
+        with pytest.raises(BadInput, match="the annotation 2 of val2017 has a damaged segmentation"):
+            read_target(open_split(root, "val", "boxes"), 1)
 
 
 def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,9 +190,8 @@ def is_video(path: Path) -> bool:
 
 
 def no_videos(folder: Path) -> BadInput:
-    return BadInput(
-        f"no videos in {folder}; expected {folder}/<class>/<video> ending in {', '.join(sorted(SUFFIXES))}"
-    )
+    suffixes = ", ".join(sorted(SUFFIXES))
+    return BadInput(f"no videos in {folder}; expected {folder}/<class>/<video> ending in {suffixes}")
 
 
 def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:

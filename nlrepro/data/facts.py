@@ -127,9 +127,10 @@ def examine_all(
     The end of a process breaks the pool: all files that were in work are then tried again, each alone.
     """
     work, waiting = partial(examine_in_time, examine, limit, folder), deque(videos)
+    make_pool = partial(ProcessPoolExecutor, mp_context=get_context("spawn"), initializer=die_with_parent)
     while waiting:
         running: dict[Future[Facts], str] = {}
-        with suppress(BrokenProcessPool), process_pool(jobs) as pool:
+        with suppress(BrokenProcessPool), make_pool(jobs) as pool:
             while waiting or running:
                 while waiting and len(running) < 2 * jobs:
                     running[pool.submit(work, waiting[0])] = waiting[0]
@@ -139,13 +140,9 @@ def examine_all(
                     del running[future]
                     yield facts
         for video in running.values():
-            with process_pool(1) as pool:
+            with make_pool(1) as pool:
                 try:
                     yield pool.submit(work, video).result()
                 except BrokenProcessPool:
                     reason = f"the process that read it crashed, or took more than {limit:g} seconds"
                     yield unusable(folder, video, reason)
-
-
-def process_pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent)

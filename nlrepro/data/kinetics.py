@@ -265,14 +265,14 @@ def complete_index(tree: Tree, path: Path, jobs: int) -> Index:
     journal = path.with_suffix(".journal")
     index = known_facts(tree, path, journal)
     missing = [video for video in tree.videos if video not in index]
-    bar = progress_bar(total=len(tree.videos), initial=len(index), desc=tree.folder.name, unit=" videos")
-    with journal.open("ab") as file, bar:
+    name, number, done = tree.folder.name, len(tree.videos), len(index)
+    results = examine_all(tree.folder, missing, jobs)
+    with journal.open("ab") as file:
         file.write(b"\n")  # ends the half line that a check that was cut off may have left
-        for facts in examine_all(tree.folder, missing, jobs):
+        for facts in progress_bar(results, total=number, initial=done, desc=name, unit=" videos"):
             file.write(LINE.dump_json(facts) + b"\n")
             file.flush()
             index[facts.video] = facts
-            bar.update()
     write_atomic(path, b"".join(LINE.dump_json(index[video]) + b"\n" for video in sorted(index)))
     journal.unlink()
     return {video: index[video] for video in tree.videos}

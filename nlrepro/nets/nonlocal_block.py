@@ -116,15 +116,11 @@ def form_source(name: str) -> str:
 
 def check_shapes(*operands: Tensor) -> None:
     """Check theta (S, N, K), phi (S, M, K), g (S, M, C) and, if there is one, w_f (2 K,)."""
-    match [tuple(x.shape) for x in operands]:
-        case [(s, _, k), (t, m, j), (u, o, _), *w_f] if (s, s, k, m) == (t, u, j, o) and w_f in (
-            [],
-            [(2 * k,)],
-        ):
-            return
-        case shapes:
-            got = ", ".join(map(str, shapes))
-            raise ValueError(f"expected theta (S, N, K), phi (S, M, K), g (S, M, C), w_f (2 K,), got {got}")
+    theta, phi, g, *w_f = shapes = [tuple(x.shape) for x in operands]
+    fit = len(theta) == len(g) == 3 and (phi, g[0]) == ((theta[0], g[1], theta[2]), theta[0])
+    if not fit or w_f not in ([], [(2 * theta[2],)]):
+        got = ", ".join(map(str, shapes))
+        raise ValueError(f"expected theta (S, N, K), phi (S, M, K), g (S, M, C), w_f (2 K,), got {got}")
 
 
 def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
@@ -271,9 +267,8 @@ class NonLocalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         c = self.g.in_channels
         if x.ndim not in (4, 5) or x.shape[1] != c:
-            raise ValueError(
-                f"expected a clip (B, {c}, T, H, W) or an image (B, {c}, H, W), got {tuple(x.shape)}"
-            )
+            expected = f"a clip (B, {c}, T, H, W) or an image (B, {c}, H, W)"
+            raise ValueError(f"expected {expected}, got {tuple(x.shape)}")
         if x.ndim == 4:
             return self(x.unsqueeze(2)).squeeze(2)  # (B, C, 1, H, W) -> (B, C, H, W)
         theta, phi, g = (self.flatten(part) for part in self.project(x))  # (S, N, K), (S, M, K) both

@@ -84,13 +84,11 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, planes: int, stride: int, conv: Conv) -> None:
         super().__init__()
         out = planes * EXPANSION
-        self.conv1 = (
-            TemporalConv(channels, planes, (3, 1)) if conv == "3x1x1" else SpatialConv(channels, planes, 1)
-        )
+        first, second = conv == "3x1x1", conv == "3x3x3"
+        self.conv1 = TemporalConv(channels, planes, (3, 1)) if first else SpatialConv(channels, planes, 1)
         self.bn1 = nn.BatchNorm2d(planes)
-        deep = conv == "3x3x3"
         self.conv2 = (
-            TemporalConv(planes, planes, (3, 3), stride) if deep else SpatialConv(planes, planes, 3, stride)
+            TemporalConv(planes, planes, (3, 3), stride) if second else SpatialConv(planes, planes, 3, stride)
         )
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = SpatialConv(planes, out, 1)
@@ -138,7 +136,7 @@ class VideoResNet(nn.Module):
         width = geometry.width
         (t, k, _), (time_stride, stride, _) = geometry.stem_kernel, geometry.stem_stride
         self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, k, stride)
-        if spec.conv != "2d":
+        if spec.conv != "2d":  # the random numbers of the first are drawn all the same
             self.conv1 = TemporalConv(3, width, (t, k), stride, time_stride)
         self.bn1 = nn.BatchNorm2d(width)
         channels = width
@@ -214,9 +212,8 @@ class VideoResNet(nn.Module):
         x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
         frames = len(x) // len(clips)  # T'
         kernel, padding = self.pool1_window
-        x = F.max_pool3d(
-            unfold(x, frames), kernel, self.geometry.pool1_stride, padding
-        )  # (B, C, T'', H'', W'')
+        x = unfold(x, frames)  # (B, width, T', H', W')
+        x = F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, width, T'', H'', W'')
         return fold(x), x.shape[2]
 
     @property

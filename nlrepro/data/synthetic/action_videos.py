@@ -51,7 +51,13 @@ def sample_layout(settings: ActionVideos, part: Part, index: int) -> Layout:
     number = int(rng.integers(settings.shown[0], settings.shown[1] + 1))
     digits = rng.choice(settings.digits, number, replace=False).tolist()
     inks = rng.permutation([*INKS, *rng.choice(list(INKS), number - len(INKS))]).tolist()
-    squares = sample_squares(settings, number, rng)
+    sides = [settings.card] * 2 + [settings.digit] * number
+    squares = drawing.place_squares(settings.size, sides, rng)
+    if squares is None:
+        raise BadInput(
+            f"no room for {number} digits of {settings.digit} px and two cards of {settings.card} px in"
+            f" {settings.size} px; make `size` larger, or the others smaller, in [actions.generator]"
+        )
     half = settings.frames // 2
     halves = [sample_span(half, settings.card_frames, rng, after) for after in (0, half)]
     cards = [Item(str(rng.choice(list(INKS))), *place) for place in zip(squares[:2], halves, strict=True)]
@@ -64,20 +70,6 @@ def sample_span(frames: int, length: int, rng: np.random.Generator, after: int =
     """`length` consecutive frames out of `frames`, any start equally likely."""
     start = after + int(rng.integers(frames - length + 1))
     return slice(start, start + length)
-
-
-def sample_squares(settings: ActionVideos, number: int, rng: np.random.Generator) -> list[Square]:
-    """Squares for the two cards, then for so many digits, all clear of each other."""
-    sides = [settings.card] * 2 + [settings.digit] * number
-    squares = drawing.place_squares(
-        settings.size, sides, lambda new, placed: all(map(new.clear_of, placed)), rng
-    )
-    if squares is None:
-        raise BadInput(
-            f"no room for {number} digits of {settings.digit} px and two cards of {settings.card} px in"
-            f" {settings.size} px; make `size` larger, or the others smaller, in [actions.generator]"
-        )
-    return squares
 
 
 def render_layout(settings: ActionVideos, part: Part, layout: Layout, rng: np.random.Generator) -> Frames:

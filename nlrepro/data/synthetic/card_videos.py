@@ -37,9 +37,8 @@ def card_video(settings: Generator, split: str, index: int) -> tuple[Frames, str
     card, *squares = sample_squares(settings, kind, rng)
     card_frames, digit_frames = sample_times(settings, kind, rng)
     for digit, ink, square in zip(digits, inks, squares, strict=True):
-        drawing.paint(
-            video[digit_frames], drawing.random_digit_image(digit, split, settings.digit, rng), ink, square
-        )
+        image = drawing.random_digit_image(digit, split, settings.digit, rng)
+        drawing.paint(video[digit_frames], image, ink, square)
     drawing.paint(video[card_frames], drawing.card_image(settings), inks[0], card)
     return drawing.with_noise(video, settings, rng), str(digits[0]), kind
 
@@ -83,11 +82,9 @@ def sample_squares(
     settings: Generator, kind: VideoKind, rng: np.random.Generator
 ) -> tuple[Square, Square, Square]:
     """Squares for the card, its digit and the other digit, drawn until they are as the kind requires."""
-    size, side = settings.size, settings.card
+    size, side, sides = settings.size, settings.card, (settings.digit, settings.digit, settings.card)
     for _ in range(TRIES):
-        own, other, card = (
-            drawing.random_square(size, s, rng) for s in (settings.digit, settings.digit, side)
-        )
+        own, other, card = (drawing.random_square(size, each, rng) for each in sides)
         if kind == "near":
             card = touching(own, side, rng)
         if kind == "later":
@@ -155,11 +152,9 @@ def pretraining_image(settings: Generator, split: str, index: int) -> tuple[Fram
         while not all(square.clear_of(other, by=0) for other in placed):
             square = drawing.random_square(settings.size, side, rng)
         placed.append(square)
-        image = (
-            drawing.card_image(settings)
-            if item == "card"
-            else drawing.random_digit_image(int(item), fold, side, rng)
-        )
+        image = drawing.card_image(settings)
+        if item != "card":
+            image = drawing.random_digit_image(int(item), fold, side, rng)
         drawing.paint(frame, image, ink, square)
         present[tags(settings).index(f"{item}-{ink}")] = 1
     return drawing.with_noise(frame, settings, rng)[0], present

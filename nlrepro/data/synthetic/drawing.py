@@ -61,16 +61,16 @@ def random_square(size: int, side: int, rng: np.random.Generator) -> Square:
 def place_squares(
     size: int,
     sides: Sequence[int],
-    fits: Callable[[Square, list[Square]], bool],
     rng: np.random.Generator,
+    fits: Callable[[Square, list[Square]], bool] = lambda square, placed: True,
     draws: int = DRAWS,
 ) -> list[Square] | None:
-    """Squares of these sides, each of which `fits` those before it; None if there seems to be no room."""
+    """Squares of these sides, each clear of those before it and where it `fits`; None if there is no room."""
     for _ in range(ROUNDS):
         placed: list[Square] = []
         for _ in range(draws):
             square = random_square(size, sides[len(placed)], rng)
-            if fits(square, placed):
+            if all(map(square.clear_of, placed)) and fits(square, placed):
                 placed.append(square)
             if len(placed) == len(sides):
                 return placed

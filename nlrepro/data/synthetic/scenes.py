@@ -2,8 +2,7 @@
 
 Several handwritten digits in red or green ink, at least one of each, lie clear of each other. One small solid
 card lies far from all of them, in one of the two inks. The category of all digits is 1 if the card is red and
-2 if it is green: a digit alone can be detected, but its category is in the distant card. The card is no
-object.
+2 if it is green: a digit alone can be detected, but its category is in the distant card, which is no object.
 
 With `categories` "own ink" each digit has the category of its own ink, and the card is an object too:
 detectors learn to see from such images before they are trained on the others.
@@ -68,13 +67,19 @@ def render_scene(settings: Scenes, split: str, index: int) -> tuple[Frames, tupl
 
 def sample_layout(settings: Scenes, split: str, index: int) -> Layout:
     rng, copies = drawing.random_generator(settings, split, index), settings.copies
-    number = int(rng.choice(handwriting_counts(settings)))
-    inks = [*rng.permutation(list(INKS)), *rng.choice(list(INKS), number - len(INKS))]
-    sides = np.repeat(rng.integers(settings.digit[0], settings.digit[1] + 1, number), copies).tolist()
+    count = int(rng.choice(handwriting_counts(settings)))
+    inks = [*rng.permutation(list(INKS)), *rng.choice(list(INKS), count - len(INKS))]
+    sides = np.repeat(rng.integers(settings.digit[0], settings.digit[1] + 1, count), copies).tolist()
     card, *squares = sample_squares(settings, sides, rng)
     digits: list[Glyph] = []
     for i, ink in enumerate(inks):
-        digits += sample_digits(settings, split, str(ink), squares[i * copies : (i + 1) * copies], rng)
+        same = squares[i * copies : (i + 1) * copies]  # of one handwriting: one place, or those of twins
+        number = int(rng.choice(settings.digits))
+        strokes = drawing.random_digit_image(number, split, same[0].side, rng)
+        edge = int(rng.integers(4))
+        for twin, square in enumerate(same):
+            patch = sample_patch(settings, square.side, edge + 2 * twin, rng)
+            digits.append(Glyph(number, str(ink), square, strokes, patch))
     return Layout(card, str(rng.choice(list(INKS))), tuple(digits))
 
 
@@ -93,31 +98,16 @@ def sample_squares(settings: Scenes, sides: list[int], rng: np.random.Generator)
 
     def fits(new: Square, placed: list[Square]) -> bool:
         twin = placed[-1:] if (len(placed) - 1) % settings.copies else []
-        distant = all(new.distance(other) >= settings.far for other in (*placed[:1], *twin))
-        return distant and all(map(new.clear_of, placed))
+        return all(new.distance(other) >= settings.far for other in (*placed[:1], *twin))
 
-    squares = drawing.place_squares(
-        settings.size, [settings.card, *sides], fits, rng, draws=1 + DRAWS
-    )  # 1: the card
+    draws = 1 + DRAWS  # 1: the card
+    squares = drawing.place_squares(settings.size, [settings.card, *sides], rng, fits, draws)
     if squares is None:
         raise BadInput(
             f"no room for {len(sides)} digits of up to {settings.digit[1]} px and a card of {settings.card}"
             f" px in {settings.size} px, far = {settings.far}; make `size` larger, or the others smaller"
         )
     return squares
-
-
-def sample_digits(
-    settings: Scenes, split: str, ink: str, squares: list[Square], rng: np.random.Generator
-) -> list[Glyph]:
-    """One digit in one handwriting, at one place, or as twins at two."""
-    number, side = int(rng.choice(settings.digits)), squares[0].side
-    strokes = drawing.random_digit_image(number, split, side, rng)
-    edge = int(rng.integers(4))
-    return [
-        Glyph(number, ink, square, strokes, sample_patch(settings, side, edge + 2 * i, rng))
-        for i, square in enumerate(squares)
-    ]
 
 
 def sample_patch(settings: Scenes, side: int, edge: int, rng: np.random.Generator) -> Bools:
@@ -164,8 +154,7 @@ def annotate(glyph: Glyph, category: int, size: int) -> SceneObject:
 
 
 def digit_keypoints(mask: Bools, patch: Bools) -> Floats:
-    """A digit's 17 keypoints, as many as COCO's person has, (17, 3): x, y and visibility in its square (side,
-    side).
+    """A digit's 17 keypoints, as many as COCO's person has, (17, 3): x, y in its square, and visibility.
 
     The square is cut into 8 rows: pixel i belongs to row floor(8 (i + 1/2) / side). Keypoint k < 8 is the
     mean of the centres of the mask's pixels in row k; 8 + k is the same of column k; 16 is the mean of all.
