@@ -30,7 +30,7 @@ from nlrepro.data.kinetics import open_split
 from nlrepro.data.order import WORKERS, ClipTrainSampler, Loader, eval_clips
 from nlrepro.data.synthetic.card_videos import kind_of
 from nlrepro.files import BadInput
-from nlrepro.learners.learner import Learner, Result, RunData, gathered
+from nlrepro.learners.learner import Learner, Result, RunData, in_order
 from nlrepro.nets.resnet import VideoResNet, cost
 from nlrepro.nets.weights import imagenet_file, pretrained, start_from, start_from_file
 from nlrepro.record import Cost
@@ -127,7 +127,7 @@ class RankEvaluator:
         self.right_clips += (ranks(scores.flatten(0, 1), targets) == 0).unflatten(0, (-1, self.views)).sum(1).tolist()
 
     def compute(self) -> Result:
-        ranks, right, loss = gathered(self.ranks), gathered(self.right_clips), float(self.loss.compute())
+        ranks, right, loss = in_order(self.ranks), in_order(self.right_clips), float(self.loss.compute())
         metrics = {f"top{k}": percent(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)} | {"loss": loss}
         if self.views > 1:
             metrics["clip_top1"] = percent(sum(right), len(right) * self.views)

@@ -1,7 +1,7 @@
 """`Detector`: Mask R-CNN or Keypoint R-CNN (Tables 5 and 6), its data, and COCO's own evaluation.
 
-Average precision is COCO's own code (pycocotools' COCOeval) on its own annotations. Thus crowds are ignored, at most 100 detections
-of an image count (20 for keypoints), and a keypoint's tolerance is COCO's. torchmetrics' MeanAveragePrecision calls the same
+Average precision is COCO's own code (pycocotools' COCOeval) on its own annotations. Thus crowds are ignored, at most 100
+detections of an image count (20 for keypoints), and a keypoint's tolerance is COCO's. torchmetrics' MeanAveragePrecision calls the same
 code for boxes and masks, but has no keypoints, and takes dense masks, which it makes into annotations again.
 """
 
