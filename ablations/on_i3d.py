@@ -1,14 +1,14 @@
 """Table 2f, non-local 3D ConvNet: do non-local operations and 3D convolutions complement each other?
 
-The paper's claim (section 5.1): non-local I3D models "improve over their I3D counterparts (+1.6 point accuracy), showing that
-non-local operations and 3D convolutions are complementary".
+The paper's claim (section 5.1): non-local I3D models "improve over their I3D counterparts (+1.6 point
+accuracy), showing that non-local operations and 3D convolutions are complementary".
 
 Axis: C2D, I3D 3x1x1, or the same with five non-local blocks; in ResNet-50 and ResNet-101.
 Fixed: embedded Gaussian spacetime blocks, 32-frame clips.
 
 Command: make table2f
 Cost: 6 runs a seed, 3.9 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; I3D +17.6 [16.4, 18.7], NL I3D +19.6 [18.4, 20.8]
+Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; I3D +17.6 [16.5, 18.7], NL I3D +19.6 [18.4, 20.8]
 Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D +17.7 [16.5, 18.8], NL I3D +19.3 [18.2, 20.4]
 """
 
@@ -19,7 +19,11 @@ from nlrepro.spec import DEPTHS, Depth, NetSpec, RunSpec
 from nlrepro.stats.verdicts import Beats, beat
 from nlrepro.table import Table, row
 
-MODELS = {"C2D baseline": NetSpec(), "I3D": NetSpec(conv="3x1x1"), "NL I3D": NetSpec(conv="3x1x1", blocks="5-block")}
+MODELS = {
+    "C2D baseline": NetSpec(),
+    "I3D": NetSpec(conv="3x1x1"),
+    "NL I3D": NetSpec(conv="3x1x1", blocks="5-block"),
+}
 
 
 def spec(model: str, depth: Depth = 50) -> RunSpec:

@@ -1,7 +1,7 @@
-"""What came out: one JSON file per (profile, key, seed), the only thing that runs and reports share. Imports no torch.
+"""Results: one JSON file a profile, key and seed, all that runs and reports share. Imports no torch.
 
-A test of given weights is a record too. It has no seed, as nobody trained here, and names its weights instead; no mean and no
-verdict takes it in.
+A test of given weights is a record too. It has no seed, as nobody trained here, and names its weights
+instead; no mean and no verdict takes it in.
 """
 
 import json
@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 from nlrepro.files import BadInput, write_atomic
 from nlrepro.spec import STRICT, explain
 
-SEED = re.compile(r"seed(0|[1-9]\d*)")  # the name of a record's file, without its ending, and of a run's folder
+SEED = re.compile(r"seed(0|[1-9]\d*)")  # names a record's file, without its ending, and a run's folder
 OWN = "run"  # the source of weights that this project has trained
 
 
@@ -29,7 +29,7 @@ class Damaged(BadInput):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Point:
-    """One point of the training curve; `value` is the task's curve measure on a part of the validation split, percent."""
+    """A point of the training curve; `value` is a measure of a part of the validation split, percent."""
 
     step: int
     train_loss: float
@@ -62,7 +62,9 @@ class Provenance:
     @property
     def setting(self) -> str:
         """Versions and device, in one line."""
-        versions = ", ".join(f"{name} {version}" for name, version in sorted(self.versions.items()) if name != "start")
+        versions = ", ".join(
+            f"{name} {version}" for name, version in sorted(self.versions.items()) if name != "start"
+        )
         return f"{versions}; {self.device}"
 
 
@@ -88,9 +90,9 @@ class Weights:
 class Record:
     """A run and its test, or a test of given weights.
 
-    `ranks` has one digit per test video, in the order of the split: how many classes scored above the true one (9: nine or
-    more), so that top-1 and top-5 can be compared video by video. Measures such as average precision, which are no mean over
-    items, have none.
+    `ranks` has one digit per test video, in the order of the split: how many classes scored above the true
+    one (9: nine or more), so that top-1 and top-5 can be compared video by video. Measures such as average
+    precision, which are no mean over items, have none.
     """
 
     key: str
@@ -100,7 +102,7 @@ class Record:
     spec: dict[str, Any]
     fingerprint: str  # the digest of the settings
     settings: dict[str, Any]  # all that the result depends on besides seed and data
-    metrics: dict[str, float]  # percent, by the names of the paper's columns, the headline first; and the loss
+    metrics: dict[str, float]  # percent, by the paper's columns, the headline first; and the loss
     tested: int  # videos or images
     listed: int | None = None  # that the split should have, where some may be missing or unusable
     views: int = 1  # clips of a test video
@@ -138,10 +140,12 @@ def digest(settings: dict[str, Any]) -> str:
 
 
 def record_path(results: Path, record: Record) -> Path:
-    """Where a record lies: `seed<k>.json` of a run, `weights-<source>-<variant>-<begin of its sha256>.json` of a test."""
+    """The file of a record: seed<k>.json of a run, weights-<source>-<variant>-<sha256>.json of a test."""
     name = f"seed{record.seed}"
     if weights := record.weights:
-        name = "-".join(part for part in ("weights", weights.source, weights.variant, weights.state[:8]) if part)
+        name = "-".join(
+            part for part in ("weights", weights.source, weights.variant, weights.state[:8]) if part
+        )
     return results / "records" / record.profile / record.key / f"{name}.json"
 
 
@@ -168,8 +172,8 @@ def read_record(path: Path) -> Record:
     """Read one record.
 
     Raises:
-        Damaged: the file cannot be read, is not JSON, a field is missing, unknown or of the wrong type, or it lies in the
-            place of another.
+        Damaged: the file cannot be read, is not JSON, a field is missing, unknown or of the wrong type, or it
+            lies in the place of another.
     """
     advice = "remove it; `sweep` or `evaluate` makes it anew"
     record = read_json(Record, path, "record", advice)
@@ -180,7 +184,7 @@ def read_record(path: Path) -> Record:
 
 
 def read_records(results: Path, profile: str) -> list[Record]:
-    """All records of a profile below `results/records`, but damaged ones: runs by key and seed, then tests, oldest first."""
+    """The undamaged records of a profile: runs by key and seed, then tests of weights, oldest first."""
     found = []
     for path in record_paths(results, profile):
         with suppress(Damaged):

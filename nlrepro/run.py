@@ -1,4 +1,4 @@
-"""A run is one value: a task, a spec, a profile and a seed, and the folders of its files; and how far it is. Imports no torch."""
+"""A run as one value: task, spec, profile, seed, folders; its files and its status. Imports no torch."""
 
 import json
 import subprocess
@@ -8,15 +8,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from nlrepro.config import Profile
 from nlrepro.files import BadInput, file_digest, is_locked, write_atomic
 from nlrepro.record import Record, digest, read_json, read_record
 from nlrepro.task import Task
-
-if TYPE_CHECKING:
-    from nlrepro.learners.learner import Learner
 
 FAILED, QUEUED = "failed.txt", "slurm.json"
 State = Literal["done", "stale", "running", "queued", "stopped", "failed", "damaged", "missing"]
@@ -55,7 +52,7 @@ class Run:
         records/<profile>/<key>/seed<seed>.json        the record
         runs/<profile>/<key>/seed<seed>/               all else: lock, log, checkpoint, weights
 
-    `module` is the Lightning module of the table that asked for it, which changes no result; without, it is the task's own.
+    `module` is the Lightning module of the table that asked for it, which changes no result; None: the task's
     """
 
     task: Task = field(compare=False)
@@ -64,7 +61,7 @@ class Run:
     seed: int
     folders: Folders = field(default_factory=Folders)
     tables: tuple[str, ...] = field(default=(), compare=False)  # that show it
-    module: "type[Learner] | None" = field(default=None, compare=False)
+    module: type[Any] | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:
@@ -110,12 +107,22 @@ class Run:
     @property
     def data(self) -> str | None:
         """The digest of what it is trained and tested on; None where that cannot be read."""
-        return self.task.data_digest(self)
+        return self.task.data_digest(self.spec, self.profile, self.folders.data)
+
+    @property
+    def root(self) -> Path:
+        """The folder of its data."""
+        return self.task.root(self.spec, self.profile, self.folders.data)
 
     @property
     def parent(self) -> "Run | None":
         """The run whose weights this one starts from."""
-        return self.task.parent(self)
+        parent = self.task.parent(self.spec, self.profile)
+        if parent is None:
+            return None
+        seed = self.seed if parent.seed is None else parent.seed
+        folders = self.folders
+        return Run(task=parent.task, spec=parent.spec, profile=parent.profile, seed=seed, folders=folders)
 
     @property
     def steps(self) -> int:
@@ -123,7 +130,7 @@ class Run:
         return self.profile.recipe(self.task.recipe(self.spec)).steps
 
     def is_fresh(self, record: Record) -> bool:
-        """Whether this run would give the record again: its settings are the same, and its data where both are known."""
+        """Whether this run would give the record again: the same settings, and data where both are known."""
         if record.fingerprint != self.fingerprint:
             return False
         return record.data is None or self.data in (None, record.data)
@@ -135,7 +142,7 @@ class Run:
         return None
 
     def finished(self) -> Record | None:
-        """The fresh record, if it is there and the trained net, that others may start from, is what it names."""
+        """The fresh record, if the trained net, which others may start from, is there and undamaged too."""
         record = self.record() if self.weights.is_file() else None
         return record if record and self.is_fresh(record) and self.has_net_of(record) else None
 
@@ -154,7 +161,7 @@ class Run:
         return None
 
     def mark_failed(self, reason: str) -> None:
-        """Note why a try failed. Its first note stays: of several processes the others fail only after the first."""
+        """Note why a try failed. The first note stays: of several processes the others fail later."""
         path = self.folder / FAILED
         if not path.is_file():
             with suppress(BadInput):  # a full disk cannot hold even this
@@ -175,7 +182,7 @@ class Run:
         write_atomic(self.folder / QUEUED, json.dumps(asdict(queued)) + "\n")
 
     def queued(self) -> Queued | None:
-        """What was submitted to SLURM; a damaged note counts as none, as the lock keeps a second job from training too."""
+        """SLURM's job. A damaged note counts as none: the lock keeps a second job from training too."""
         path = self.folder / QUEUED
         with suppress(BadInput):
             return read_json(Queued, path, "note", "remove it") if path.is_file() else None

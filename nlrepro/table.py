@@ -1,4 +1,4 @@
-"""A table of the paper as data: rows, measures and sentences; and the catalogue of all tables with their runs. No torch."""
+"""A table of the paper as data: rows, measures, sentences; the catalogue of all tables and runs. No torch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,7 +23,7 @@ TABLE2 = "2"  # stands for all of its panels
 
 
 class Cell(NamedTuple):
-    """A number of a table; sentences that compare two tables name cells of both. Without a measure: the table's first."""
+    """A number of a table, which sentences name; without a measure it is the table's first."""
 
     table: str
     depth: int
@@ -43,7 +43,7 @@ class Claim(Protocol):
         """The numbers that it is about."""
 
     def verdict(self, evidence: Any, declared: int | None) -> Any:
-        """The verdict by the records of an `Evidence`; preliminary unless they have the declared number of seeds."""
+        """By the records of an `Evidence`; preliminary unless they have the declared number of seeds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +68,10 @@ def row(label: str, spec: RunSpec) -> Row:
 class Table:
     """One table.
 
-    `measures` are its numbers, percent, by the names of the paper's columns, with the titles to show. `compared` are those
-    that are shown as differences from the baseline too, `plotted` those in its figure; the first measure if not given.
-    The first row of each depth is the baseline of the others, or of each `block` rows the first.
+    `measures` are its numbers, percent, by the names of the paper's columns, with the titles to show.
+    `compared` are those that are shown as differences from the baseline too, `plotted` those in its figure;
+    the first measure if not given. The first row of each depth is the baseline of the others, or of each
+    `block` rows the first.
     """
 
     name: str
@@ -119,7 +120,7 @@ class Table:
         return paper.numbers(self.name).get((row.depth, row.label), {}).get(measure, nan)
 
     def within(self, profile: Profile) -> "Table":
-        """Without rows that the profile cannot build and sentences about them; counted sentences need no runs."""
+        """Without rows that the profile cannot build and tested sentences about them; counted ones stay."""
         rows = tuple(row for row in self.rows if row.spec is None or self.task.can(row.spec, profile))
         places = {(row.depth, row.label) for row in rows}
 
@@ -129,9 +130,10 @@ class Table:
         return replace(self, rows=rows, claims=tuple(claim for claim in self.claims if has(claim)))
 
     def comparable(self, records: Iterable[Record]) -> list[Record]:
-        """The records of the table's rows, of those seeds that all rows with one baseline have: no seed favours a row.
+        """The records of the table's rows, of the seeds that all rows with one baseline have.
 
-        A row without any record is left out of this; where the others share no seed, each keeps its own.
+        So no seed favours a row. A row without any record is left out of this; where the others share no
+        seed, each keeps its own.
         """
         records = list(records)
         chosen: list[Record] = []
@@ -145,7 +147,7 @@ class Table:
 
 
 class Catalogue(dict[str, Table]):
-    """The tables by name, in the paper's order; `modules` imports the Lightning module of each, which takes seconds."""
+    """The tables by name, in the paper's order; `modules` imports their Lightning modules (seconds)."""
 
     def __init__(self, *tables: Table, modules: "Callable[[], Mapping[str, type[Learner]]]") -> None:
         super().__init__({table.name: table for table in tables})
@@ -160,7 +162,8 @@ class Catalogue(dict[str, Table]):
         names = list(names) or ["all"]
         for name in names:
             if name not in (*self, TABLE2, "all"):
-                raise BadInput(f"unknown table {name!r}; use one of {', '.join(self)}, 2 for 2a to 2g, or all")
+                known = f"{', '.join(self)}, 2 for 2a to 2g, or all"
+                raise BadInput(f"unknown table {name!r}; use one of {known}")
         return [
             table
             for name, table in self.items()
@@ -169,7 +172,9 @@ class Catalogue(dict[str, Table]):
 
     def tables_of(self, key: str) -> tuple[str, ...]:
         """The tables that train the run of this key."""
-        return tuple(name for name, table in self.items() if table.trains and key in {row.key for row in table.rows})
+        return tuple(
+            name for name, table in self.items() if table.trains and key in {row.key for row in table.rows}
+        )
 
     def runs(
         self,
@@ -185,7 +190,8 @@ class Catalogue(dict[str, Table]):
         `steps` makes dry runs. A table without such a profile is left out if it was not asked for by name.
 
         Raises:
-            BadInput: an unknown table, there is no such profile, or no key matches `only`, a pattern such as "r50-*".
+            BadInput: an unknown table, there is no such profile, or no key matches `only`, a pattern such as
+                "r50-*".
         """
         chosen = [table for table in self.chosen(names) if table.trains]
         profiles = {table.name: self.profile(table, names, profile, steps) for table in chosen}
@@ -200,19 +206,23 @@ class Catalogue(dict[str, Table]):
             without = [name for name in names if name in self and not self[name].trains]
             if without and not rows:
                 raise BadInput(f"table {without[0]} has no runs of its own; `report {without[0]}` shows it")
-            raise BadInput(f"no run key matches {only!r}; the keys of these tables are {', '.join(rows) or 'none'}")
+            known = ", ".join(rows) or "none"
+            raise BadInput(f"no run key matches {only!r}; the keys of these tables are {known}")
         return [
             self.run_of(task_table, spec, own, seed, folders)
             for seed in seeds
             for task_table, spec, own in (rows[key] for key in keys)
         ]
 
-    def profile(self, table: Table, names: Sequence[str], name: str, steps: int | None = None) -> Profile | None:
-        """The profile of a table's task; None if it has none of that name and the table was not asked for by name."""
+    def profile(
+        self, table: Table, names: Sequence[str], name: str, steps: int | None = None
+    ) -> Profile | None:
+        """The profile of a table's task; None if there is none and the table was not asked for by name."""
         try:
             profile = table.task.profile(name)
         except BadInput:
-            if table.name in names or all(not self.has_profile(other, name) for other in self.values()):
+            asked = table.name in names or (TABLE2 in names and table.name.startswith(TABLE2))
+            if asked or not any(self.has_profile(other, name) for other in self.values()):
                 raise
             return None
         return profile.dry(steps) if steps else profile
@@ -243,11 +253,14 @@ class Catalogue(dict[str, Table]):
                     return self.run_of(table, row.spec, own, seed, folders)
         spec = RunSpec.of_key(key)
         if spec is None:
-            keys = [row.key for table in self.values() for row in table.rows if row.spec]
-            near = ", ".join(dict.fromkeys(get_close_matches(key, keys, cutoff=0.0)))
-            raise BadInput(f"unknown run key {key!r}; `python -m ablations list` shows those of the tables; near: {near}")
+            keys = dict.fromkeys(row.key for table in self.values() for row in table.rows if row.spec)
+            near = ", ".join(get_close_matches(key, keys, cutoff=0.0))
+            advice = "`python -m ablations list` shows those of the tables"
+            raise BadInput(f"unknown run key {key!r}; {advice}; near: {near}")
         own = VIDEO.profile(profile)
-        return Run(task=VIDEO, spec=spec, profile=own.dry(steps) if steps else own, seed=seed, folders=folders)
+        return Run(
+            task=VIDEO, spec=spec, profile=own.dry(steps) if steps else own, seed=seed, folders=folders
+        )
 
     def spec(self, key: str) -> RunSpec:
         """The spec of a video net's key, with the errors of `run`."""

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import StringIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two processes run the tests on two cores
@@ -18,10 +18,12 @@ import pytest
 import torch
 from filelock import FileLock
 from films import film
+from matplotlib.figure import Figure
 
 from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro.config import Geometry, Profile, Real, load_profile
+from nlrepro.record import Cost, Provenance, Record, Weights, digest
 from nlrepro.run import Folders, Run
 
 ROOT = Path(__file__).parent.parent
@@ -90,7 +92,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         for key in KINDS:
             run = smoke_run(key, Folders(data=folder))
-            run.task.prepare(run, 1)
+            run.task.prepare(run.spec, run.profile, folder, 1)
 
     return once(tmp_path_factory, "data", make)
 
@@ -177,3 +179,41 @@ def videos(tmp_path: Path, real: Profile) -> Path:
     (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
     check_real(real, root, tmp_path / "cache", 1)
     return root
+
+
+# ---- records, tests of given weights and commands, for the tests of results ----
+MADE = Provenance(date="2024-01-01T10:00:00", git="", versions={}, device="a laptop CPU", seconds=1.0)
+PUBLISHED = ROOT / "results/published"
+
+
+def record(key: str, seed: int | None, ranks: str = "", **fields: Any) -> Record:
+    """A record of nothing but the ranks of its test videos, and of what `fields` give."""
+    top = {f"top{n}": 100 * sum(digit < str(n) for digit in ranks) / len(ranks) for n in (1, 5) if ranks}
+    plain = {"profile": "mini", "tables": (), "spec": {}, "settings": {}, "fingerprint": "", "metrics": top}
+    plain |= {"tested": len(ranks), "ranks": ranks, "cost": Cost(params=1, macs=1), "made": MADE}
+    return Record(key=key, seed=seed, **(plain | fields))
+
+
+def fresh_record(run: Run, ranks: str = "01", **fields: Any) -> Record:
+    """A record of a run with the settings that it has now."""
+    own = {"profile": run.profile.name, "tables": run.tables, "spec": asdict(run.spec)}
+    own |= {"settings": run.settings, "fingerprint": run.fingerprint}
+    return record(run.key, run.seed, ranks, **(own | fields))
+
+
+def weights_record(run: Run, variant: str, ranks: str, state: str = "0" * 64, **fields: Any) -> Record:
+    """A fresh test of released weights for the net of a run."""
+    file = f"{run.key}.pkl"
+    weights = Weights(source="caffe2", variant=variant, key=run.key, file=file, sha256="0" * 64, state=state)
+    settings = run.task.test_settings(run.spec, run.profile, weights)
+    own = {"profile": run.profile.name, "spec": asdict(run.spec), "settings": settings, "weights": weights}
+    own |= {"fingerprint": digest(settings), "views": 30, "listed": len(ranks) + 1}
+    return record(run.key, None, ranks, **(own | fields))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in where nothing is published; pages draw no task, as its videos take a second."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nlrepro.report.gather.draw_task", lambda generator: Figure())
+    return tmp_path

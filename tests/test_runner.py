@@ -23,7 +23,7 @@ from nlrepro.run import Folders, Run
 from nlrepro.spec import ActionSpec, DetectionSpec, NetSpec, RunSpec
 from nlrepro.task import CHARADES, DETECTION, VIDEO
 from nlrepro.train.checkpoint import Progress
-from nlrepro.train.loop import train
+from nlrepro.train.loop import LEARNERS, train
 
 SHORT, LONG = "r50-c2d", "r50-c2d-long"
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"
@@ -66,12 +66,11 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(
     profile = longer(task.profile("smoke"), 8, 2)
     folders = [Folders(data=data, results=folder) for folder in results]
     calm, run = (Run(task=task, spec=spec, profile=profile, seed=0, folders=each) for each in folders)
-    task.prepare(run, 1)
     undisturbed = train(calm)
     capsys.readouterr()
     for step in (1, 3, 5):
         with pytest.raises(RuntimeError, match="the power is gone"):
-            train(replace(run, module=cut_off_at(step, task.learner())))
+            train(replace(run, module=cut_off_at(step, LEARNERS[task])))
         assert not run.record_path.exists()
         assert run.failure() == "RuntimeError: the power is gone"
     resumed = train(run)

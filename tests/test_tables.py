@@ -1,168 +1,316 @@
-import subprocess
+"""Tables as frames and as text, and what each ablation says of itself."""
+
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import finding, record
+from conftest import PUBLISHED, command, fresh_record, record, weights_record
 
-from nlrepro.record import Cost, Record
-from nlrepro.report import tables
-from nlrepro.report.columns import side_by_side
-from nlrepro.report.finding import note
-from nlrepro.report.formats import MISSING, to_latex
-from nlrepro.report.moderated import Prior
-from nlrepro.report.tables import (
-    COLUMNS,
-    TableRow,
-    TableSpec,
-    comparable,
-    table_frame,
+from ablations.registry import TABLES
+from nlrepro import paper
+from nlrepro.record import Record, read_records, write_record
+from nlrepro.report.tables import claims_frame, delta, kinds_frame, table_frame, with_released
+from nlrepro.report.text import (
+    MISSING,
+    by_kind,
+    note,
+    released_notes,
+    side_by_side,
+    to_csv,
+    to_latex,
+    to_text,
+    with_interval,
 )
+from nlrepro.run import Folders
+from nlrepro.stats.evidence import Evidence, accuracy
+from nlrepro.stats.moderated import Prior
+from nlrepro.table import Row, Table
 
-SPEC = TableSpec(
-    table="2a",
-    title="Instantiations",
-    rows=(
-        TableRow(label="C2D baseline", depth=50, key="base"),
-        TableRow(label="Gaussian", depth=50, key="gaussian"),
-        TableRow(label="my own row", depth=50, key="own"),
-    ),
-)
-DEEP = TableSpec(
-    table="2c",
-    title="Deeper & wider",
+EVERY = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+FORMS = TABLES["2a"]
+BASE, GAUSSIAN, *_ = (row.key for row in FORMS.rows)
+NEAR, FAR = "0000000011", "00111"
+
+
+DEEP = Table(
+    name="2c",
+    title="Deeper: blocks & width",
     rows=tuple(
-        TableRow(label=label, depth=depth, key=f"{depth}-{label}") for depth in (50, 101) for label in ("baseline", "5-block")
+        Row(label=label, spec=SimpleNamespace(key=f"{depth}-{label}"), depth=depth)
+        for depth in (50, 101)
+        for label in ("baseline", "5-block")
     ),
 )
 
 
 def records() -> list[Record]:
-    return [record("base", s, "0011900119") for s in (0, 1)] + [record("gaussian", s, "0000900019") for s in (0, 1)]
+    return [record(BASE, s, "0011900119") for s in (0, 1)] + [
+        record(GAUSSIAN, s, "0000900019") for s in (0, 1)
+    ]
 
 
-def test_csv_has_the_agreed_columns_and_numbers(tmp_path: Path) -> None:
-    finding(SPEC, table_frame(SPEC, records())).write(tmp_path, [])
-    lines = (tmp_path / "table2a.csv").read_text().splitlines()
+# ---- frames ----
+
+
+def test_a_table_has_a_line_a_row_with_intervals_and_the_papers_numbers() -> None:
+    lines = to_csv(table_frame(FORMS, records())).splitlines()
     assert lines[0] == (
         "table,row,depth,key,seeds,top1,top1_low,top1_high,top5,top5_low,top5_high,"
         "delta,delta_low,delta_high,paper_top1,paper_top5,paper_delta"
     )
-    assert lines[1].startswith("2a,C2D baseline,50,base,2,40.00,")
+    assert lines[1].startswith("2a,C2D baseline,50,r50-c2d,2,40.00,")
     assert lines[1].endswith(",80.00,49.84,100.00,0.00,0.00,0.00,71.80,89.70,0.00")
     # the gain of 3 videos of 10, t-interval over the videos: 30 +- 2.262 * 48.3 / sqrt(10)
     assert lines[2].endswith(",30.00,-4.56,64.56,72.50,90.20,0.70")
+    assert lines[3].startswith('2a,"Gaussian, embed",50,' + FORMS.rows[2].key + ",0" + ",--" * 9)
 
 
-def test_missing_rows_are_dashes_in_every_format(tmp_path: Path) -> None:
-    finding(SPEC, table_frame(SPEC, []), table_frame(SPEC, records())).write(tmp_path, [])
-    csv, md, tex = ((tmp_path / f"table2a.{ending}").read_text() for ending in ("csv", "md", "tex"))
-    assert csv.splitlines()[2] == "2a,Gaussian,50,gaussian,0" + ",--" * 9 + ",72.50,90.20,0.70"
-    assert [cell.strip() for cell in md.splitlines()[5].split("|")[1:-1]][-2:] == ["--", "--"]
-    assert r"Gaussian & 72.5 & +0.7 & 70.0 [" in tex
-    assert r"-{}- & -{}- \\" in tex
-    assert "nan" not in csv + md + tex
+@EVERY
+def test_each_row_is_in_its_place_beside_the_papers_number(table: Table) -> None:
+    frame = table_frame(table, [])
+    assert list(frame["row"]) == [row.label for row in table.rows]
+    assert all(table.baseline(row).depth == row.depth for row in table.rows)
+    first = next(iter(table.measures))
+    assert frame[first].isna().all()
+    if table.name != "3":  # which prints some of its numbers of the test split alone
+        unprinted = frame["row"][frame[f"paper_{first}"].isna()]
+        assert unprinted.tolist() == ["5 residual blocks"] * (table.name == "2c")
+    assert "nan" not in side_by_side(table, {"here": frame}).to_string()
 
 
-def test_a_row_that_the_paper_lacks_has_dashes_in_the_papers_columns() -> None:
-    own = side_by_side(SPEC, table_frame(SPEC, records()), None).iloc[2]
-    assert own.tolist() == ["my own row", "--", "--", "--", "--"]
+GAINS = {"4": [0.0, 2.0, 0.0, 2.3], "5": [0.0, 1.0, 0.0, 1.3, 0.0, 0.9], "6": [0.0, 0.9, 1.4]}
 
 
-def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    frame = table_frame(SPEC, records())
-    finding(SPEC, frame).write(tmp_path, [])
-    back = pd.read_csv(tmp_path / "table2a.csv", na_values=MISSING)
-    assert tuple(back.columns) == COLUMNS
-    numeric = frame.select_dtypes("number").columns
-    np.testing.assert_allclose(back[numeric].to_numpy(float), frame[numeric].to_numpy(float), atol=0.0051)
+@pytest.mark.parametrize("name", GAINS)
+def test_the_papers_gains_are_those_of_its_text(name: str) -> None:
+    """Sections 5.2 and 6: 2.3 % on Charades' test split, about 1 point of box AP, 1.4 of keypoints."""
+    table = TABLES[name]
+    assert table_frame(table, [])[f"paper_{delta(table, table.compared[0])}"].tolist() == GAINS[name]
 
 
-def test_reader_sees_the_paper_the_published_and_ones_own() -> None:
-    full, empty = table_frame(SPEC, records()), table_frame(SPEC, [])
-    both = side_by_side(SPEC, empty, full)
-    assert list(both.columns) == [
-        *("row", "paper top-1", "paper delta", "published top-1", "published delta", "yours top-1", "yours delta")
-    ]
-    assert both.iloc[1].tolist()[1:5] == ["72.5", "+0.7", "70.0 [35.4, 100.0]", "+30.0 [-4.6, 64.6]"]
-    assert list(side_by_side(SPEC, full, None).columns)[3:] == ["here top-1", "here delta"]
-
-
-def test_each_depth_has_its_own_baseline() -> None:
-    deep = [record("101-baseline", 0, "01" * 5), record("101-5-block", 0, "00" * 5), record("50-baseline", 0, "11" * 5)]
-    frame = table_frame(DEEP, deep)
-    assert frame["paper_delta"].tolist() == [0.0, 2.0, 0.0, 2.0]
+def test_each_depth_or_block_of_rows_has_its_own_baseline() -> None:
+    deep = [record("101-baseline", 0, "01" * 5), record("101-5-block", 0, "00" * 5)]
+    frame = table_frame(DEEP, [*deep, record("50-baseline", 0, "11" * 5)])
     assert frame["delta"].tolist()[2:] == [0.0, 50.0]
-    assert side_by_side(DEEP, frame, None)["row"].tolist()[3] == "R101 5-block"
+    assert side_by_side(DEEP, {"here": frame})["row"].tolist()[3] == "R101 5-block"
+    assert [[row.label for row in group] for group in TABLES["4"].groups] == [
+        [f"I3D, {split}", f"NL I3D, {split}"] for split in ("train/val", "trainval/test")
+    ]
+
+
+def test_rows_are_compared_on_the_seeds_that_all_of_a_baseline_have() -> None:
+    some = [record("50-baseline", s, "0011") for s in (0, 1)] + [record("50-5-block", 1, "0001")]
+    some += [record("101-baseline", s, "0011") for s in (0, 2)] + [record("elsewhere", 0, "0011")]
+    kept = {(r.key, r.seed) for r in DEEP.comparable(some)}
+    assert kept == {("50-baseline", 1), ("50-5-block", 1), ("101-baseline", 0), ("101-baseline", 2)}
+    apart = [record("50-baseline", 0, "01"), record("50-5-block", 1, "01")]
+    assert DEEP.comparable(apart) == apart
+    assert table_frame(DEEP, some)["seeds"].tolist() == [1, 1, 2, 0]
 
 
 def test_the_variance_between_seeds_is_shared_by_all_rows_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def wide(records: list[Record], groups: list[set[str]], within: int = 1, centred: bool = False) -> Prior:
-        asked.append((groups, within, centred))
-        return Prior(variance=200.0 + within, freedom=inf, pooled=50)
+    def wide(
+        records: Sequence[Record], groups: list[list[str]], measure: str, centred: bool = False
+    ) -> Prior:
+        asked.append((groups, measure, centred))
+        return Prior(variance=200.0, freedom=inf, pooled=50)
 
-    deep = [record(f"{depth}-{row}", s, "01" * 200) for depth in (50, 101) for row in ("baseline", "5-block") for s in (0, 1)]
+    deep = [record(row.key, s, "01" * 200) for row in DEEP.rows for s in (0, 1)]
     before = table_frame(DEEP, deep)
-    monkeypatch.setattr(tables, "pool", wide)
+    monkeypatch.setattr("nlrepro.report.tables.pool", wide)
     after = table_frame(DEEP, deep)
-    groups = [{"50-baseline", "50-5-block"}, {"101-baseline", "101-5-block"}]
-    assert asked == [(groups, 1, False), (groups, 5, False), (groups, 1, True)]
+    groups = [["50-baseline", "50-5-block"], ["101-baseline", "101-5-block"]]
+    assert asked == [(groups, "top1", False), (groups, "top5", False), (groups, "top1", True)]
     for name, least in (("top1", 20), ("top5", 20), ("delta", 25)):
         assert float((before[f"{name}_high"] - before[f"{name}_low"])[1]) < least
         assert float((after[f"{name}_high"] - after[f"{name}_low"])[1]) > least
 
 
-def test_rows_are_compared_on_the_seeds_that_all_of_a_depth_have() -> None:
-    found = [record("50-baseline", s, "0011") for s in (0, 1)] + [record("50-5-block", 1, "0001")]
-    found += [record("101-baseline", s, "0011") for s in (0, 2)] + [record("elsewhere", 0, "0011")]
-    kept = {(r.key, r.seed) for r in comparable(DEEP, found)}
-    assert kept == {("50-baseline", 1), ("50-5-block", 1), ("101-baseline", 0), ("101-baseline", 2)}
-    apart = [record("50-baseline", 0, "01"), record("50-5-block", 1, "01")]
-    assert comparable(DEEP, apart) == apart
-    assert table_frame(DEEP, found)["seeds"].tolist() == [1, 1, 2, 0]
+def test_table_2e_shows_what_a_row_costs_relative_to_its_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = TABLES["2e"]
+    costs = {
+        row.key: cost for row, cost in zip(table.rows, ((100, 1000), (156, 1738), (120, 1464)), strict=False)
+    }
+    monkeypatch.setattr(paper, "costs", lambda: costs)
+    text = side_by_side(table, {"here": table_frame(table, [])})
+    assert text["paper FLOPs"].tolist() == ["1.0x", "1.8x", "1.5x", "1.2x"]
+    assert text["here FLOPs"].tolist() == ["1.0x", "1.7x", "1.5x", "--"]
+    assert text["here params"].tolist() == ["1.0x", "1.6x", "1.2x", "--"]
 
 
-def test_latex_escapes_what_latex_would_read_as_its_own() -> None:
-    assert r"\caption{Deeper \& wider}" in to_latex(DEEP.title, DEEP.table, side_by_side(DEEP, table_frame(DEEP, []), None))
+def test_verdicts_are_a_frame_too() -> None:
+    verdicts = [claim.verdict(Evidence([*TABLES.values()], records()), 2) for claim in TABLES["2e"].claims]
+    lines = to_csv(claims_frame(verdicts)).splitlines()
+    assert lines[0] == "table,claim,paper,verdict,difference,low,high,seeds,seeds_needed,preliminary"
+    assert lines[1] == "2e,the non-local C2D beats both I3D,holds,undecided,--,--,--,0,--,False"
+    assert lines[2].startswith("2e,the non-local C2D takes fewer FLOPs than both I3D,holds,holds,0.2")
 
 
-def test_note_says_where_the_numbers_come_from() -> None:
-    line = note(records())
-    assert line.startswith("profile mini; seeds 0, 1; 10 test videos; clip-level accuracy (views a video: 1); 2024-01-01; a lap")
-    assert "over seeds and test videos" in line
-    assert "test videos only" in note(records()[:1])
-    assert "seeds 0, 1 (1 in some rows); " in note(records()[:-1])
-    assert note([]) == "No records yet."
+# ---- texts ----
 
 
-def test_summary_ends_with_the_notes() -> None:
-    text = finding(SPEC, table_frame(SPEC, records())).summary([note(records())])
-    assert text.startswith("Table 2a. Instantiations\n")
-    assert text.endswith(note(records()) + "\n")
+def test_a_reader_sees_the_paper_the_published_and_ones_own() -> None:
+    full, empty = table_frame(FORMS, records()), table_frame(FORMS, [])
+    both = side_by_side(FORMS, {"published": empty, "yours": full})
+    sources = ("paper", "published", "yours")
+    assert list(both.columns) == ["row", *(f"{name} {of}" for name in sources for of in ("top-1", "delta"))]
+    assert both.iloc[0].tolist()[2::2] == ["0", "--", "0"]  # a baseline's own difference is no measurement
+    assert both.iloc[1].tolist()[1:] == [
+        "72.5",
+        "+0.7",
+        "--",
+        "--",
+        "70.0 [35.4, 100.0]",
+        "+30.0 [-4.6, 64.6]",
+    ]
 
 
-def test_reports_do_without_torch() -> None:
-    modules = "nlrepro.report." + ", nlrepro.report.".join(
-        ("claims", "curves", "figures", "finding", "judge", "kinds", "statistics", "tables")
+def test_several_measures_have_a_line_each() -> None:
+    keys = [row.key for row in TABLES["6"].rows]
+    metrics = {"kp_ap": 20.0, "kp_ap50": 30.0, "kp_ap75": 10.0}
+    some = [record(key, s, metrics={m: v + s for m, v in metrics.items()}) for key in keys for s in (0, 1)]
+    text = side_by_side(TABLES["6"], {"here": table_frame(TABLES["6"], some)})
+    assert text["row"].tolist()[:4] == ["baseline", "", "", "NL, +4 in head"]
+    assert text["measure"].tolist()[:4] == ["AP", "AP50", "AP75", "AP"]
+    assert text["here"].tolist()[0] == "20.5 [14.1, 26.9]"
+    assert text["here delta"].tolist()[2:4] == ["0", "+0.0 [0.0, 0.0]"]
+
+
+def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    frame = table_frame(FORMS, records())
+    (tmp_path / "table.csv").write_text(to_csv(frame))
+    back = pd.read_csv(tmp_path / "table.csv", na_values=MISSING)
+    numeric = frame.select_dtypes("number").columns
+    np.testing.assert_allclose(back[numeric].to_numpy(float), frame[numeric].to_numpy(float), atol=0.0051)
+
+
+def test_missing_numbers_are_dashes_that_latex_does_not_join() -> None:
+    text = side_by_side(DEEP, {"here": table_frame(DEEP, [])})
+    latex = to_latex(DEEP.title, DEEP.name, text)
+    assert r"\caption{Deeper: blocks \& width}" in latex
+    assert r"R50 baseline & 71.8 & 0 & -{}- & -{}- \\" in latex
+    assert "nan" not in latex + to_text(text)
+
+
+def test_a_note_names_seeds_videos_views_and_what_brackets_mean() -> None:
+    line = note(FORMS, records())
+    assert line.startswith(
+        "profile mini; seeds 0, 1; 10 test videos; clip-level accuracy (views a video: 1); "
     )
-    code = f"import sys, {modules}; sys.exit('torch' in sys.modules or 'matplotlib.pyplot' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert "2024-01-01; a laptop CPU. Brackets: 95 % intervals over seeds and test videos" in line
+    assert "test videos only" in note(FORMS, records()[:1])
+    assert "seeds 0, 1 (1 in some rows); " in note(FORMS, records()[:-1])
+    assert note(FORMS, []) == "No records yet."
+    some = [record("r50-boxes", 0, metrics={"box_ap": 1.0}, tested=90, listed=100)]
+    assert "; 90 of 100 images (90.0 %); " in note(TABLES["5"], some)
 
 
-def test_table_2e_shows_what_a_row_costs_relative_to_its_baseline() -> None:
-    costs = {"C2D baseline": Cost(params=100, macs=1000), "I3D 3x3x3": Cost(params=156, macs=1738), "I3D 3x1x1": None}
-    rows = tuple(TableRow(label=label, depth=101, key=label, cost=cost) for label, cost in costs.items())
-    spec = TableSpec(table="2e", title="", rows=rows)
-    frame = table_frame(spec, [])
-    assert list(frame.columns) == spec.columns
-    assert frame["params_ratio"].tolist()[:2] == [1.0, 1.56]
-    assert frame["paper_flops_ratio"].tolist() == [1.0, 1.8, 1.5]
-    shown = side_by_side(spec, frame, None)
-    assert shown["paper FLOPs"].tolist() == ["1.0x", "1.8x", "1.5x"]
-    assert shown["here FLOPs"].tolist() == ["1.0x", "1.7x", "--"]
-    assert shown["here params"].tolist() == ["1.0x", "1.6x", "--"]
+# ---- Table 3, released weights, kinds of videos ----
+
+
+def test_records_and_released_weights_fill_table_3s_own_rows_for_real_videos(elsewhere: Path) -> None:
+    spec = next(row.spec for row in TABLES["3"].rows if row.label == "NL I3D, ResNet-50")
+    assert spec in [row.spec for row in TABLES["2g"].rows]
+    for profile, rows in (("paper", 1), ("mini", 0)):  # generated videos are compared with no other system
+        run = TABLES.run(spec.key, 0, profile, Folders(results=elsewhere))
+        write_record(fresh_record(run, "0001"), elsewhere)
+        write_record(weights_record(run, "128x1", "0011"), elsewhere)
+        done = command("report", "3", "--profile", profile, "--results", elsewhere)
+        assert (done.status, done.err) == (0, "")
+        lines = (elsewhere / "tables" / profile / "table3.md").read_text().splitlines()
+        measured = [line for line in lines if line.startswith("|") and "[" in line]
+        assert len(measured) == rows
+        assert all("NL I3D, ResNet-50" in line and "75.0 [" in line and "50.0 [" in line for line in measured)
+        assert not (elsewhere / "tables" / profile / "table2a.md").exists()
+
+
+def test_released_weights_have_columns_of_their_own_and_the_latest_test_counts() -> None:
+    run = TABLES.run(BASE, 0, "paper", Folders())
+    tests = [
+        weights_record(run, "8x8", ranks, made=replace(records()[0].made, date=f"2024-0{month}-01"))
+        for month, ranks in ((2, "0001"), (1, "1111"))
+    ]
+    frame = with_released(FORMS, table_frame(FORMS, []), tests)
+    assert frame["released caffe2 8x8 top1"].tolist()[0] == 75.0
+    assert frame["released caffe2 8x8 top5"].isna().tolist() == [False, True, True, True, True]
+    assert "released weights, caffe2 8x8" in side_by_side(FORMS, {"here": frame})
+
+
+def test_released_weights_of_other_tasks_have_the_measures_of_their_table() -> None:
+    run, table = TABLES.run("r50-boxes", 0, "paper", Folders()), TABLES["5"]
+    test = weights_record(run, "v2", "", metrics={"box_ap": 46.7, "mask_ap": 41.8}, tested=90, listed=100)
+    text = side_by_side(table, {"here": with_released(table, table_frame(table, []), [test])})
+    assert text["released weights, caffe2 v2"].tolist()[:7] == ["46.7", "--", "--", "41.8", "--", "--", "--"]
+    (paragraph,) = released_notes(table, [test])
+    assert "box_ap 46.7, mask_ap 41.8; 90 of 100 images (90.0 %)" in paragraph
+
+
+def of_kinds(key: str, seed: int, **kinds: str) -> Record:
+    return record(key, seed, "".join(kinds.values()), kinds=kinds)
+
+
+def test_a_row_has_its_mean_over_seeds_on_the_videos_of_each_kind() -> None:
+    some = [of_kinds("50-baseline", s, near=NEAR, far="1" * s + FAR[s:]) for s in range(4)]
+    some += [of_kinds("50-5-block", s, near="0" * 10, far="0" * s + FAR[s:]) for s in range(3)]
+    frame = kinds_frame(DEEP, some)
+    assert frame["kind"].tolist() == ["near", "far"] * 4
+    assert frame["videos"].tolist() == [10, 5, 10, 5, 0, 0, 0, 0]
+    assert frame["seeds"].tolist() == [3, 3, 3, 3, 0, 0, 0, 0]  # not the baseline's fourth
+    assert frame["top1"].tolist()[:4] == pytest.approx([80, 20, 100, 40])  # far: 2, 1 and 0 of 5 videos
+    alone = accuracy([record(r.key, r.seed, r.kinds["far"]) for r in some], "50-5-block")
+    assert alone
+    assert tuple(frame.loc[3, ["low", "high"]]) == pytest.approx((alone.low, alone.high))
+    assert list(by_kind(DEEP, frame).columns) == ["row", "near", "far"]
+    single = kinds_frame(DEEP, [of_kinds("50-baseline", 0, later=NEAR, near="0")])  # in the records' order
+    assert list(zip(single["kind"], single["top1"].isna(), strict=True))[:2] == [
+        ("later", False),
+        ("near", True),
+    ]
+    assert kinds_frame(DEEP, [record("50-baseline", 0, NEAR)]).empty
+
+
+# ---- what the ablations say of themselves ----
+
+
+def head(table: Table) -> list[str]:
+    """What an ablation's docstring says of command, cost and result, by the published records."""
+    profile = table.task.profile("mini")
+    rows = table.within(profile).rows
+    keys = {row.key for row in rows}
+    runs = [r for r in read_records(PUBLISHED, profile.name) if r.key in keys]
+    taken = [sum(r.made.seconds for r in runs if r.seed == seed) for seed in profile.seeds]
+    cost = f"{len(keys)} runs a seed, {median(taken) / 120:.1f} minutes on two cores"
+    lines = [f"Command: make table{table.name}", f"Cost: {cost} (mini, by the published records)"]
+    columns = {"top1": "{:.1f} %"} | {
+        m: f"{table.measures[m]} {{:.1f}}" for m in table.plotted if m != "top1"
+    }
+    frame = table_frame(table.within(profile), runs)
+    for row, (_, line) in zip(rows, frame.iterrows(), strict=True):
+        if row is table.baseline(row):
+            numbers = ", ".join(columns[m].format(line[m]) for m in table.plotted)
+            lines.append(f"Expected (mini, {len(profile.seeds)} seeds), R{row.depth}: {row.label} {numbers}")
+        else:
+            ends = [[line[f"{delta(table, m)}{end}"] for end in ("", "_low", "_high")] for m in table.plotted]
+            lines.append(f"{row.label} {', '.join(with_interval(*each, sign=True) for each in ends)}")
+    return lines
+
+
+@pytest.mark.parametrize("name", [name for name, table in TABLES.items() if table.trains])
+def test_the_head_of_an_ablation_tells_what_the_published_records_give(name: str) -> None:
+    module = next(
+        module
+        for path, module in sys.modules.items()
+        if path.startswith("ablations.") and getattr(module, "TABLE", None) is TABLES[name]
+    )
+    text = " ".join(str(module.__doc__).split())
+    for line in head(TABLES[name]):
+        assert line in text, line

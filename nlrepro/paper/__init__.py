@@ -1,4 +1,4 @@
-"""What the paper prints, by table and row, and what its nets cost by our count. The CSV files hold the numbers; no torch."""
+"""The paper's numbers by table and row, and the counted costs of its nets, from CSV files. No torch."""
 
 import csv
 from functools import cache
@@ -18,7 +18,10 @@ def numbers(table: str) -> dict[Place, dict[str, float]]:
     """The numbers of each row by the name of its column; columns that are empty there are left out."""
     match table:
         case "3":
-            return {(0, f"{line['model']}, {line['backbone']}"): _floats(line, strip="_val") for line in lines("table3")}
+            return {
+                (0, f"{line['model']}, {line['backbone']}"): _floats(line, strip="_val")
+                for line in lines("table3")
+            }
         case "4":
             return {
                 (101, f"{line['model']}, {split}"): {"map": float(line[column])}
@@ -36,7 +39,9 @@ def numbers(table: str) -> dict[Place, dict[str, float]]:
 def _floats(line: dict[str, str], strip: str = "") -> dict[str, float]:
     """The cells of a line that are numbers."""
     names = ("table", "backbone", "row", "model", "modality")
-    return {name.removesuffix(strip): float(cell) for name, cell in line.items() if cell and name not in names}
+    return {
+        name.removesuffix(strip): float(cell) for name, cell in line.items() if cell and name not in names
+    }
 
 
 @cache

@@ -1,7 +1,8 @@
-"""Figures: gains over the baseline, training curves, the heat map by kind of video, and the task of the generated videos.
+"""Figures: gains over the baseline, training curves, accuracy by kind of video, and the generated videos.
 
-The look is figures.mplstyle. The same drawing gives the same bytes with the same version of matplotlib. What has the colour of
-the text in the style sheet is written as `currentColor`: dark ink on a light page, light ink on a dark one.
+The look is figures.mplstyle. The same drawing gives the same bytes with the same version of matplotlib. What
+has the colour of the text in the style sheet is written as `currentColor`: dark ink on a light page, light
+ink on a dark one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,9 @@ with resources.as_file(resources.files("nlrepro.report") / "figures.mplstyle") a
     _RC = rc_params_from_file(_sheet, use_default_template=False)
 INK: str = _RC["text.color"]
 INK_ON_DARK = "#e4e7eb"
-SERIES: tuple[tuple[str, str], ...] = tuple((look["color"], look["marker"]) for look in _RC["axes.prop_cycle"])
+SERIES: tuple[tuple[str, str], ...] = tuple(
+    (look["color"], look["marker"]) for look in _RC["axes.prop_cycle"]
+)
 THEME = f"<style>svg{{color:{INK}}}@media(prefers-color-scheme:dark){{svg{{color:{INK_ON_DARK}}}}}</style>"
 PAPER = (INK, "D")
 WIDTH, INCHES_A_ROW = 5.2, 0.36  # narrow enough to be read on a phone
@@ -58,7 +61,7 @@ KINDS = {
 
 
 def styled() -> AbstractContextManager[None]:
-    """The style sheet on top of matplotlib's defaults, so that the reader's own settings do not change the figure."""
+    """The style sheet on top of matplotlib's defaults: a reader's own settings do not change the figure."""
     return style.context(["default", "nlrepro.report.figures"])
 
 
@@ -74,8 +77,9 @@ def to_svg(figure: Figure) -> bytes:
 def draw_gains(table: Table, frames: Mapping[str, pd.DataFrame]) -> Figure:
     """The paper's differences on the left, those of the records on the right: dots with 95 % intervals.
 
-    The paper's differences are about 1 point and those of the mini profile about 10, so the two have a panel and a scale each
-    and share the row labels. The paper gives no intervals. `frames` are table frames by source.
+    The paper's differences are about 1 point and those of the mini profile about 10, so the two have a panel
+    and a scale each and share the row labels. The paper gives no intervals. `frames` are table frames by
+    source.
     """
     rows = [i for i, row in enumerate(table.rows) if row is not table.baseline(row)]
     places = [(i, measure) for i in rows for measure in table.plotted]
@@ -135,9 +139,10 @@ def _dress(axes: Axes, title: str) -> None:
 
 
 def draw_curves(keys: Mapping[str, str], records: Sequence[Record]) -> Figure:
-    """How nets learn (the paper's Figure 4): the mean over the seeds that all have as a line, each seed thinly.
+    """How nets learn (the paper's Figure 4): thick lines are means over common seeds, thin lines seeds.
 
-    `keys` are the runs' keys by the name to print. Departure: the paper plots training error where this plots the loss.
+    `keys` are the runs' keys by the name to print. Departure: the paper plots training error where this plots
+    the loss.
     """
     frames = {name: curves_frame(key, records) for name, key in keys.items()}
     seeds = set.intersection(*(set(frame["seed"]) for frame in frames.values()))
@@ -145,7 +150,9 @@ def draw_curves(keys: Mapping[str, str], records: Sequence[Record]) -> Figure:
     with styled():
         figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
         panels = figure.subplots(1, 2)
-        for axes, value, title in zip(panels, ("loss", "error"), ("training loss", "validation error, %"), strict=True):
+        for axes, value, title in zip(
+            panels, ("loss", "error"), ("training loss", "validation error, %"), strict=True
+        ):
             for (name, frame), (colour, marker) in zip(frames.items(), SERIES, strict=False):
                 for _, seed in frame.groupby("seed"):
                     steps, values = seed["step"].to_numpy(), seed[value].to_numpy()
@@ -157,18 +164,24 @@ def draw_curves(keys: Mapping[str, str], records: Sequence[Record]) -> Figure:
 
 
 def draw_rows(table: Table, records: Sequence[Record]) -> Figure:
-    """The validation error of each row, mean over the seeds that are compared; a panel a depth, baselines in ink."""
+    """The validation error of each row, a mean over the compared seeds; a panel a depth, baselines in ink."""
     records, depths = table.comparable(records), table.depths
     of_depth = {depth: [row for row in table.rows if row.depth == depth] for depth in depths}
-    looks = {id(row): look for rows in of_depth.values() for row, look in zip(rows, (PAPER, *SERIES), strict=False)}
+    looks = {
+        id(row): look for rows in of_depth.values() for row, look in zip(rows, (PAPER, *SERIES), strict=False)
+    }
     with styled():
         figure = Figure(figsize=(WIDTH, 3.1), layout="constrained")
         panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]
         for axes, depth in zip(panels, depths, strict=True):
             for row in of_depth[depth]:
                 _mean(axes, curves_frame(row.key, records), "error", row.label, *looks[id(row)])
-            _dress_curves(axes, "validation error, %" if len(depths) == 1 else f"R{depth}, validation error, %")
-        named = {label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+            _dress_curves(axes, ", ".join([f"R{depth}"] * (len(depths) > 1) + ["validation error, %"]))
+        named = {
+            label: line
+            for axes in panels
+            for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
         figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3)
     return figure
 
@@ -187,7 +200,8 @@ def _dress_curves(axes: Axes, title: str) -> None:
 def draw_kinds(table: Table, frame: pd.DataFrame) -> Figure:
     """The heat map of a `kinds_frame`: which pairs of card and digit can a row compare?
 
-    Colours go from chance to 100 %; in each cell stand the percentage and, small, the half-width of its interval, rounded up.
+    Colours go from chance to 100 %; in each cell stand the percentage and, small, the half-width of its
+    interval, rounded up.
     """
     names, rows = list(frame["kind"].unique()), len(table.rows)
     with styled():
@@ -200,7 +214,8 @@ def draw_kinds(table: Table, frame: pd.DataFrame) -> Figure:
         axes.set_yticks(range(rows), [table.label(row) for row in table.rows])
         _head(axes, names)
         figure.suptitle(f"Table {table.name}. {table.short_title}, by kind of video")
-        figure.supxlabel(f"top-1, % (chance: {CHANCE:.0f}) \N{PLUS-MINUS SIGN} half of its 95 % interval, rounded up")
+        half = "\N{PLUS-MINUS SIGN} half of its 95 % interval, rounded up"
+        figure.supxlabel(f"top-1, % (chance: {CHANCE:.0f}) {half}")
     return figure
 
 
@@ -208,7 +223,8 @@ def _cell(axes: Axes, x: int, y: int, top1: float, half: float) -> None:
     """One without a number is an empty frame."""
     colour = "none" if isnan(top1) else to_hex(COLOURS(SCALE(top1)))
     edge, ink = (INK, INK) if isnan(top1) else ("none", ink_on(colour))
-    axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, edgecolor=edge, linewidth=0.5))
+    place = (x - 0.48, y - 0.46)
+    axes.add_patch(Rectangle(place, 0.96, 0.92, facecolor=colour, edgecolor=edge, linewidth=0.5))
     if isnan(top1):
         axes.text(x, y, MISSING, ha="center", va="center", color=ink)
         return
@@ -218,19 +234,24 @@ def _cell(axes: Axes, x: int, y: int, top1: float, half: float) -> None:
 
 
 def ink_on(colour: str) -> str:
-    """Black or white, whichever has the higher contrast (WCAG 2.1) on a colour "#rrggbb": at least 4.5 : 1."""
+    """Black or white: the one with the higher contrast on a colour "#rrggbb", at least 4.5 : 1 (WCAG 2.1)."""
     parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 
 
 def _head(axes: Axes, names: Sequence[str]) -> None:
     """Above each column its kind and where the card is."""
-    axes.set_xticks(range(len(names)), [KINDS[name].card if name in KINDS else "" for name in names], fontsize=7)
+    cards = [KINDS[name].card if name in KINDS else "" for name in names]
+    axes.set_xticks(range(len(names)), cards, fontsize=7)
     axes.xaxis.tick_top()
     for x, name in enumerate(names):
-        axes.annotate(name, (x, 1), (0, 26), ("data", "axes fraction"), "offset points", ha="center", weight="bold")
+        axes.annotate(
+            name, (x, 1), (0, 26), ("data", "axes fraction"), "offset points", ha="center", weight="bold"
+        )
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -239,12 +260,13 @@ def _head(axes: Axes, names: Sequence[str]) -> None:
 def kinds_caption(frame: pd.DataFrame) -> str:
     """How to read the heat map: what each kind takes."""
     takes = ", ".join(f"{KINDS[kind].takes} for {kind}" for kind in frame["kind"].unique() if kind in KINDS)
-    asked, chance = "Which pairs of card and digit can a row compare?", "Chance between the two digits of a video is"
+    asked = "Which pairs of card and digit can a row compare?"
+    chance = "Chance between the two digits of a video is"
     return f"{asked}{f' It takes {takes}.' * bool(takes)} {chance} {CHANCE:.0f} %."
 
 
 def draw_task(task: Generator) -> Figure:
-    """The generated videos: a row a kind, a column a frame, and the answer; a short clip has the frames with an edge."""
+    """The generated videos: a row a kind, a column a frame, the answer; short clips' frames have an edge."""
     from nlrepro.data.synthetic.card_videos import first_of_each_kind  # imports scikit-learn
 
     examples = first_of_each_kind(task)

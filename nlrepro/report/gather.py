@@ -1,4 +1,4 @@
-"""From records to tables, figures and verdicts: gathered once, then printed and written as files. Trains nothing."""
+"""From records to tables, figures and verdicts: gathered once, then printed and written. Trains nothing."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ from nlrepro.record import Record, damaged_records, digest, read_records, record
 from nlrepro.report.figures import draw_curves, draw_gains, draw_kinds, draw_rows, draw_task, to_svg
 from nlrepro.report.tables import claims_frame, kinds_frame, released_names, table_frame, with_released
 from nlrepro.report.text import note, released_notes, side_by_side, to_csv, to_latex, to_text, verdict_line
-from nlrepro.run import Folders
+from nlrepro.run import Folders, Run
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.stats.evidence import Evidence
 from nlrepro.stats.verdicts import Verdict, error_rates
@@ -27,7 +27,7 @@ FIGURE_4 = {"C2D baseline": RunSpec().key, "NL C2D, 5-block": RunSpec(net=NetSpe
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Fresh records of one profile in one folder, under the name of their columns: "here", or "published" and "yours"."""
+    """Fresh records of one profile in one folder; `name` heads their columns: here, published or yours."""
 
     name: str
     results: Path
@@ -57,7 +57,7 @@ class TableReport:
         """The table's frame by source; released weights stand in the last one."""
         frames = {source.name: table_frame(self.table, source.runs) for source in self.sources}
         last = self.sources[-1].name
-        return frames | {last: with_released(frames[last], self.tests)}
+        return frames | {last: with_released(self.table, frames[last], self.tests)}
 
     @cached_property
     def kinds(self) -> pd.DataFrame:
@@ -75,15 +75,16 @@ class TableReport:
     @property
     def readable(self) -> bool:
         """Whether there is more than the paper's numbers."""
-        return self.measured or bool(released_names(self.frames[self.sources[-1].name]))
+        return self.measured or bool(released_names(self.table, self.frames[self.sources[-1].name]))
 
     @cached_property
     def notes(self) -> list[str]:
         """Where the numbers come from."""
         last = self.sources[-1]
         notes = [note(self.table, self.table.comparable(last.runs))]
-        notes += [f"Published: {note(self.table, self.table.comparable(each.runs))}" for each in self.sources[:-1]]
-        return notes + released_notes(self.frames[last.name], self.tests)
+        for each in self.sources[:-1]:
+            notes.append(f"Published: {note(self.table, self.table.comparable(each.runs))}")
+        return notes + released_notes(self.table, self.tests)
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
@@ -109,9 +110,9 @@ class TableReport:
         name, title = f"table{self.table.name}", self.table.title
         lines = "\n".join(f"- {verdict_line(verdict)}" for verdict in self.verdicts)
         left = (0, 1) if len(self.table.compared) > 1 else (0,)
-        markdown = [f"## {self.table.heading}", to_text(self.text, left=left), *([lines] if lines else []), *notes]
+        parts = [f"## {self.table.heading}", to_text(self.text, left=left), lines, *notes]
         write_atomic(tables / f"{name}.csv", to_csv(self.frames[self.sources[-1].name]))
-        write_atomic(tables / f"{name}.md", "\n\n".join(markdown) + "\n")
+        write_atomic(tables / f"{name}.md", "\n\n".join(filter(None, parts)) + "\n")
         write_atomic(tables / f"{name}.tex", to_latex(title, self.table.name, self.text))
         texts = [f"{name}.md, .csv, .tex"]
         if not self.kinds.empty:
@@ -154,8 +155,8 @@ class ProfileReport:
         """A line for what is left out: stale records, and damaged ones."""
         stale = self.sources[-1].stale
         verb = "record is" if len(stale) == 1 else "records are"
-        line = f"{len(stale)} {verb} stale (made with other settings or data) and left out: {', '.join(map(str, stale))}"
-        return [line] * bool(stale) + list(self.damaged)
+        why, paths = "made with other settings or data", ", ".join(map(str, stale))
+        return [f"{len(stale)} {verb} stale ({why}) and left out: {paths}"] * bool(stale) + list(self.damaged)
 
     def write(self, names: Sequence[str], results: Path) -> None:
         """Write the files of these tables, and print them."""
@@ -173,8 +174,8 @@ class ProfileReport:
 def gather(catalogue: Catalogue, name: str, folders: Folders) -> list[ProfileReport]:
     """The reports of all tables whose task has a profile of that name, a report a task's profile.
 
-    Local reports hold the published numbers beside your own; the published ones hold only themselves, so that they follow
-    from the published records alone.
+    Local reports hold the published numbers beside your own; the published ones hold only themselves, so that
+    they follow from the published records alone.
     """
     profiles: dict[str, Profile] = {}
     tables: dict[str, list[Table]] = {}
@@ -196,7 +197,9 @@ def profile_report(tables: Sequence[Table], profile: Profile, folders: Folders) 
     reports = {}
     for table in tables:
         within = table.within(profile)
-        kept = sources if table.trains or profile.real else [replace(each, runs=(), tests=()) for each in sources]
+        kept = sources
+        if not (table.trains or profile.real):  # results on generated data are compared with no other system
+            kept = [replace(each, runs=(), tests=()) for each in sources]
         verdicts = tuple(claim.verdict(evidence, declared) for claim in within.claims)
         published = [each for each in kept[:-1] if each.runs or each.tests]
         reports[table.name] = TableReport(table=within, sources=(*published, kept[-1]), verdicts=verdicts)
@@ -213,21 +216,23 @@ def source(name: str, tables: Sequence[Table], profile: Profile, folders: Folder
     rows = {row.key: (table, row.spec) for table in tables for row in table.rows if row.spec}
     runs = [catalogue.run_of(table, spec, profile, 0, folders) for table, spec in rows.values()]
     by_key = {run.key: run for run in catalogue.complete(runs) if run.profile.name == profile.name}
-    runs_fresh, tests, stale = [], [], []
-    for record in read_records(folders.results, profile.name):
-        if record.key not in by_key:
-            continue
-        run = replace(by_key[record.key], seed=record.seed or 0)
-        if record.weights:
-            fresh = record.fingerprint == digest(run.task.test_settings(run.spec, profile, record.weights))
-        else:
-            fresh = run.fingerprint == record.fingerprint if is_published(folders.results) else run.is_fresh(record)
-        if not fresh:
-            stale.append(record_path(folders.results, record))
-        else:
-            (tests if record.weights else runs_fresh).append(record)
+    known = [record for record in read_records(folders.results, profile.name) if record.key in by_key]
+    fresh = [record for record in known if is_current(by_key[record.key], record)]
     return Source(
-        name=name, results=folders.results, runs=tuple(runs_fresh), tests=tuple(tests), stale=tuple(stale)
+        name=name,
+        results=folders.results,
+        runs=tuple(record for record in fresh if not record.weights),
+        tests=tuple(record for record in fresh if record.weights),
+        stale=tuple(record_path(folders.results, record) for record in known if record not in fresh),
+    )
+
+
+def is_current(run: Run, record: Record) -> bool:
+    """Whether a record of this key, of a run or of a test of weights, has the settings and data of today."""
+    if record.weights:
+        return record.fingerprint == digest(run.task.test_settings(run.spec, run.profile, record.weights))
+    return record.fingerprint == run.fingerprint and (
+        is_published(run.folders.results) or run.is_fresh(record)
     )
 
 
@@ -239,12 +244,15 @@ def about(profile: Profile) -> str:
     """What a stranger must know of a profile's numbers before reading any of them."""
     task, width = profile.generator, profile.geometry.width
     if task is None:
-        return "Real videos with the paper's nets and recipe, or what the profile says otherwise."
+        return "Real data with the paper's nets and recipe, or what the profile says otherwise."
+    if profile.actions or profile.detection:
+        return f"Generated data, and nets with {width} channels where the paper's have 64."
     frames = ", ".join(f"{kind} clips have {clips.frames} frames" for kind, clips in profile.clips.items())
-    classes = " or ".join(str(number) for number in sorted({clips.classes for clips in profile.clips.values()}))
+    classes = " or ".join(map(str, sorted({clips.classes for clips in profile.clips.values()})))
     return (
-        f"Not Kinetics: {task.videos['train']:,} generated training videos of {task.size}x{task.size} pixels, and the paper's "
-        f"nets with {width} channels where these have 64. The task is made of the comparisons that the block makes, so gains are "
-        "larger than on Kinetics: compare directions and verdicts, not points. "
-        f"There are {classes} classes, so that top-5 says little; {frames} (the paper's: short 32, long 128)."
+        f"Not Kinetics: {task.videos['train']:,} generated training videos of {task.size}x{task.size} "
+        f"pixels, and the paper's nets with {width} channels where these have 64. The task is made of the "
+        "comparisons that the block makes, so gains are larger than on Kinetics: compare directions and "
+        f"verdicts, not points. There are {classes} classes, so that top-5 says little; {frames} (the "
+        "paper's: short 32, long 128)."
     )

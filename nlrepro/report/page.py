@@ -1,7 +1,7 @@
-"""One page for people: tables, verdicts, pictures, costs and provenance of several profiles, in one HTML file.
+"""One HTML page for people: tables, verdicts, pictures, costs and provenance of several profiles.
 
-page.html and page.css are its look; here are the fields that page.html reads. The page needs no network and no script, and the
-same records give the same bytes.
+page.html and page.css are its look; here are the fields that page.html reads. The page needs no network and
+no script, and the same records give the same bytes.
 """
 
 import os
@@ -50,23 +50,29 @@ class Group:
 
 
 def groups(report: TableReport) -> list[Group]:
-    """The columns of the paper, of the records and of released weights, then relative costs where the paper prints them.
+    """The columns of the paper, of the records and of released weights, then costs.
 
-    Where there are neither records nor released weights, parameters and FLOPs stand there by count.
+    Relative costs stand where the paper prints them, counted ones where nothing is recorded or released.
     """
     table, frames = report.table, report.frames
     last = frames[report.sources[-1].name]
     measures = table.measures
     columns = {"paper": [column(last, f"paper_{name}", title) for name, title in measures.items()]}
     if table.shows_cost:
-        columns["paper"] += [column(last, printed, title, ratio=True) for title, (printed, _) in text.RATIOS.items()]
+        columns["paper"] += [
+            column(last, printed, title, ratio=True) for title, (printed, _) in text.RATIOS.items()
+        ]
     for name, frame in frames.items():
         if frame["seeds"].any():
             columns[name] = [column(frame, measure, title) for measure, title in measures.items()]
-    for name in released_names(last):
-        columns[name] = [column(last, f"released {name} {measure}", title) for measure, title in measures.items()]
+    for name in released_names(table, last):
+        columns[name] = [
+            column(last, f"released {name} {measure}", title) for measure, title in measures.items()
+        ]
     if table.shows_cost:
-        columns["counted"] = [column(last, counted, title, ratio=True) for title, (_, counted) in text.RATIOS.items()]
+        columns["counted"] = [
+            column(last, counted, title, ratio=True) for title, (_, counted) in text.RATIOS.items()
+        ]
     elif list(columns) == ["paper"]:
         columns["counted"] = counts(table.rows)
     return [Group(name=name, columns=of_name) for name, of_name in columns.items()]
@@ -78,7 +84,9 @@ def column(frame: pd.DataFrame, name: str, title: str, ratio: bool = False) -> C
     intervals = [""] * len(frame)
     if f"{name}_low" in frame:
         ends = frame[[f"{name}_low", f"{name}_high"]].to_numpy(float)
-        intervals = ["" if isnan(low) else f"{text.number(low)}\N{EN DASH}{text.number(high)}" for low, high in ends]
+        intervals = [
+            "" if isnan(low) else f"{text.number(low)}\N{EN DASH}{text.number(high)}" for low, high in ends
+        ]
     return Column(title=title, cells=cells, intervals=intervals)
 
 
@@ -86,7 +94,10 @@ def counts(rows: Sequence[Row]) -> list[Column]:
     """Parameters and multiply-adds at the paper's scale."""
     costs = [paper.costs().get(row.key) for row in rows]
     units = (("params, M", 0, 1e6), ("FLOPs, B", 1, 1e9))
-    cells = {title: [f"{cost[i] / unit:.1f}" if cost else text.MISSING for cost in costs] for title, i, unit in units}
+    cells = {
+        title: [f"{cost[i] / unit:.1f}" if cost else text.MISSING for cost in costs]
+        for title, i, unit in units
+    }
     return [Column(title=title, cells=texts, intervals=[""] * len(rows)) for title, texts in cells.items()]
 
 
@@ -107,7 +118,10 @@ class Panel:
         """Each with the depth as a heading where it changes, if the table has several."""
         rows, depths = self.report.table.rows, self.report.table.depths
         before = [None, *(row.depth for row in rows)] if len(depths) > 1 else [row.depth for row in rows]
-        return [(row, f"ResNet-{row.depth}" * (row.depth != last)) for row, last in zip(rows, before, strict=False)]
+        return [
+            (row, f"ResNet-{row.depth}" * (row.depth != last))
+            for row, last in zip(rows, before, strict=False)
+        ]
 
     @property
     def groups(self) -> list[Group]:
@@ -147,7 +161,7 @@ class Origin:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Everything that the page shows of one profile: the tables of each task that has a profile of that name."""
+    """All that the page shows of one profile: the tables of each task that has a profile of that name."""
 
     name: str
     reports: list[ProfileReport]
@@ -165,7 +179,9 @@ class Page:
     def panels(self) -> list[Panel]:
         """Of Table 2 all; of other tables those with numbers."""
         tables = [report for each in self.reports for report in each.tables.values()]
-        return [Panel(report=report) for report in tables if report.table.name.startswith("2") or report.readable]
+        return [
+            Panel(report=report) for report in tables if report.table.name.startswith("2") or report.readable
+        ]
 
     @property
     def sources(self) -> list[Source]:
@@ -230,7 +246,8 @@ class Page:
     @property
     def settings(self) -> dict[str, int]:
         """The settings that records were made in, numbered from 1, the first used first."""
-        made = sorted((r.made for source in self.sources for r in (*source.runs, *source.tests)), key=lambda made: made.date)
+        records = (record for source in self.sources for record in (*source.runs, *source.tests))
+        made = sorted((record.made for record in records), key=lambda made: made.date)
         return {setting: i for i, setting in enumerate(dict.fromkeys(each.setting for each in made), 1)}
 
     @property
@@ -257,19 +274,23 @@ class Page:
             for record in (*source.runs, *source.tests):
                 name = record.weights.file if record.weights else f"seed {record.seed}"
                 file = record_path(folder, record).as_posix()
-                lines.setdefault(record.key, []).append(Line(source=source.name, name=name, file=file, record=record))
+                line = Line(source=source.name, name=name, file=file, record=record)
+                lines.setdefault(record.key, []).append(line)
         return [origin(key, "; ".join(self.places.get(key, [])), lines[key]) for key in sorted(lines)]
 
 
 def origin(key: str, rows: str, lines: list[Line]) -> Origin:
     runs = [line.record for line in lines if not line.record.weights]
-    starts = {run.made.start or (f"{key.removesuffix('-long')} of the same seed" * key.endswith("-long")) for run in runs}
+    parent = f"{key.removesuffix('-long')} of the same seed" if key.endswith("-long") else ""
+    starts = {run.made.start or parent for run in runs}
     command = ""
     if runs:
         seeds = ",".join(sorted({str(run.seed) for run in runs}, key=int))
         table = min(runs[0].tables, default="all")
-        command = f"python -m ablations sweep {table} --only {key} --seeds {seeds} --profile {runs[0].profile}"
-    return Origin(key=key, rows=rows, command=command, start=" or ".join(sorted(filter(None, starts))), lines=lines)
+        options = f"--only {key} --seeds {seeds} --profile {runs[0].profile}"
+        command = f"python -m ablations sweep {table} {options}"
+    start = " or ".join(sorted(filter(None, starts)))
+    return Origin(key=key, rows=rows, command=command, start=start, lines=lines)
 
 
 def render(pages: Sequence[Page], opened: str) -> str:
@@ -286,7 +307,7 @@ def render(pages: Sequence[Page], opened: str) -> str:
 
 
 def inline(svg: bytes, label: str, prefix: str) -> str:
-    """An SVG file as part of a page: without prolog, size and own theme, its ids apart from those of other figures.
+    """An SVG file as part of a page: without prolog, size and own theme, with ids of its own.
 
     `label` is for screen readers; `prefix`, unique on the page, goes before each id.
     """
@@ -294,7 +315,8 @@ def inline(svg: bytes, label: str, prefix: str) -> str:
     drawing = drawing[drawing.index("<svg ") :]
     drawing = re.sub(r"\s*<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
     head, end, body = drawing.partition(">")
-    width, head = float(re.findall(r' width="([\d.]+)pt"', head)[0]), re.sub(r' (?:width|height)="[^"]*"', "", head)
+    width = float(re.findall(r' width="([\d.]+)pt"', head)[0])
+    head = re.sub(r' (?:width|height)="[^"]*"', "", head)
     opening = head.replace("<svg ", f'<svg role="img" aria-label="{label}" style="max-width:{width:g}pt" ', 1)
     return opening + end + ID.sub(lambda match: f"{match[1]}{prefix}-", body)
 

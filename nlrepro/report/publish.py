@@ -1,4 +1,4 @@
-"""Reports as files and as one page; from local results to published ones; and whether what is published can be made again."""
+"""Reports as files and as one page; from local results to published ones; and published ones made again."""
 
 import re
 import subprocess
@@ -17,13 +17,13 @@ from nlrepro.run import Folders
 from nlrepro.stats.anova import one_more
 from nlrepro.table import Catalogue
 
-PAGES = ("mini", "paper")  # always on the page; another profile, such as your own, joins them when it is reported
+PAGES = ("mini", "paper")  # always on the page; another profile joins them when it is reported
 READMES = (Path("README.md"), Path("results/README.md"))
 SEEDS = 2  # that `make table2a` trains
 
 
 def report(catalogue: Catalogue, names: Sequence[str], profile: str, folders: Folders) -> None:
-    """Write the tables, figures and verdicts of `folders.results` and the page of all tables; print the chosen ones.
+    """Write tables, figures and verdicts of `folders.results` and one page of all; print the chosen ones.
 
     The published page is that of PAGES alone, whichever profile was published last.
 
@@ -41,17 +41,22 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: str, folders: Fo
         named = [table.name for table in shown if table.trains or each.profile.real or table.name in names]
         if named:
             each.write(named, results)
-    others = {name: gather(catalogue, name, folders) for name in PAGES if name != profile}
-    pages = {profile: reports, **others}
     hidden = profile not in PAGES and is_published(results)
-    order = [name for name in (*PAGES, profile) if not (hidden and name == profile)]
-    html = [Page(name=name, reports=pages[name], folder=results) for name in dict.fromkeys(order)]
-    opened = PAGES[0] if hidden else profile
+    order = dict.fromkeys(PAGES if hidden else (*PAGES, profile))
+    gathered = (reports if name == profile else gather(catalogue, name, folders) for name in order)
+    pages = {each[0].name: each for each in gathered}
+    html = [Page(name=name, reports=each, folder=results) for name, each in pages.items()]
+    opened = PAGES[0] if hidden else reports[0].name
     print(f"written: {write_page(html, opened, results / 'report.html')}")
 
 
 def publish(
-    catalogue: Catalogue, names: Sequence[str], profile: str, folders: Folders, seeds: Sequence[int], only: str = "*"
+    catalogue: Catalogue,
+    names: Sequence[str],
+    profile: str,
+    folders: Folders,
+    seeds: Sequence[int],
+    only: str = "*",
 ) -> None:
     """Copy the fresh records of the tables' runs to `results/published`, drop stale ones there, and report.
 
@@ -60,7 +65,9 @@ def publish(
     """
     runs = catalogue.runs(names, seeds, profile, folders, only)
     profiles = {run.profile.name for run in runs}
-    damaged = [line for at in (folders.results, PUBLISHED) for name in profiles for line in damaged_records(at, name)]
+    damaged = [
+        line for at in (folders.results, PUBLISHED) for name in profiles for line in damaged_records(at, name)
+    ]
     if damaged:
         raise BadInput(f"not published: {'; '.join(damaged)}")
     records = {run: run.record() for run in catalogue.complete(runs) if run.profile.name in profiles}
@@ -94,7 +101,8 @@ def verify(catalogue: Catalogue) -> None:
     """Make all that is published again from the records, in place, and compare it with what is committed.
 
     Raises:
-        BadInput: nothing is published here, or something is not what the records give; each such file is named.
+        BadInput: nothing is published here, or something is not what the records give; each such file is
+            named.
     """
     absent = [path for path in (PUBLISHED / "records", *READMES) if not path.exists()]
     if absent:
@@ -107,8 +115,8 @@ def verify(catalogue: Catalogue) -> None:
     if done.returncode:
         raise BadInput(f"`verify` compares with git: {done.stderr.strip()}")
     if changed := [line[3:] for line in done.stdout.splitlines()]:
-        files = ", ".join(changed)
-        raise BadInput(f"not what the committed records give: {files}; `git diff` shows how they differ, commit or restore")
+        advice = "`git diff` shows the differences, commit or restore"
+        raise BadInput(f"not what the committed records give: {', '.join(changed)}; {advice}")
     print("all that is published follows from the committed records")
 
 
@@ -121,7 +129,11 @@ def rerun(catalogue: Catalogue, key: str, seed: int, profile: str, data: Path) -
     from nlrepro.sweep.local import sweep  # imports Lightning
 
     run = catalogue.run(key, seed, profile, Folders(data=data, results=PUBLISHED))
-    records = [record for record in read_records(PUBLISHED, run.profile.name) if record.key == key and not record.weights]
+    records = [
+        record
+        for record in read_records(PUBLISHED, run.profile.name)
+        if record.key == key and not record.weights
+    ]
     before = next((record for record in records if record.seed == seed), None)
     if before is None:
         raise BadInput(f"no published record of {key} seed {seed} of the profile {run.profile.name}")
@@ -137,15 +149,17 @@ def compared(before: Record, now: Record, published: Sequence[Record]) -> str:
     """What came of a run that was made again; `published` are the records of its key.
 
     Raises:
-        BadInput: the digits differ on the same kind of CPU, or the first measure lies outside of the 95 % interval of one
-            more seed.
+        BadInput: the digits differ on the same kind of CPU, or the first measure lies outside of the 95 %
+            interval of one more seed.
     """
     if (now.metrics, now.ranks) == (before.metrics, before.ranks):
         return f"the same digits: {now.headline}, in all that was tested"
     here, there = now.made.device, before.made.device
     words = f"{now.headline} on {here}, published {before.headline} on {there}"
-    if here.endswith("cores") and (here, now.made.versions) == (there, before.made.versions):  # GPUs promise no digits
-        raise BadInput(f"not reproduced: {words}; the same kind of processor and the same versions give the same digits")
+    same_machine = (here, now.made.versions) == (there, before.made.versions)
+    if same_machine and here.endswith("cores"):  # GPUs promise no digits
+        why = "the same kind of processor and the same versions give the same digits"
+        raise BadInput(f"not reproduced: {words}; {why}")
     measure = next(iter(now.metrics))
     value, interval = now.metrics[measure], one_more([record.metrics[measure] for record in published])
     if interval is None:
@@ -158,7 +172,7 @@ def compared(before: Record, now: Record, published: Sequence[Record]) -> str:
 
 
 def write_readmes(catalogue: Catalogue) -> None:
-    """Write the parts of READMEs between `<!-- NAME: ... -->` and `<!-- /NAME -->`, from the published records."""
+    """Write what stands in READMEs between `<!-- NAME: ... -->` and `<!-- /NAME -->`, from the records."""
     for name, body in readme_parts(catalogue).items():
         for readme in READMES:
             if readme.is_file():
@@ -190,11 +204,14 @@ def readme_parts(catalogue: Catalogue) -> dict[str, str]:
 
 
 def of_table2(report: ProfileReport) -> dict[str, str]:
-    return {"verdicts": verdict_table(report.verdicts), "durations": durations(report.sources[-1].runs, "2a", SEEDS)}
+    return {
+        "verdicts": verdict_table(report.verdicts),
+        "durations": durations(report.sources[-1].runs, "2a", SEEDS),
+    }
 
 
 def variants_table(reports: dict[str, TableReport]) -> str:
-    """One table in several variants of a profile: top-1 and gain, a column each, and the verdicts on its sentences."""
+    """One table in several variants of a profile: a column of top-1 and gains each, and the verdicts."""
     frames = {name: next(reversed(report.frames.values())) for name, report in reports.items()}
     columns = {
         name: [
@@ -204,7 +221,9 @@ def variants_table(reports: dict[str, TableReport]) -> str:
         for name, frame in frames.items()
     }
     rows = next(iter(frames.values()))["row"]
-    verdicts = [f"- {name}: {verdict_line(verdict)}" for name, report in reports.items() for verdict in report.verdicts]
+    verdicts = [
+        f"- {name}: {verdict_line(verdict)}"
+        for name, report in reports.items()
+        for verdict in report.verdicts
+    ]
     return to_text(pd.DataFrame({"row": rows, **columns})) + "\n\n" + "\n".join(verdicts)
-
-

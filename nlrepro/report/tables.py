@@ -1,27 +1,31 @@
-"""The numbers of a table as data frames: those of the records, with 95 % intervals, and the paper's, one line a row.
+"""The numbers of a table as data frames, a line a row: those of the records with intervals, and the paper's.
 
-Measures are percent of test items; a difference is from the table's baseline, paired by seed and by video; the paper gives no
-intervals (nlrepro/stats/anova.py). The rows of a table share their variance between seeds (nlrepro/stats/moderated.py).
+Measures are percent of test items; a difference is from the table's baseline, paired by seed and by video;
+the paper gives no intervals (nlrepro/stats/anova.py). The rows of a table share their variance between seeds
+(nlrepro/stats/moderated.py).
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite, nan
 
 import pandas as pd
 
 from nlrepro import paper
 from nlrepro.record import Record
-from nlrepro.stats.anova import Interval, analyse
-from nlrepro.stats.evidence import accuracy, correct, difference, pool
+from nlrepro.stats.anova import Interval
+from nlrepro.stats.evidence import accuracy, difference, pool
 from nlrepro.stats.verdicts import Verdict
 from nlrepro.table import Row, Table
 
 COSTS = ("params", "macs", "params_ratio", "macs_ratio", "paper_params_ratio", "paper_flops_ratio")
 KINDS = ("table", "row", "depth", "key", "kind", "videos", "seeds", "top1", "low", "high")
-CLAIMS = ("table", "claim", "paper", "verdict", "difference", "low", "high", "seeds", "seeds_needed", "preliminary")
+CLAIMS = (
+    *("table", "claim", "paper", "verdict", "difference", "low", "high"),
+    *("seeds", "seeds_needed", "preliminary"),
+)
 RELEASED = "released"  # first word of the columns of released weights
-PARTS = ("top1", "top1_low", "top1_high", "top5", "clip_top1")  # of released weights
 
 
 def delta(table: Table, measure: str) -> str:
@@ -32,9 +36,10 @@ def delta(table: Table, measure: str) -> str:
 def table_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
     """One line a row; NaN where records or the paper's numbers are missing.
 
-    Columns: place, key, seeds; each measure with the ends of its interval; differences likewise; the paper's measures and
-    differences; and COSTS where the table shows them. The records must be fresh ones of one profile; the seeds that all rows
-    have are compared (`Table.comparable`). A baseline that has records differs from itself by exactly 0.
+    Columns: place, key, seeds; each measure with the ends of its interval; differences likewise; the paper's
+    measures and differences; and COSTS where the table shows them. The records must be fresh ones of one
+    profile; the seeds that all rows have are compared (`Table.comparable`). A baseline that has records
+    differs from itself by exactly 0.
     """
     records = table.comparable(records)
     groups = [[row.key for row in group] for group in table.groups]
@@ -54,7 +59,11 @@ def table_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
                 **place,
                 "seeds": first.seeds if first else 0,
                 **{name: cell for m in table.measures for name, cell in ends(m, values[m]).items()},
-                **{name: cell for m in table.compared for name, cell in ends(delta(table, m), deltas[m]).items()},
+                **{
+                    name: cell
+                    for m in table.compared
+                    for name, cell in ends(delta(table, m), deltas[m]).items()
+                },
                 **{f"paper_{m}": table.paper(row, m) for m in table.measures},
                 **{
                     f"paper_{delta(table, m)}": round(table.paper(row, m) - table.paper(base, m), 1)
@@ -82,10 +91,10 @@ def cost_cells(table: Table, row: Row) -> dict[str, float]:
 
 
 def kinds_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
-    """Top-1 by kind of video: one line a row and kind, columns KINDS, the mean over the compared seeds with its interval.
+    """Top-1 by kind of video, a line a row and kind: the mean over the compared seeds with its interval.
 
-    Rows in the table's order, kinds in the records'; NaN where a row has no records or a kind fewer than two videos. Without
-    kinds there are no lines.
+    Rows in the table's order, kinds in the records'; NaN where a row has no records or a kind fewer than two
+    videos. Without kinds there are no lines.
     """
     records = table.comparable(records)
     lines: list[dict[str, object]] = []
@@ -106,12 +115,13 @@ def claims_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
         d = v.difference or Interval(nan, nan, nan, 0, nan)
         claim = {"table": v.claim.table, "claim": v.claim.text, "paper": v.paper, "verdict": v.verdict}
         numbers = {"difference": d.mean, "low": d.low, "high": d.high, "seeds": d.seeds}
-        lines.append(claim | numbers | {"seeds_needed": v.seeds_needed or nan, "preliminary": bool(v.preliminary)})
+        outlook = {"seeds_needed": v.seeds_needed or nan, "preliminary": bool(v.preliminary)}
+        lines.append(claim | numbers | outlook)
     return pd.DataFrame(lines, columns=[*CLAIMS])
 
 
 def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
-    """One line a validation: step and seed, the mean training loss since the last one, and the validation error, percent."""
+    """A line a validation: step, seed, mean training loss since the last one, validation error in percent."""
     points = [(p.step, r.seed, p.train_loss, 100 - p.value) for r in records if r.key == key for p in r.curve]
     return pd.DataFrame(points, columns=["step", "seed", "loss", "error"])
 
@@ -119,37 +129,40 @@ def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
 def latest(keys: Iterable[str], tests: Sequence[Record]) -> dict[tuple[str, str], Record]:
     """The last test of released weights of each (source and variant, key) of these keys."""
     keys = set(keys)
-    released = [(test.weights.name, test) for test in tests if test.weights and test.released and test.key in keys]
-    return {(name, test.key): test for name, test in sorted(released, key=lambda pair: (pair[0], pair[1].made.date))}
+    shown = (test for test in tests if test.released and test.key in keys)
+    released = [(test.weights.name, test) for test in shown if test.weights]
+    by_date = sorted(released, key=lambda pair: (pair[0], pair[1].made.date))
+    return {(name, test.key): test for name, test in by_date}
 
 
-def with_released(frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
-    """A table's frame with columns "released caffe2 32x2 top1" and so on, percent; unchanged if there are no such tests."""
+def with_released(table: Table, frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
+    """The table's frame with columns such as "released caffe2 32x2 top1", percent, if there are such tests."""
     by_place = latest(frame["key"], tests)
     for name in dict.fromkeys(name for name, _ in by_place):
-        cells = [released_cells(by_place.get((name, key))) for key in frame["key"]]
-        columns = zip(PARTS, zip(*cells, strict=True), strict=True)
-        frame = frame.assign(**{f"{RELEASED} {name} {part}": column for part, column in columns})
+        cells = pd.DataFrame([released_cells(table, by_place.get((name, key))) for key in frame["key"]])
+        frame = frame.join(cells.add_prefix(f"{RELEASED} {name} "))
     return frame
 
 
-def released_cells(test: Record | None) -> tuple[float, ...]:
-    """The values of PARTS; the interval is over test videos only."""
-    if test is None:
-        return (nan,) * len(PARTS)
-    top1 = analyse(correct(test.ranks)[None], grain=100.0).interval.within(0.0, 100.0)
-    clip = test.metrics.get("clip_top1", test.metrics["top1"])
-    return top1.mean, top1.low, top1.high, test.metrics["top5"], clip
+def released_cells(table: Table, test: Record | None) -> dict[str, float]:
+    """The measures of a test of given weights; intervals, where it has ranks, are over test items only."""
+    tests = [replace(test, seed=0)] if test else []
+    key = test.key if test else ""
+    cells = {end: x for m in table.measures for end, x in ends(m, accuracy(tests, key, m)).items()}
+    if "top1" in table.measures:
+        cells["clip_top1"] = test.metrics.get("clip_top1", cells["top1"]) if test else nan
+    return cells
 
 
-def released_names(frame: pd.DataFrame) -> list[str]:
+def released_names(table: Table, frame: pd.DataFrame) -> list[str]:
     """Source and variant of the columns that `with_released` has added."""
-    matches = (re.fullmatch(rf"{RELEASED} (.+) top5", column) for column in map(str, frame))
+    measure = next(iter(table.measures))
+    matches = (re.fullmatch(rf"{RELEASED} (.+) {measure}", column) for column in map(str, frame))
     return [match[1] for match in matches if match]
 
 
 def cost_table(places: Mapping[str, Sequence[str]], records: Sequence[Record]) -> pd.DataFrame:
-    """A line a net: the rows that it fills, its cost at the paper's scale, and the mean minutes of its runs."""
+    """A line a net: the rows that it fills, its cost at the paper's scale, the mean minutes of its runs."""
     costs = [paper.costs().get(key) for key in places]
     frame = pd.DataFrame({"net": list(places), "rows": ["; ".join(rows) for rows in places.values()]})
     frame["params, M"] = [f"{cost[0] / 1e6:.1f}" if cost else "--" for cost in costs]

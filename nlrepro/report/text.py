@@ -16,7 +16,10 @@ from nlrepro.table import Table
 
 MISSING = "--"
 LATEX = {ord(character): f"\\{character}" for character in "&%$#_{}"}
-RATIOS = {"params": ("paper_params_ratio", "params_ratio"), "FLOPs": ("paper_flops_ratio", "macs_ratio")}  # the paper's, here
+RATIOS = {  # columns: the paper's, and those that are counted here
+    "params": ("paper_params_ratio", "params_ratio"),
+    "FLOPs": ("paper_flops_ratio", "macs_ratio"),
+}
 CORES = 2  # of the machine that "minutes" are stated for; it trains a run on each
 
 
@@ -27,7 +30,11 @@ def number(value: float, sign: bool = False) -> str:
 
 def with_interval(mean: float, low: float, high: float, sign: bool = False) -> str:
     """ "64.0 [62.9, 65.2]"; without ends that are not known, as of one seed."""
-    return f"{number(mean, sign)} [{number(low)}, {number(high)}]" if isfinite(low + high) else number(mean, sign)
+    return (
+        f"{number(mean, sign)} [{number(low)}, {number(high)}]"
+        if isfinite(low + high)
+        else number(mean, sign)
+    )
 
 
 def ratios(values: Iterable[float]) -> list[str]:
@@ -35,7 +42,7 @@ def ratios(values: Iterable[float]) -> list[str]:
 
 
 def to_text(frame: pd.DataFrame, style: str = "pipe", left: tuple[int, ...] = (0,)) -> str:
-    """A table of texts in one of tabulate's styles ("pipe" is Markdown); all columns but `left` are aligned right."""
+    """A table of texts in a style of tabulate ("pipe" is Markdown); columns but `left` are aligned right."""
     align = ["left" if place in left else "right" for place in range(frame.shape[1])]
     return str(frame.to_markdown(index=False, tablefmt=style, disable_numparse=True, colalign=align))
 
@@ -55,7 +62,9 @@ def to_latex(caption: str, label: str, frame: pd.DataFrame) -> str:
 
 def to_csv(frame: pd.DataFrame) -> str:
     """Two decimals, `--` where missing: `pd.read_csv(path, na_values=["--"])` reads it."""
-    rounded = frame.assign(**{name: frame[name].round(2) + 0.0 for name in frame.select_dtypes("float").columns})
+    rounded = frame.assign(
+        **{name: frame[name].round(2) + 0.0 for name in frame.select_dtypes("float").columns}
+    )
     return str(rounded.to_csv(index=False, float_format="%.2f", na_rep=MISSING))
 
 
@@ -83,17 +92,19 @@ def side_by_side(table: Table, frames: Mapping[str, pd.DataFrame]) -> pd.DataFra
         for name, sources in RATIOS.items():
             texts = (ratios(first[source]) for source in sources)
             columns |= {f"{place} {name}": text for place, text in zip(("paper", "here"), texts, strict=True)}
-    return pd.DataFrame(columns | released_columns(first))
+    return pd.DataFrame(columns | released_columns(table, first, places))
 
 
 def beside_others(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     """A comparison with systems of others: all measures side by side, then those of the records."""
     columns = {"row": list(frame["row"])}
-    columns |= {f"paper {title}": list(map(number, frame[f"paper_{m}"])) for m, title in table.measures.items()}
+    for measure, title in table.measures.items():
+        columns[f"paper {title}"] = list(map(number, frame[f"paper_{measure}"]))
     for measure in table.plotted:
         values = [with_interval(*cells(frame, measure, i)) for i in range(len(frame))]
         columns[f"here {table.measures[measure]}"] = values
-    return pd.DataFrame(columns | released_columns(frame))
+    places = [(i, next(iter(table.measures))) for i in range(len(frame))]
+    return pd.DataFrame(columns | released_columns(table, frame, places))
 
 
 def cells(frame: pd.DataFrame, column: str, i: int) -> tuple[float, float, float]:
@@ -107,18 +118,21 @@ def delta_texts(
     """Differences; a baseline's from itself is no measurement: a plain 0 without sign and interval."""
     texts = []
     for i, measure in places:
-        values = [frame[f"{prefix}{delta(table, measure)}{part}"][i] for part in parts]
-        text = number(values[0], sign=True) if len(values) == 1 else with_interval(*values, sign=True)
+        mean, *ends = (frame[f"{prefix}{delta(table, measure)}{part}"][i] for part in parts)
+        text = with_interval(mean, ends[0], ends[1], sign=True) if ends else number(mean, sign=True)
         texts.append("0" if table.rows[i] is table.baseline(table.rows[i]) and text != MISSING else text)
     return texts
 
 
-def released_columns(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """A column a source and variant of released weights: top-1 with its interval."""
-    names = {name: [f"released {name} top1{end}" for end in ("", "_low", "_high")] for name in released_names(frame)}
+def released_columns(
+    table: Table, frame: pd.DataFrame, places: Sequence[tuple[int, str]]
+) -> dict[str, list[str]]:
+    """A column a source and variant of released weights."""
     return {
-        f"released weights, {name}": [with_interval(*values) for values in frame[columns].to_numpy(float)]
-        for name, columns in names.items()
+        f"released weights, {name}": [
+            with_interval(*cells(frame, f"released {name} {measure}", i)) for i, measure in places
+        ]
+        for name in released_names(table, frame)
     }
 
 
@@ -127,7 +141,9 @@ def by_kind(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     names = list(frame["kind"].unique())
     texts = [with_interval(*values) for values in frame[["top1", "low", "high"]].to_numpy(float)]
     lines = [texts[i : i + len(names)] for i in range(0, len(texts), len(names))]
-    return pd.DataFrame(lines, columns=names).assign(row=[table.label(row) for row in table.rows])[["row", *names]]
+    return pd.DataFrame(lines, columns=names).assign(row=[table.label(row) for row in table.rows])[
+        ["row", *names]
+    ]
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -177,7 +193,7 @@ def in_paper(verdict: Verdict) -> str:
 
 
 def comparisons(verdict: Verdict) -> dict[str, str]:
-    """Each difference with its interval; of two orders of a pair the positive one. Empty where there is but one."""
+    """Each difference with its interval; of two orders of a pair the positive one. Empty if there is one."""
     chosen = {name: d for name, d in verdict.compared.items() if not verdict.claim.symmetric or d.mean > 0}
     texts = {name: with_interval(d.mean, d.low, d.high, sign=True) for name, d in chosen.items()}
     return texts if len(texts) > 1 else {}
@@ -186,7 +202,12 @@ def comparisons(verdict: Verdict) -> dict[str, str]:
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
     """The paper's sentences, a line each, after a count of the verdicts."""
     words = [verdict.verdict for verdict in verdicts]
-    verbs: dict[Word, str] = {"holds": "hold", "fails": "fail", "negligible": "are negligible", "undecided": "are undecided"}
+    verbs: dict[Word, str] = {
+        "holds": "hold",
+        "fails": "fail",
+        "negligible": "are negligible",
+        "undecided": "are undecided",
+    }
     counts = ", ".join(f"{words.count(word)} {verb}" for word, verb in verbs.items())
     lines = [
         {
@@ -202,30 +223,31 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def note(table: Table, records: Sequence[Record]) -> str:
-    """Where a table's numbers come from, in one line: profile, seeds, test, dates, devices, and what brackets mean."""
+    """A table's provenance in one line: profile, seeds, test, dates, devices, and what brackets mean."""
     if not records:
         return "No records yet."
     seeds = sorted({str(r.seed) for r in records}, key=int)
     fewest = min(Counter(r.key for r in records).values())
     parts = [
         f"profile {', '.join(sorted({r.profile for r in records}))}",
-        f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" + f" ({fewest} in some rows)" * (fewest < len(seeds)),
-        " or ".join(sorted({tested_items(r, table.task.items) for r in records})),
+        f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
+        + f" ({fewest} in some rows)" * (fewest < len(seeds)),
+        " or ".join(sorted({tested(r, table.task.items) for r in records})),
         *([level(records)] if records[0].ranks else []),
         days(records),
         ", ".join(sorted({r.made.device for r in records})),
         *sorted({each for r in records for each in r.notes}),
     ]
     if not records[0].ranks:
-        return f"{'; '.join(parts)}. Brackets: 95 % intervals over seeds, paired by seed; all rows are tested on the same data."
+        same = "all rows are tested on the same data"
+        return f"{'; '.join(parts)}. Brackets: 95 % intervals over seeds, paired by seed; {same}."
     several = "seeds and test videos (the spread between seeds from all rows together where they agree on it)"
     over = several if len(seeds) > 1 else "test videos only, as there is one seed"
-    return (
-        f"{'; '.join(parts)}. Brackets: 95 % intervals over {over}; delta: points above the baseline, paired by seed and video."
-    )
+    delta = "points above the baseline, paired by seed and video"
+    return f"{'; '.join(parts)}. Brackets: 95 % intervals over {over}; delta: {delta}."
 
 
-def tested_items(record: Record, items: str = "videos") -> str:
+def tested(record: Record, items: str) -> str:
     """ "2000 test videos", or "19,402 of 19,761 videos (98.2 %)" where not all could be used."""
     if record.listed is None or record.listed == record.tested:
         return f"{record.tested} test {items}"
@@ -235,7 +257,8 @@ def tested_items(record: Record, items: str = "videos") -> str:
 def level(records: Sequence[Record]) -> str:
     """Whether an accuracy is that of single clips: it is much lower than that of videos."""
     views = sorted({r.views for r in records})
-    return f"{'clip' if views == [1] else 'video'}-level accuracy (views a video: {' or '.join(map(str, views))})"
+    kind = "clip" if views == [1] else "video"
+    return f"{kind}-level accuracy (views a video: {' or '.join(map(str, views))})"
 
 
 def days(records: Iterable[Record]) -> str:
@@ -244,28 +267,33 @@ def days(records: Iterable[Record]) -> str:
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 
 
-def test_line(test: Record) -> str:
+def test_line(test: Record, items: str) -> str:
     """The measures of a test of given weights, in one line."""
+    if "top1" not in test.metrics:
+        return f"{test.headline}; {tested(test, items)}"
     kind, clip = "video" if test.views > 1 else "clip", test.metrics.get("clip_top1")
     clips = "" if clip is None else f"; clip-level top-1 {clip:.1f} %"
     top1, top5 = test.metrics["top1"], test.metrics["top5"]
-    return f"{kind}-level top-1 {top1:.1f} %, top-5 {top5:.1f} % (views a video: {test.views}){clips}; {tested_items(test)}"
+    accuracy = f"{kind}-level top-1 {top1:.1f} %, top-5 {top5:.1f} %"
+    return f"{accuracy} (views a video: {test.views}){clips}; {tested(test, items)}"
 
 
-def released_notes(frame: pd.DataFrame, tests: Sequence[Record]) -> list[str]:
+def released_notes(table: Table, tests: Sequence[Record]) -> list[str]:
     """One paragraph a file of released weights, to stand under the table."""
     paragraphs = []
-    for test in latest(frame["key"], tests).values():
+    for test in latest((row.key for row in table.rows), tests).values():
         assert test.weights
         file = f"{test.weights.file} (sha256 {test.weights.sha256[:12]})"
-        parts = [file, *test.notes, test_line(test), test.made.date[:10], test.made.device]
+        line = test_line(test, table.task.items)
+        parts = [file, *test.notes, line, test.made.date[:10], test.made.device]
+        brackets = f" Brackets: over test {table.task.items} only." if test.ranks else ""
         name = f"Released weights, {test.weights.name}, {test.key}"
-        paragraphs.append(f"{name}: {'; '.join(parts)}. Brackets: over test videos only.")
+        paragraphs.append(f"{name}: {'; '.join(parts)}.{brackets}")
     return paragraphs
 
 
 def durations(records: Sequence[Record], first: str, seeds: int) -> str:
-    """How long runs take by their records, and how long so many seeds of the table `first`, and of all of Table 2."""
+    """The time that runs take by their records, and so many seeds of the table `first`, and of Table 2."""
     kinds = {
         f"ResNet-{depth} on {clip} clips": [
             r.made.seconds for r in records if (r.spec["net"]["depth"], r.spec["clip"]) == (depth, clip)
@@ -275,9 +303,13 @@ def durations(records: Sequence[Record], first: str, seeds: int) -> str:
     }
     a_run = ", ".join(f"{median(seconds):.0f} s ({kind})" for kind, seconds in kinds.items() if seconds)
     few = [record for record in records if record.seed is not None and record.seed < seeds]
-    minutes = {name: sum(r.made.seconds for r in few if name in (*r.tables, "all")) / 60 / CORES for name in (first, "all")}
+    minutes = {
+        name: sum(r.made.seconds for r in few if name in (*r.tables, "all")) / 60 / CORES
+        for name in (first, "all")
+    }
     machines = ", ".join(sorted({record.made.device for record in records}))
     return (
-        f"By the records ({machines}), a run on one core takes {a_run} in the median; {seeds} seeds of Table {first} keep "
-        f"{CORES} cores busy for {minutes[first]:.0f} minutes, {seeds} seeds of all seven tables for {minutes['all']:.0f}."
+        f"By the records ({machines}), a run on one core takes {a_run} in the median; {seeds} seeds of Table "
+        f"{first} keep {CORES} cores busy for {minutes[first]:.0f} minutes, "
+        f"{seeds} seeds of all seven tables for {minutes['all']:.0f}."
     )

@@ -1,17 +1,20 @@
 """A mean with its 95 % interval over both seeds and test videos: the crossed analysis of variance.
 
-Every net is tested on the same videos, so a row's results are a crossed table D[s, v] = mu + a_s + b_v + e_sv of seed s and
-video v: 100 where the net was right and 0 elsewhere, or a weighted sum of such tables. The two-way random-effects analysis of
-variance (Dorfman, Berbaum & Metz, Invest. Radiol. 1992; degrees of freedom: Satterthwaite, Biometrics 1946) gives
+Every net is tested on the same videos, so a row's results are a crossed table D[s, v] = mu + a_s + b_v + e_sv
+of seed s and video v: 100 where the net was right and 0 elsewhere, or a weighted sum of such tables. The
+two-way random-effects analysis of variance (Dorfman, Berbaum & Metz, Invest. Radiol. 1992; degrees of
+freedom: Satterthwaite, Biometrics 1946) gives
 
     Var(mean) = (MS_seed + MS_video - MS_error) / (S V)
 
-An interval thus answers "with other seeds and other videos", not only one of the two. On simulated Gaussian tables with known
-variances it covers the truth in 92 to 97 % of cases for 3 or 5 seeds, and in 86 to 97 % for 2, of which little can be known.
-MS_seed has few degrees of freedom; moderated.py lets the other rows of a table help.
+An interval thus answers "with other seeds and other videos", not only one of the two. On simulated Gaussian
+tables with known variances it covers the truth in 92 to 97 % of cases for 3 or 5 seeds, and in 86 to 97 % for
+2, of which little can be known. MS_seed has few degrees of freedom; moderated.py lets the other rows of a
+table help.
 
-A measure that is no mean over items, such as average precision, is a table of one column: the interval is then Student's t over
-seeds, for the test items at hand. Departure: the paper gives single runs and no intervals.
+A measure that is no mean over items, such as average precision, is a table of one column: the interval is
+then Student's t over seeds, for the test items at hand. Departure: the paper gives single runs and no
+intervals.
 """
 
 from collections.abc import Sequence
@@ -30,7 +33,7 @@ ALPHA = 0.025  # one-sided, as 95 % intervals have it
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean, its 95 % interval, the number of seeds behind it, and the two-sided p-value of "the mean is 0"."""
+    """A mean, its 95 % interval, its number of seeds, and the two-sided p-value of "the mean is 0"."""
 
     mean: float
     low: float
@@ -40,7 +43,7 @@ class Interval:
 
     @property
     def p_above(self) -> float:
-        """One-sided p-value of "the mean is not above 0"; below ALPHA exactly where the interval lies above 0."""
+        """One-sided p-value of "the mean is not above 0"; below ALPHA where the interval is above 0."""
         return self.p / 2 if self.mean > 0 else 1 - self.p / 2
 
     def within(self, low: float, high: float) -> "Interval":
@@ -68,20 +71,22 @@ class Analysis:
     def variance(self) -> tuple[float, float]:
         """The variance of the mean, and its degrees of freedom.
 
-        MS_seed + MS_video - MS_error falls below either mean square when the other factor's estimated variance is negative.
-        That estimate is then 0, as a variance cannot be negative, so the sum keeps the terms of the other factor alone; it is
-        never below max(MS_seed, MS_video), the variance that looking at one factor only would give.
+        MS_seed + MS_video - MS_error falls below either mean square when the other factor's estimated
+        variance is negative. That estimate is then 0, as a variance cannot be negative, so the sum keeps the
+        terms of the other factor alone; it is never below max(MS_seed, MS_video), the variance that looking
+        at one factor only would give.
         """
         if self.videos == 1:
             return self.ms_seed / self.seeds, self.seed_freedom
         error = self.ms_error, (self.seeds - 1) * (self.videos - 1)
         factors = (self.ms_seed, self.seed_freedom), (self.ms_video, self.videos - 1)
         terms = [(ms, df) for ms, df in factors if ms > self.ms_error]
-        if len(terms) != 1:  # both factors: the error is counted twice, take it off once; neither: nothing but error
+        if len(terms) != 1:  # both count the error: take it off once; neither: there is nothing but error
             terms.append((-error[0] if terms else error[0], error[1]))
         total = sum(ms for ms, _ in terms)
         satterthwaite = sum(ms**2 / df for ms, df in terms if ms)
-        return total / (self.seeds * self.videos), total**2 / satterthwaite if satterthwaite else self.videos - 1
+        freedom = total**2 / satterthwaite if satterthwaite else self.videos - 1
+        return total / (self.seeds * self.videos), freedom
 
     @property
     def interval(self) -> Interval:
@@ -92,10 +97,11 @@ class Analysis:
         if error == 0:
             return Interval(mean, mean, mean, self.seeds, 1.0 if mean == 0 else 0.0)
         half = float(stdtrit(freedom, 1 - ALPHA)) * error
-        return Interval(mean, mean - half, mean + half, self.seeds, 2 * float(stdtr(freedom, -abs(mean) / error)))
+        p = 2 * float(stdtr(freedom, -abs(mean) / error))
+        return Interval(mean, mean - half, mean + half, self.seeds, p)
 
     def moderated(self, prior: Prior | None, size: float) -> "Analysis":
-        """With the variance between seeds moderated by other rows; `size` is the sum of the squared weights."""
+        """With the variance between seeds moderated by other rows; `size` is the sum of squared weights."""
         if prior is None or self.seeds == 1:
             return self
         variance, freedom = prior.moderate(self.ms_seed / (self.videos * size), self.seed_freedom)
@@ -116,9 +122,10 @@ class Analysis:
 def analyse(d: Array, grain: float = 0.0) -> Analysis:
     """The crossed analysis of d [seeds, videos].
 
-    With one seed the variance between seeds is unknown: the interval is then over videos only, and too narrow as a statement
-    about the method. `grain` is the change in one cell that the measurement can resolve; the standard error is kept at or
-    above one video's worth, grain / V, because a few videos that all agree do not prove that all videos would.
+    With one seed the variance between seeds is unknown: the interval is then over videos only, and too narrow
+    as a statement about the method. `grain` is the change in one cell that the measurement can resolve; the
+    standard error is kept at or above one video's worth, grain / V, because a few videos that all agree do
+    not prove that all videos would.
     """
     seeds, videos = d.shape
     by_seed, by_video = d.mean(axis=1, keepdims=True), d.mean(axis=0, keepdims=True)
@@ -138,7 +145,8 @@ def analyse(d: Array, grain: float = 0.0) -> Analysis:
 def one_more(values: Sequence[float]) -> tuple[float, float] | None:
     """The ends of the 95 % interval that the next value lies in, if it comes as these did (Student's t).
 
-    It is wider than that of their mean: s sqrt(1 + 1/n) in place of s sqrt(1/n). None of fewer than two values.
+    It is wider than that of their mean: s sqrt(1 + 1/n) in place of s sqrt(1/n). None of fewer than two
+    values.
     """
     n = len(values)
     if n < 2:

@@ -1,4 +1,4 @@
-"""The records of one profile as evidence: which run fills which cell of a table, and what its test gave, item by item."""
+"""The records of one profile as evidence: the run of each cell of a table, and its test, item by item."""
 
 from collections.abc import Collection, Mapping, Sequence
 from math import nan
@@ -23,10 +23,12 @@ def correct(ranks: str, within: int = 1) -> Array:
     return np.asarray(100.0 * (np.frombuffer(ranks.encode(), np.uint8) < ord("0") + within))
 
 
-def outcomes(records: Sequence[Record], key: str, measure: str = "top1", kind: str | None = None) -> dict[int, Array]:
-    """Seed -> what the runs of `key` give for each test video, of one kind or all, in percent; or one mean measure, (1,).
+def outcomes(
+    records: Sequence[Record], key: str, measure: str = "top1", kind: str | None = None
+) -> dict[int, Array]:
+    """By seed, the results of the runs of `key` on each test video, percent; or one mean measure, (1,).
 
-    Records that lack the kind or the measure are left out.
+    `kind` keeps the videos of one kind. Records that lack the kind or the measure are left out.
     """
     runs = {record.seed: record for record in records if record.key == key and record.seed is not None}
     if any(run.ranks for run in runs.values()) and measure in WITHIN:
@@ -35,11 +37,14 @@ def outcomes(records: Sequence[Record], key: str, measure: str = "top1", kind: s
     return {seed: np.array([run.metrics[measure]]) for seed, run in runs.items() if measure in run.metrics}
 
 
-def pool(records: Sequence[Record], groups: Sequence[Collection[str]], measure: str, centred: bool = False) -> Prior | None:
-    """The prior of the variance between seeds that rows give together; each group has the keys of rows with one baseline.
+def pool(
+    records: Sequence[Record], groups: Sequence[Collection[str]], measure: str, centred: bool = False
+) -> Prior | None:
+    """The prior of the variance between seeds that all rows give together.
 
-    A row without records is left out; of the others, the seeds that a group's rows share count. `centred` for differences.
-    None for measures that are no means over videos: their rows may differ in their variance.
+    Each group has the keys of rows with one baseline.     A row without records is left out; of the others,
+    the seeds that a group's rows share count. `centred` for differences. None for measures that are no means
+    over videos: their rows may differ in their variance.
     """
     means = []
     for keys in groups:
@@ -56,9 +61,10 @@ def analysis(
     kind: str | None = None,
     prior: Prior | None = None,
 ) -> Analysis | None:
-    """The crossed analysis of a weighted sum of measures ((key, measure) -> weight), in points, paired by seed and video.
+    """The crossed analysis of a weighted sum of measures, (key, measure) -> weight, in points.
 
-    Only seeds that all the runs have count; None if there is no such seed. `prior` moderates the variance between them.
+    Runs are paired by seed and video. Only seeds that all of them have count; None if there is no such seed.
+    `prior` moderates the variance between them.
 
     Raises:
         BadInput: the runs were tested on different numbers of videos.
@@ -69,14 +75,22 @@ def analysis(
         return None
     lengths = {f"{place[0]} seed {seed}": runs[place][seed].size for place in runs for seed in seeds}
     if len(set(lengths.values())) > 1:
-        raise BadInput(f"accuracies are compared on the same test videos only, got numbers of videos {lengths}")
-    d = sum(weight * np.stack([runs[place][seed] for seed in seeds]) for place, weight in weights.items())
-    grain = 100 * max(abs(weight) for weight in weights.values()) if d.shape[1] > 1 else 0.0  # type: ignore[union-attr]
-    return analyse(np.asarray(d), grain).moderated(prior, size=sum(weight**2 for weight in weights.values()))
+        allowed = "accuracies are compared on the same test videos only"
+        raise BadInput(f"{allowed}, got numbers of videos {lengths}")
+    d = np.sum(
+        [weight * np.stack([runs[place][seed] for seed in seeds]) for place, weight in weights.items()],
+        axis=0,
+    )
+    grain = 100 * max(map(abs, weights.values())) if d.shape[1] > 1 else 0.0
+    return analyse(d, grain).moderated(prior, size=sum(weight**2 for weight in weights.values()))
 
 
 def accuracy(
-    records: Sequence[Record], key: str, measure: str = "top1", kind: str | None = None, prior: Prior | None = None
+    records: Sequence[Record],
+    key: str,
+    measure: str = "top1",
+    kind: str | None = None,
+    prior: Prior | None = None,
 ) -> Interval | None:
     """A measure of the run `key`, percent; the interval is cut to [0, 100]."""
     result = analysis(records, {(key, measure): 1.0}, kind, prior)
@@ -135,7 +149,7 @@ class Evidence:
         return self._priors[place]
 
     def paper(self, contrast: Contrast) -> float:
-        """The same sum of the paper's numbers; rounded, so that its decimals cancel exactly. NaN where it prints none."""
+        """The same sum of the paper's numbers, rounded so that decimals cancel; NaN where it prints none."""
         values = {cell: self.printed(cell, self.measure(cell)) for cell in contrast}
         return round(sum(weight * values[cell] for cell, weight in contrast.items()), 6)
 

@@ -1,0 +1,190 @@
+"""Intervals over seeds and test items, and what of a list of records they are made of."""
+
+from math import inf, sqrt
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import record
+from scipy import stats
+
+from nlrepro.files import BadInput
+from nlrepro.record import Record
+from nlrepro.stats.anova import analyse, one_more
+from nlrepro.stats.evidence import accuracy, analysis, difference, outcomes, pool
+from nlrepro.stats.moderated import Prior
+
+GAIN = {("a", "top1"): 1.0, ("b", "top1"): -1.0}
+
+
+def known(value: Any) -> Any:
+    assert value
+    return value
+
+
+@pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])
+def test_intervals_cover_the_truth_in_about_95_percent_of_simulated_tables(
+    seed_sd: float, video_sd: float
+) -> None:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        table = (
+            rng.normal(0, seed_sd, (3, 1)) + rng.normal(0, video_sd, (1, 100)) + rng.normal(0, 35, (3, 100))
+        )
+        interval = analyse(7 + table).interval
+        hits += interval.low <= 7 <= interval.high
+    assert 0.90 <= hits / 400 <= 0.99
+
+
+def test_variance_is_the_formula_of_the_crossed_analysis() -> None:
+    # by hand: D = [[0, 4, 2], [6, 10, 14]], MS_seed = 96, MS_video = 14, MS_error = 6
+    interval = analyse(np.array([[0.0, 4, 2], [6, 10, 14]])).interval
+    half = stats.t.ppf(0.975, 104**2 / (96**2 + 14**2 / 2 + 6**2 / 2)) * sqrt((96 + 14 - 6) / 6)
+    assert (interval.mean, interval.high - interval.mean) == pytest.approx((6.0, half))
+
+
+def test_negative_variance_components_are_zero() -> None:
+    # all seeds and all videos have the mean 3: MS_seed = MS_video = 0, and MS_error = 2 * 20 / 3 is left
+    interval = analyse(np.array([[0.0, 6, 4, 2], [6.0, 0, 2, 4]])).interval
+    assert interval.high == pytest.approx(3 + stats.t.ppf(0.975, 3) * sqrt(2 * 20 / 3 / 8))
+    # the seeds have one mean, the videos have not: MS_seed = 0, MS_error = 2 and MS_video = 26, which counts
+    interval = analyse(np.array([[0.0, 3, 9], [2.0, 3, 7]])).interval
+    assert interval.high == pytest.approx(4 + stats.t.ppf(0.975, 2) * sqrt(26 / 6))
+
+
+@pytest.mark.parametrize("videos", [1, 50])
+def test_without_video_effect_it_is_the_t_test_over_seeds(videos: int) -> None:
+    """So it is for a measure that is no mean over items, a table of one column."""
+    gains = np.array([3.0, 5.0, 4.5, 7.0])
+    interval = analyse(np.repeat(gains[:, None], videos, axis=1)).interval
+    reference = stats.ttest_1samp(gains, 0.0)
+    low, high = reference.confidence_interval(0.95)
+    assert (interval.low, interval.high, interval.p) == pytest.approx((low, high, reference.pvalue))
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_without_seed_effect_it_is_the_t_test_over_videos(seeds: int) -> None:
+    videos = np.random.default_rng(1).normal(2.0, 10.0, 80)
+    low, high = stats.ttest_1samp(videos, 0.0).confidence_interval(0.95)
+    interval = analyse(np.repeat(videos[None], seeds, axis=0)).interval
+    assert (interval.low, interval.high, interval.seeds) == pytest.approx((low, high, seeds))
+
+
+def test_p_is_below_5_percent_exactly_where_the_interval_excludes_zero() -> None:
+    rng = np.random.default_rng(2)
+    intervals = [analyse(rng.normal(4, 20, (3, 40)) + rng.normal(0, 3, (3, 1))).interval for _ in range(60)]
+    excluded = [i.low > 0 or i.high < 0 for i in intervals]
+    assert 0 < sum(excluded) < 60
+    assert excluded == [i.p < 0.05 for i in intervals]
+    assert [i.low > 0 for i in intervals] == [i.p_above < 0.025 for i in intervals]
+
+
+def test_one_seed_of_a_mean_measure_has_no_interval() -> None:
+    interval = analyse(np.array([[30.0]])).interval
+    assert (interval.mean, interval.low, interval.high, interval.p_above) == (30.0, -inf, inf, 0.5)
+    assert interval.within(0, 100) == interval
+
+
+def test_few_videos_that_all_agree_do_not_give_certainty() -> None:
+    interval = known(accuracy([record("a", 0, "0000")], "a"))
+    assert (interval.mean, interval.high) == (100.0, 100.0)
+    assert interval.low < 25  # one video of four is 25 points
+
+
+def test_one_more_value_lies_in_the_interval_of_the_others_in_95_percent_of_cases() -> None:
+    draws = np.random.default_rng(0).normal(60, 2, (2000, 6))
+    inside = [low < last < high for *values, last in draws for low, high in [known(one_more(values))]]
+    assert 0.94 < np.mean(inside) < 0.96
+    assert known(one_more([60.0, 61.0, 62.0])) == pytest.approx((56.03, 65.97), abs=0.01)
+    assert one_more([60.0]) is None
+
+
+def test_more_seeds_narrow_what_seeds_do_and_leave_what_videos_do() -> None:
+    rng = np.random.default_rng(4)
+    now = analyse(rng.normal(0, 5, (4, 1)) + rng.normal(0, 40, (1, 300)) + rng.normal(0, 30, (4, 300)))
+    assert now.with_seeds(4).interval == now.interval
+    assert (now.with_seeds(9).seeds, now.with_seeds(9).seed_freedom) == (9, 8)
+    halves = [now.with_seeds(seeds).interval.high - now.mean for seeds in (4, 8, 100, 10**9)]
+    assert halves == sorted(halves, reverse=True)
+    of_videos = (now.ms_video - now.ms_error) / 4 / 300
+    assert halves[-1] == pytest.approx(stats.t.ppf(0.975, 299) * sqrt(of_videos), rel=1e-3)
+
+
+def test_ranks_below_1_and_5_are_top1_and_top5() -> None:
+    records = [record("a", 0, "0123456789")]
+    assert [known(accuracy(records, "a", measure)).mean for measure in ("top1", "top5")] == [10.0, 50.0]
+    assert accuracy(records, "a", "top5_test") is None
+
+
+def test_a_measure_without_ranks_is_read_from_the_metrics_and_cut_at_100() -> None:
+    records = [record("a", seed, metrics={"map": value}) for seed, value in enumerate((90.0, 99.0, 98.0))]
+    interval = known(accuracy(records, "a", "map"))
+    assert interval.mean == pytest.approx(287 / 3)
+    assert (interval.low < 95, interval.high) == (True, 100.0)
+
+
+def test_differences_use_only_the_seeds_that_both_runs_have() -> None:
+    records = [record("a", 0, "0000"), record("a", 1, "0000"), record("b", 1, "1000"), record("b", 2, "1111")]
+    gain = known(difference(records, "a", "b"))
+    assert (gain.mean, gain.seeds) == (25.0, 1)
+    assert difference([record("a", 0, "0000"), record("b", 2, "1111")], "a", "b") is None
+
+
+def test_pairing_by_video_narrows_the_interval() -> None:
+    rng = np.random.default_rng(3)
+    hard = rng.random(200) < 0.5
+    base = "".join("1" if h else "0" for h in hard)
+    better = "1" * 5 + base[5:]
+    records = [record(key, s, ranks) for key, ranks in (("a", base), ("b", better)) for s in range(3)]
+    paired, alone = known(difference(records, "a", "b")), known(accuracy(records, "a"))
+    assert paired.high - paired.low < (alone.high - alone.low) / 3
+
+
+def test_runs_on_different_videos_are_not_compared() -> None:
+    with pytest.raises(BadInput, match="b seed 0': 3"):
+        analysis([record("a", 0, "0000"), record("b", 0, "000")], GAIN)
+
+
+def test_a_kind_of_videos_is_counted_on_its_own() -> None:
+    def of_kinds(key: str, seed: int, **kinds: str) -> Record:
+        return record(key, seed, "".join(kinds.values()), kinds=kinds)
+
+    records = [of_kinds("a", s, near="0000", far="0011") for s in (0, 1)]
+    records += [of_kinds("b", s, near="1000", far="1111") for s in (0, 1)]
+    for kind, mean, gain in ((None, 75.0, 37.5), ("near", 100.0, 25.0), ("far", 50.0, 50.0)):
+        own, above = known(accuracy(records, "a", kind=kind)), known(analysis(records, GAIN, kind=kind))
+        assert (own.mean, above.mean, above.seeds) == (mean, gain, 2)
+    unknown = [records[0], record("a", 1, "00000000"), record("b", 0, "00000000")]
+    assert list(outcomes(unknown, "a", kind="near")) == [0]
+    assert accuracy(unknown, "b", kind="near") is None
+    assert analysis(unknown, GAIN, kind="near") is None
+
+
+def luck(rng: np.random.Generator, share: float, videos: int = 400) -> str:
+    return "".join("0" if right else "1" for right in rng.random(videos) < share)
+
+
+def test_rows_pool_the_seeds_that_their_group_shares() -> None:
+    rng = np.random.default_rng(0)
+    rows = [record(key, seed, luck(rng, 0.7)) for key in "abc" for seed in range(4)]
+    shared = pool(rows, [{"a", "b", "c", "unknown"}], "top1")
+    assert shared == pool([*rows, record("a", 9, "0" * 400)], [["a", "b", "c"]], "top1")
+    assert 3 < known(shared).pooled <= 9
+    assert pool(rows, [["a"]], "top1") is None
+    assert pool([], [["a", "b"]], "top1") is None
+
+
+def test_measures_that_are_no_means_over_videos_share_nothing() -> None:
+    rows = [record(key, s, metrics={"map": 50.0 + s + ord(key) % 7 * s}) for key in "abc" for s in range(4)]
+    assert pool(rows, [["a", "b", "c"]], "map") is None
+
+
+def test_what_rows_share_is_in_the_interval() -> None:
+    rng = np.random.default_rng(1)
+    rows = [record(key, seed, luck(rng, 0.7 + 0.1 * rng.random())) for key in "ab" for seed in range(3)]
+    priors = (Prior(variance, inf, pooled=50) for variance in (25.0, 4.0))
+    wide, narrow = (known(difference(rows, "a", "b", prior=prior)) for prior in priors)
+    # MS_seed counts alone, as it is far above the others: half = t * sqrt(variance * 2 / seeds), about
+    assert wide.high - wide.mean == pytest.approx(stats.t.ppf(0.975, 50) * sqrt(25 * 2 / 3), rel=0.05)
+    assert narrow.high - narrow.low < (wide.high - wide.low) / 2

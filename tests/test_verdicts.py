@@ -1,0 +1,315 @@
+"""Verdicts: what the paper's numbers, simulated records and counted costs say of the paper's sentences."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+import numpy as np
+import pytest
+from conftest import record
+
+from ablations.registry import TABLES
+from nlrepro import paper
+from nlrepro.record import Record
+from nlrepro.report.text import comparisons, verdict_line
+from nlrepro.stats.anova import Analysis, Interval
+from nlrepro.stats.evidence import Evidence
+from nlrepro.stats.moderated import Prior
+from nlrepro.stats.verdicts import (
+    AddsLessThan,
+    Beats,
+    Cheaper,
+    Counted,
+    Verdict,
+    all_above,
+    any_below,
+    beat,
+    decide,
+    error_rates,
+    name_of,
+    seeds_needed,
+)
+from nlrepro.table import Cell
+
+CLAIMS = [claim for table in TABLES.values() for claim in table.claims]
+BASE, GAUSSIAN, EMBEDDED, DOT, CONCATENATION = (row.key for row in TABLES["2a"].rows)
+
+
+def verdicts(claims: Sequence, records: Sequence[Record], declared: int | None = None) -> list[Verdict]:
+    evidence = Evidence([*TABLES.values()], records)
+    return [claim.verdict(evidence, declared) for claim in claims]
+
+
+def simulated(*accuracies: float) -> list[Record]:
+    """Records of Table 2a's rows with these accuracies: 600 videos, half of the luck shared between rows."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=600)
+    records = []
+    for row, accuracy in zip(TABLES["2a"].rows, accuracies, strict=True):
+        for seed in range(3):
+            luck = np.argsort(np.argsort(shared + rng.normal(size=600))) / 6
+            records.append(record(row.key, seed, "".join("0" if u < accuracy else "1" for u in luck)))
+    return records
+
+
+def of_2a(*accuracies: float) -> list[Verdict]:
+    """On "each form beats the baseline" and "the forms are alike"."""
+    return verdicts(TABLES["2a"].claims, simulated(*accuracies))
+
+
+def test_the_papers_own_numbers_hold_for_all_of_its_sentences_but_the_one_that_it_gives_no_number_for() -> (
+    None
+):
+    words = {verdict.claim.text: verdict.paper for verdict in verdicts(CLAIMS, [])}
+    assert len(words) == 22
+    (open_,) = [text for text, word in words.items() if word != "holds"]
+    assert (open_, words[open_]) == ("five non-local blocks beat five residual blocks", "undecided")
+
+
+def test_the_papers_numbers_can_contradict_a_sentence_or_leave_it_open() -> None:
+    worse = beat("2a", 50, ("C2D baseline", "Gaussian"))
+    equal = beat("2d", 101, ("space-only", "time-only"))  # 74.4 both
+    better = beat("2c", 50, ("5-block", "baseline"))
+    unknown = beat("2c", 50, ("5-block", "5 residual blocks"))
+    sentences = [worse, equal, better + unknown, unknown + better]
+    claims = [Beats(table=pairs[0][0].table, text="", pairs=pairs) for pairs in sentences]
+    assert [v.paper for v in verdicts(claims, [])] == ["fails", "undecided", "undecided", "undecided"]
+
+
+def test_every_sentence_names_rows_and_measures_that_the_paper_has() -> None:
+    pairs = {cell for claim in CLAIMS if isinstance(claim, Counted) for pair in claim.pairs for cell in pair}
+    cells = pairs.union(*(claim.cells for claim in CLAIMS))
+    evidence = Evidence([*TABLES.values()], [])
+    assert all(evidence.row(cell) for cell in cells)
+    unprinted = {cell for cell in cells if np.isnan(evidence.printed(cell, evidence.measure(cell)))}
+    assert unprinted == {Cell("2c", 50, "5 residual blocks")}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "words"),
+    [
+        ((60, 70, 70, 70, 70), ["holds", "holds"]),
+        ((60, 70, 70, 52, 70), ["fails", "fails"]),
+        ((60, 68, 68, 68, 85), ["holds", "fails"]),
+        ((60, 60, 60, 60, 60), ["undecided", "undecided"]),
+        ((60, 70, 70, 61, 70), ["undecided", "fails"]),
+        ((70, 60, 60, 60, 60), ["fails", "undecided"]),  # alike, but there is no gain to measure it by
+    ],
+)
+def test_verdicts_follow_the_intervals(accuracies: tuple[float, ...], words: list[str]) -> None:
+    found = of_2a(*accuracies)
+    assert [v.verdict for v in found] == words
+    assert [v.p < 0.025 for v in found] == [word != "undecided" for word in words]
+    assert [bool(v.seeds_needed) for v in found] == [word == "undecided" for word in words]
+
+
+def test_the_difference_shown_is_the_one_that_supports_a_sentence_least() -> None:
+    beats, alike = of_2a(60, 70, 66, 70, 70)
+    assert beats.difference
+    assert alike.difference
+    assert (beats.difference.mean, alike.difference.mean) == pytest.approx((6.0, 4.0))
+    assert (beats.paper_difference, alike.paper_difference) == pytest.approx((0.7, 0.4))
+    assert beats.weakest == "Gaussian, embed \N{MINUS SIGN} C2D baseline, R50"
+    assert len(comparisons(beats)) == 4
+    assert len(alike.compared) == 12
+    assert all(text.startswith("+") for text in comparisons(alike).values())  # one order of each pair
+
+
+def test_a_difference_names_what_its_cells_do_not_share() -> None:
+    titles = {"box_ap": "box AP", "mask_ap": "mask AP"}
+    boxes, masks = (Cell("5", 50, "+1 NL", measure) for measure in titles)
+    minus = "\N{MINUS SIGN}"
+    assert name_of({boxes: 1, boxes._replace(label="base"): -1}, titles) == f"+1 NL {minus} base, R50, box AP"
+    assert (
+        name_of({masks: 1, masks._replace(depth=101): -1}, titles) == f"R50 +1 NL {minus} R101 +1 NL, mask AP"
+    )
+    assert name_of({Cell("2f", 50, "NL"): -1, Cell("2g", 50, "NL"): 1}, titles) == f"2g NL {minus} 2f NL, R50"
+
+
+def analysis(mean: float, error: float) -> Analysis:
+    """Of four seeds, with nothing but seeds to blame."""
+    ms = 4 * 100 * error**2
+    return Analysis(mean=mean, seeds=4, videos=100, ms_seed=ms, ms_video=0, ms_error=0, seed_freedom=1e9)
+
+
+@pytest.mark.parametrize(
+    ("means", "error", "word"),
+    [
+        ((5, 2), 0.5, "holds"),
+        ((0.9, 0.5), 0.1, "holds"),  # surely there, though below a point
+        ((5, -2), 0.5, "fails"),
+        ((0.3, -0.5), 0.1, "fails"),
+        ((5, 0.1), 0.4, "negligible"),
+        ((0.2, -0.2), 0.3, "negligible"),
+        ((5, 0.6), 0.4, "undecided"),  # from -0.2 to 1.4
+        ((5, -1.1), 0.5, "undecided"),  # below 0 but for Holm's correction
+        ((5, -2.1), 1.0, "undecided"),
+        ((5, -0.4), 0.19, "negligible"),
+    ],
+)
+def test_the_first_word_that_fits_counts(means: tuple[float, ...], error: float, word: str) -> None:
+    assert decide([analysis(mean, error).interval for mean in means]) == word
+
+
+@pytest.mark.parametrize(
+    ("difference", "gain", "word"),
+    [
+        ((0.1, 0.2), (0.3, 0.2), "negligible"),
+        ((0.1, 0.2), (0.8, 0.05), "negligible"),
+        ((0.1, 0.2), (4.0, 0.2), "undecided"),  # cells that differ by half of a gain of 4 points differ by 2
+        ((-5, 1), (5, 1), "fails"),
+        ((-5, 1), (1, 1), "undecided"),  # no gain to be alike in
+    ],
+)
+def test_rows_are_alike_measured_by_their_gain(
+    difference: tuple[float, float], gain: tuple[float, float], word: str
+) -> None:
+    assert decide([analysis(*difference).interval] * 2, analysis(*gain).interval) == word
+
+
+def test_all_must_be_above_and_one_below_is_corrected_for_their_number() -> None:
+    sure, unsure, below = (Interval(m, 0, 0, 3, p) for m, p in ((5.0, 0.001), (1.0, 0.2), (-1.0, 0.02)))
+    assert all_above([sure, unsure]) == pytest.approx(0.1)
+    assert all_above([sure, below]) == pytest.approx(0.99)
+    assert any_below([below, sure, unsure]) == pytest.approx(3 * 0.01)
+    assert any_below([sure, unsure]) == 1.0
+
+
+def test_seeds_needed_are_those_that_would_settle_it() -> None:
+    # above 0: 1.96 * 2 * 0.7 / sqrt(seeds) < 0.8, so 11.8; or below a point: the same against 1 - 0.2
+    assert seeds_needed([analysis(0.8, 0.7)]) == "12"
+    assert seeds_needed([analysis(0.2, 0.7)]) == "12"
+    assert seeds_needed([analysis(9, 0.7), analysis(-0.2, 0.7)]) == "12"
+    assert seeds_needed([analysis(0.8, 5)]) == ">100"
+    assert seeds_needed([replace(analysis(0.8, 0.7), seeds=1)]) == ""
+    assert seeds_needed([replace(analysis(0.8, 0.7), ms_video=4 * 100 * 0.5**2 * 4)]) == "no number"
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"), [(3, ""), (5, "3 seeds of 5"), (1, "3 seeds instead of 1"), (None, "")]
+)
+def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary(
+    declared: int | None, text: str
+) -> None:
+    found = verdicts(TABLES["2a"].claims, simulated(60, 70, 70, 70, 70), declared)
+    assert [v.preliminary for v in found] == [text] * 2
+    assert (f"holds (preliminary: {text}; least clear" in verdict_line(found[0])) == bool(text)
+
+
+@pytest.mark.parametrize("keys", [(), (BASE, GAUSSIAN, EMBEDDED, CONCATENATION)])
+def test_missing_runs_leave_a_sentence_undecided(keys: tuple[str, ...]) -> None:
+    records = [r for r in simulated(60, 70, 70, 70, 70) if r.key in keys]
+    beats, _ = verdicts(TABLES["2a"].claims, records, 3)
+    assert verdict_line(beats) == "each form beats the baseline: undecided (--; paper +0.7)"
+
+
+def test_the_variance_between_seeds_is_shared_by_the_rows_of_the_compared_tables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def pool(
+        records: Sequence[Record], groups: Sequence[frozenset[str]], measure: str, centred: bool
+    ) -> Prior:
+        asked.append((set(groups), measure, centred))
+        return Prior(400.0, inf, 50)
+
+    records = simulated(60, 70, 70, 70, 70)
+    before = verdicts(TABLES["2a"].claims, records)[0].difference
+    monkeypatch.setattr("nlrepro.stats.evidence.pool", pool)
+    after = verdicts(TABLES["2a"].claims, records)[0].difference
+    assert before
+    assert after
+    assert after.high - after.low > 3 * (before.high - before.low)
+    asked.clear()
+    f, deep_f, g, deep_g = (frozenset(r.key for r in group) for t in "fg" for group in TABLES[f"2{t}"].groups)
+    within = beat("2f", 50, ("NL I3D", "I3D"))
+    tables = ((Cell("2g", 50, "I3D"), Cell("2f", 50, "I3D")),)
+    depths = ((Cell("2f", 50, "NL I3D"), Cell("2f", 101, "I3D")),)
+    verdicts([Beats(table="2g", text="", pairs=pairs) for pairs in (within, tables, depths)], [])
+    groups = [{f, deep_f}, {f | g, deep_f | deep_g}, {f | deep_f}]
+    assert asked == [(group, "top1", True) for group in groups]
+
+
+@pytest.mark.parametrize(
+    ("needed", "text"),
+    [
+        ("12", "about 12 seeds would settle it"),
+        (">100", "it would take more than 100 seeds"),
+        ("no number", "more seeds will not settle it"),
+    ],
+)
+def test_an_undecided_line_tells_how_many_seeds_would_settle_it(needed: str, text: str) -> None:
+    open_ = Interval(mean=0.3, low=-0.4, high=1.0, seeds=5, p=0.4)
+    verdict = Verdict(claim=CLAIMS[0], paper="holds", paper_difference=0.5, difference=open_, p=open_.p_above)
+    line = verdict_line(replace(verdict, seeds_needed=needed, compared={"a": open_, "b": open_}))
+    assert line.endswith(f"undecided (least clear +0.3 [-0.4, 1.0], p = 0.2; {text}; paper +0.5)")
+
+
+def of_r50(*pairs: tuple[float, float]) -> list[Record]:
+    """(AP without the block, AP with it) of boxes and masks, a pair a seed."""
+    keys = [row.key for row in TABLES["5"].rows if row.depth == 50]
+    return [
+        record(key, seed, metrics={"box_ap": ap, "mask_ap": ap})
+        for seed, pair in enumerate(pairs)
+        for key, ap in zip(keys, pair, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gains", "word"),
+    [((3.0, 4.0, 5.0), "holds"), ((-3.0, -4.0, -5.0), "fails"), ((-9.0, 4.0, 5.0), "undecided")],
+)
+def test_average_precisions_are_paired_by_seed(gains: tuple[float, ...], word: str) -> None:
+    """Seeds differ by far more than what the block gains."""
+    records = of_r50(*((10.0 * seed, 10.0 * seed + gain) for seed, gain in enumerate(gains)))
+    r50, r101, *_ = verdicts(TABLES["5"].claims, records, declared=3)
+    assert (r50.verdict, r50.preliminary) == (word, "")
+    assert r50.difference
+    assert r50.difference.mean == pytest.approx(np.mean(gains))
+    assert (r101.verdict, r101.difference) == ("undecided", None)
+
+
+def test_one_seed_of_average_precisions_decides_nothing() -> None:
+    verdict = verdicts(TABLES["5"].claims, of_r50((30.0, 60.0)), declared=1)[0]
+    assert (verdict.verdict, verdict.seeds_needed) == ("undecided", "")
+    assert "+30.0, p = 0.5" in verdict_line(verdict)  # no interval
+
+
+def test_all_measures_of_a_sentence_must_be_better() -> None:
+    records = of_r50((1, 3), (2, 5), (3, 5))
+    worse = [replace(r, metrics=r.metrics | {"mask_ap": 50 - r.metrics["mask_ap"]}) for r in records]
+    words = [verdicts(TABLES["5"].claims, each, declared=3)[0].verdict for each in (records, worse)]
+    assert words == ["holds", "fails"]
+
+
+@pytest.mark.parametrize(("macs", "word", "saved"), [(12, "holds", "0.30x"), (16, "fails", "-0.10x")])
+def test_fewer_flops_are_counted_without_records(
+    macs: int, word: str, saved: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = next(claim for claim in CLAIMS if isinstance(claim, Cheaper))
+    costs = {row.key: (1, n) for row, n in zip(TABLES["2e"].rows, (10, 18, 15, macs), strict=True)}
+    monkeypatch.setattr(paper, "costs", lambda: costs)
+    (verdict,) = verdicts([claim], [])
+    assert verdict.verdict == word
+    assert verdict_line(verdict).endswith(f"{word} (saves {saved} of the baseline; paper saves 0.3x)")
+
+
+@pytest.mark.parametrize(("share", "text"), [(1.04, "holds (adds 4.0 %"), (1.06, "fails (adds 6.0 %")])
+def test_what_a_block_adds_is_the_most_that_it_adds_to_any_net(
+    share: float, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = next(claim for claim in CLAIMS if isinstance(claim, AddsLessThan))
+    costs = {row.key: (1, 1000) for row in TABLES["5"].rows}
+    monkeypatch.setattr(paper, "costs", lambda: costs | {"r101-boxes-nl": (1, int(1000 * share))})
+    (verdict,) = verdicts([claim], [])
+    assert f"{text} of the baseline; paper below 5 %)" in verdict_line(verdict)
+    assert np.isnan(verdict.p)
+
+
+def test_error_rates_are_of_the_tested_sentences() -> None:
+    tested = [v for v in verdicts(CLAIMS, []) if not v.claim.counted]
+    text = error_rates(verdicts(CLAIMS, []))
+    assert f"Of the {len(tested)} sentences tested" in text
+    assert f"at most about {0.025 * len(tested):.1f} are" in text
+    assert "sentences" not in error_rates(tested[:1])
