@@ -28,8 +28,8 @@ class Task(ABC):
     items: ClassVar[str] = "videos"  # that a run is tested on
     untested: ClassVar[tuple[str, ...]] = ()  # settings that a test of given weights does not depend on
 
-    def profile(self, name: str) -> Profile:
-        """The task's own profile of that name, or any TOML file by path.
+    def profile(self, name: str, steps: int | None = None) -> Profile:
+        """The task's own profile of that name, or any TOML file by path; with `steps` that of a dry run.
 
         Raises:
             BadInput: there is none, or it lacks the task's part.
@@ -39,7 +39,7 @@ class Task(ABC):
         profile = load_profile(name)
         if self.part and getattr(profile, self.part) is None:
             raise BadInput(f"the profile {name} has no [{self.part}], which this table needs; see {PROFILES}")
-        return profile
+        return profile.dry(steps) if steps else profile
 
     def can(self, spec: Any, profile: Profile) -> bool:
         """Whether the profile can build the spec's net."""

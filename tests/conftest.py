@@ -1,4 +1,4 @@
-"""What test files share: two geometries, the generated videos of the smoke profile, and what a sweep makes of them."""
+"""What test files share: two geometries, the generated videos of the smoke profile, records and commands."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def smoke() -> Profile:
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A folder that the first of the processes that run the tests makes; the others wait for it.
 
-    Where `TESTS_SHARE` names a folder, later calls of pytest find it there: CI's two of them train these runs once.
+    Where `TESTS_SHARE` names a folder, later calls of pytest find it there: CI has two of them.
     """
     own = factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else factory.getbasetemp()
     shared = Path(os.environ.get("TESTS_SHARE", own))
