@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -378,21 +378,30 @@ def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
     Raises:
         BadInput: the split is missing or damaged, or none of its images can be used.
     """
-    opened = open_split(root, split, kind)
+    opened_once.cache_clear()
+    opened, fault = opened_once(root, split, kind), partial(image_fault, root, split, kind)
     with parallel_map(processes) as each:
-        faults = each(partial(image_fault, opened), opened.images)
+        faults = each(fault, opened.images)
         bar = progress_bar(faults, total=len(opened.images), desc=f"{split} of {root}", unit=" images")
         reasons = [fault for fault in bar if fault]
-    print(f"{split}: {share(len(opened.images) - len(reasons), len(opened.coco.imgs), 'images')} can be used")
-    print(*(f"  {note}" for note in (*opened.notes, *reasons)), sep="\n")
+    usable = share(len(opened.images) - len(reasons), opened.listed, "images")
+    what = f"{FILES[kind]}, {split}: {usable} can be used"
+    print(what, *(f"  {note}" for note in (*opened.notes, *reasons)), sep="\n")
     if len(reasons) == len(opened.images):
         raise BadInput(f"none of the images of {split} in {root} can be used, the first: {reasons[0]}")
 
 
-def image_fault(split: CocoSplit, image_id: int) -> str:
+@lru_cache(maxsize=1)
+def opened_once(root: Path, split: str, kind: Target) -> CocoSplit:
+    """As `open_split`; each process reads its own, as the annotations of a split are 450 MB."""
+    return open_split(root, split, kind)
+
+
+def image_fault(root: Path, split: str, kind: Target, image_id: int) -> str:
     """Why an image or its target cannot be used; empty if nothing is wrong."""
+    opened = opened_once(root, split, kind)
     try:
-        read_image(split, image_id), read_target(split, image_id)
+        read_image(opened, image_id), read_target(opened, image_id)
     except BadInput as error:
         return str(error)
     return ""
