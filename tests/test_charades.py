@@ -71,7 +71,9 @@ def test_the_loss_is_the_mean_of_the_binary_cross_entropies(classifier: ActionCl
 
 
 @pytest.mark.parametrize(("over_views", "joined"), [("max", Tensor.amax), ("mean", Tensor.mean)])
-def test_the_scores_of_a_videos_views_are_joined(over_views: str, joined: Callable[[Tensor, int], Tensor]) -> None:
+def test_the_scores_of_a_videos_views_are_joined(
+    over_views: str, joined: Callable[[Tensor, int], Tensor]
+) -> None:
     classifier = ActionClassifier(ActionSpec(net=NETS[0]), replace(smoke(), over_views=over_views)).eval()  # type: ignore[arg-type]
     clips = torch.randint(256, (4, 16, 32, 32, 3), dtype=torch.uint8)
     labels = torch.eye(12)[[3, 3, 5, 5]]
@@ -86,7 +88,9 @@ def test_the_scores_of_a_videos_views_are_joined(over_views: str, joined: Callab
     assert classifier.seen == []
 
 
-def test_maps_larger_than_those_of_training_give_scores_of_several_classes(classifier: ActionClassifier) -> None:
+def test_maps_larger_than_those_of_training_give_scores_of_several_classes(
+    classifier: ActionClassifier,
+) -> None:
     """Table 2's released test gives logarithms of probabilities that sum to one; here a net's test is its training's mean."""
     geometry = replace(smoke().of_parents.geometry, architecture="release", dropout=0.0)
     torch.manual_seed(0)
@@ -114,9 +118,14 @@ def profile(tmp_path: Path) -> Profile:
     return replace(made, recipe=replace(made.recipe, steps=8), start=str(weights(tmp_path / "weights", made)))
 
 
-def trial(profile: Profile, data: Path, results: Path, split: Split = "train/val", net: NetSpec = NETS[0]) -> ActionTrial:
+def trial(
+    profile: Profile, data: Path, results: Path, split: Split = "train/val", net: NetSpec = NETS[0]
+) -> ActionTrial:
     return ActionTrial(
-        spec=ActionSpec(net=net, split=split), profile=profile, seed=0, folders=Folders(data=data, results=results)
+        spec=ActionSpec(net=net, split=split),
+        profile=profile,
+        seed=0,
+        folders=Folders(data=data, results=results),
     )
 
 
@@ -160,7 +169,9 @@ def test_a_run_cut_off_twice_ends_as_if_it_had_not_been(
     assert run.finished() == found
 
 
-def test_the_record_is_fresh_until_settings_start_or_videos_change(charades_data: Path, profile: Profile, tmp_path: Path) -> None:
+def test_the_record_is_fresh_until_settings_start_or_videos_change(
+    charades_data: Path, profile: Profile, tmp_path: Path
+) -> None:
     run = trial(profile, charades_data, tmp_path / "results")
     record = execute(ActionJob(run))
     assert (record.tested, record.notes) == (16, ())
@@ -174,7 +185,9 @@ def test_the_record_is_fresh_until_settings_start_or_videos_change(charades_data
     torch.save(state, start)
 
 
-def test_the_last_layer_is_new_whatever_the_parent_has(charades_data: Path, profile: Profile, tmp_path: Path) -> None:
+def test_the_last_layer_is_new_whatever_the_parent_has(
+    charades_data: Path, profile: Profile, tmp_path: Path
+) -> None:
     from nlrepro.charades.job import warm_start
 
     run = trial(profile, charades_data, tmp_path)
@@ -185,7 +198,9 @@ def test_the_last_layer_is_new_whatever_the_parent_has(charades_data: Path, prof
     torch.save(state, run.start)
     told = warm_start(classifier, run)
     torch.testing.assert_close(classifier.net.fc.weight, fresh, rtol=0, atol=0)
-    torch.testing.assert_close(classifier.net.layer3[0].conv1.weight, state["layer3.0.conv1.weight"], rtol=0, atol=0)  # type: ignore[index,union-attr]
+    torch.testing.assert_close(
+        classifier.net.layer3[0].conv1.weight, state["layer3.0.conv1.weight"], rtol=0, atol=0
+    )  # type: ignore[index,union-attr]
     assert told["start"].startswith("r50-c2d-long.pt (sha256 ")
     run.start.unlink()
     with pytest.raises(BadInput, match=r"cannot read .*r50-c2d-long.pt: No such file"):
@@ -196,7 +211,9 @@ def test_the_last_layer_is_new_whatever_the_parent_has(charades_data: Path, prof
 
 
 def test_a_run_without_its_parent_tells_which_is_missing(charades_data: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="r50-c2d-charades-val starts from r50-c2d-long, which has no weights at"):
+    with pytest.raises(
+        BadInput, match="r50-c2d-charades-val starts from r50-c2d-long, which has no weights at"
+    ):
         execute(ActionJob(trial(smoke(), charades_data, tmp_path)))
 
 
@@ -229,7 +246,12 @@ def test_the_papers_profile_is_the_papers_recipe() -> None:
     assert (recipe.steps, recipe.batch, recipe.lr, recipe.milestones) == (200000, 8, 0.00125, (75000, 150000))
     assert paper.real
     assert paper.real.train_sides == tuple(round(side * 288 / 224) for side in (256, 320))
-    assert (paper.data.size, paper.real.test_side, paper.clips.frames, paper.clips.classes) == (288, 320, 128, 157)
+    assert (paper.data.size, paper.real.test_side, paper.clips.frames, paper.clips.classes) == (
+        288,
+        320,
+        128,
+        157,
+    )
     assert paper.as_table2.release
     assert ActionJob(trial(paper, Path(), Path())).steps == 8 * recipe.steps  # on one device
 
@@ -241,7 +263,9 @@ def test_the_experiment_has_the_papers_rows() -> None:
         ("I3D, trainval/test", "r101-i3d-3x1x1-charades-test", 37.2),
         ("NL I3D, trainval/test", "r101-i3d-3x1x1-nl-5-block-embedded-spacetime-charades-test", 39.5),
     ]
-    assert [CHARADES.baseline(line).label for line in CHARADES.lines] == ["I3D, train/val"] * 2 + ["I3D, trainval/test"] * 2
+    assert [CHARADES.baseline(line).label for line in CHARADES.lines] == ["I3D, train/val"] * 2 + [
+        "I3D, trainval/test"
+    ] * 2
 
 
 def test_a_sweep_makes_the_videos_of_the_parents_too(tmp_path: Path) -> None:

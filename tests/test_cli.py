@@ -1,4 +1,4 @@
-"""The command line: every verb on the smoke profile, wrong words in one line, and the commands of the READMEs."""
+"""The command line: verbs on the smoke profile, wrong words in one line, commands of the READMEs."""
 
 import doctest
 import json
@@ -7,12 +7,11 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, SWEPT, child, command, smoke_run
+from conftest import ROOT, SWEPT, command, smoke_run
 
 from ablations.registry import TABLES
 from nlrepro.cli import parser
@@ -56,15 +55,6 @@ def test_every_verb_has_help_with_an_example() -> None:
         assert f"example: python -m ablations {verb} " in done.out
 
 
-def test_help_needs_nothing_heavy() -> None:
-    """It answers at once: none of the libraries that take seconds to import is."""
-    program = "import ablations.__main__, nlrepro.cli, sys; nlrepro.cli.parser(); print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert not {"torch", "pandas", "scipy", "matplotlib", "pytorch_lightning"} & {*done.stdout.split()}
-
-
 def test_list_shows_every_key_its_tables_parent_and_seeds(swept: Path, data: Path, tmp_path: Path) -> None:
     shutil.copytree(swept / "records", tmp_path / "records")
     path = smoke_run("r50-c2d", Folders(results=tmp_path), 1).record_path
@@ -77,7 +67,7 @@ def test_list_shows_every_key_its_tables_parent_and_seeds(swept: Path, data: Pat
     assert list(rows) == ["key", *(run.key for run in runs)]
     assert rows["r50-c2d"].endswith("0, 1 (stale)")
     assert re.fullmatch(r"r50-c2d-long +2g +r50-c2d +0, 1", rows["r50-c2d-long"])
-    assert rows["r50-i3d-3x3x3" if "r50-i3d-3x3x3" in rows else "r101-c2d"].endswith("--")
+    assert rows["r101-c2d"].endswith(" --")
     number = len(read_records(tmp_path, "smoke"))
     assert totals.startswith(f"{number - 1} done, 0 running, 0 queued, 0 stopped, 0 failed, 1 stale\n")
     assert "stale: r50-c2d seed 1" in totals
@@ -98,8 +88,6 @@ def test_a_sweep_makes_what_is_missing_and_nothing_twice(swept: Path, data: Path
     words = f"python -m ablations report 2a 2g --profile smoke --data {data} --results {swept}"
     assert done.out.splitlines()[-1] == f"to see the tables of what is recorded: {words}"
     done = command("run", "r50-c2d", *where)
-    record = runs[-1].record()
-    assert record
     assert re.search(r"^r50-c2d seed 0: top1 .* tested on 24 videos$", done.out, re.MULTILINE)
     assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
     assert "r101-*" in refusal("sweep", "2a", "--only", "r101-*", *where)
@@ -140,13 +128,9 @@ def test_cost_has_every_row_and_the_hours_of_real_videos(tmp_path: Path) -> None
     assert [row.label for row in rows if f"| {row.label} " not in done.out] == []
     costs = pd.read_csv(tmp_path / "costs.csv")
     assert set(costs["key"]) == {row.key for row in rows}
-    done = (
-        command("cost", "2a", "--only", "r50-c2d", "--teraflops", "100") if False else command("cost", "2a")
-    )
-    paper = pd.read_csv(ROOT / "nlrepro" / "paper" / "costs.csv").set_index("key")
-    hours = (
-        3 * 2 * int(paper.loc["r50-c2d", "macs"]) * 400_000 * 64 / 50e12 / 3600
-    )  # 400,000 steps of 64 clips
+    done = command("cost", "2a", "--teraflops", "100")
+    macs = int(pd.read_csv(ROOT / "nlrepro" / "paper" / "costs.csv").set_index("key").loc["r50-c2d", "macs"])
+    hours = 3 * 2 * macs * 400_000 * 64 / 100e12 / 3600  # 400,000 steps of 64 clips
     assert f"from {hours:,.0f} of r50-c2d to" in done.out
 
 
@@ -157,42 +141,11 @@ def test_data_are_made_and_checked(data: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in data.rglob("*.*4")} == before
     done = command("data", "check", "all", *where)
     assert done.status == 0, done.err
-    assert "train: 32 of 32 videos (100.0 %) can be used" in done.out
-    assert "test: 6 of 6 images (100.0 %) can be used" in done.out
-
-
-def test_wandb_logs_a_run_offline_with_name_group_tags_and_config(
-    swept: Path, data: Path, tmp_path: Path
-) -> None:
-    done = child("run", "r50-c2d", *SMOKE, "--data", data, "--results", tmp_path, WANDB_MODE="offline")
-    assert done.status == 0, done.err
-    (log,) = (tmp_path / "runs" / "smoke" / "r50-c2d").rglob("run-*.wandb")
-    assert log.parent.name.startswith("offline-run-")
-    content = log.read_bytes()
-    words = (
-        "r50-c2d seed 0",
-        "smoke r50-c2d",
-        "table2a",
-        "nonlocal-table2",
-        "spacetime",
-        "test_top5",
-        "macs",
-        "steps",
-    )
-    curves = [
-        f"{at}{name}"
-        for at in ("", "table2a/", "table2f/")
-        for name in ("val_top1", "train_loss", "test_top1")
-    ]
-    assert [word for word in (*words, *curves) if word.encode() not in content] == []
-    assert b"table2e/" not in content  # a table without this row
-    silent, logged = (
-        smoke_run("r50-c2d", Folders(results=results)).record() for results in (swept, tmp_path)
-    )
-    assert silent
-    assert logged
-    assert (silent.metrics, silent.curve) == (logged.metrics, logged.curve)  # logging changes no result
-    assert not [path for path in swept.rglob("*") if "wandb" in path.name]
+    lines = done.out.splitlines()
+    expected = ["train: 32 of 32 videos can be used", "test: 16 videos can be used"]
+    for name in ("instances", "person_keypoints"):
+        expected.append(f"{name}, test: 6 of 6 images (100.0 %) can be used")
+    assert [line for line in expected if lines.count(line) != 1] == []
 
 
 @pytest.mark.parametrize(
@@ -202,22 +155,18 @@ def test_wandb_logs_a_run_offline_with_name_group_tags_and_config(
         (("list", "2z"), ("unknown table '2z'; use one of 2a",)),
         (("list", "--profile", "large"), ("'large'", "mini", "smoke")),
         (("sweep", "3"), ("table 3 has no runs of its own; `report 3` shows it",)),
-        (
-            ("sweep", "2a", "--seeds", "0,x"),
-            ("seeds are whole numbers from 0 to 4294967295 with commas", "'0,x'"),
-        ),
-        (("sweep", "2a", "--seeds", "-1,0"), ("got '-1,0'",)),
-        (("sweep", "2a", "--jobs", "0"), ("a whole number of at least 1, got '0'",)),
-        (("run", "r50-c2d", "--seed", "4294967296"), ("a whole number from 0 to 4294967295",)),
-        (("attend", "a.mp4", "--weights", "net.pt", "--at", "-1,0,0"), ("frame, row and column", "'-1,0,0'")),
-        (("sweep", "2a", "--slurm", "account"), ("NAME=VALUE, such as account=vision; got 'account'",)),
+        (("sweep", "2a", "--seeds", "0,x"), ("seeds are such as 0,1,2", "0 to 4294967295, got 'x'")),
+        (("sweep", "2a", "--jobs", "0"), ("a whole number, at least 1, got '0'",)),
+        (("run", "r50-c2d", "--seed", "4294967296"), ("a whole number, 0 to 4294967295, got '4294967296'",)),
+        (("attend", "a.mp4", "--weights", "net.pt", "--at", "1,2,x"), ("2,3,5", "got '1,2,x'")),
+        (("sweep", "2a", "--slurm", "account"), ("account=vision", "got 'account'")),
         (("run", "r50-c2d", "--profile", "paper", "--data", "nowhere"), ("no folder nowhere", "--data")),
         (("data", "check", "--profile", "paper", "--data", "nowhere"), ("no folder nowhere", "--data")),
         (
             ("data", "check", "--profile", "smoke", "--data", "nowhere"),
             ("no folder nowhere/smoke/", "data make"),
         ),
-        (("run", "x101-boxes", "--profile", "smoke"), ("the profile coco-smoke cannot build x101-boxes",)),
+        (("run", "x101-boxes", "--profile", "smoke"), ("no run key matches 'x101-boxes'", "r101-boxes")),
     ],
 )
 def test_wrong_words_are_named_in_one_line_with_what_is_allowed(
@@ -235,13 +184,15 @@ def test_wrong_words_are_named_in_one_line_with_what_is_allowed(
         (b'name = "../outside"', "name: String should match pattern"),
         (b"seeds = [-1]", "seeds.0: Input should be greater than or equal to 0"),
         (b"[recipes.short]\nsteps = 0", "recipes.short.steps: Input should be greater than or equal to 1"),
-        ("# é".encode("latin1"), "it is not UTF-8"),
+        ("# é".encode("latin1"), "is no TOML in UTF-8"),
     ],
 )
 def test_a_profile_is_checked_when_it_is_read(tmp_path: Path, text: bytes, part: str) -> None:
     path = tmp_path / "own.toml"
     path.write_bytes(b'base = "smoke"\n' + text + b"\n")
-    assert f"{path}: {part}" in refusal("list", "2a", "--profile", path, "--results", tmp_path / "results")
+    line = refusal("list", "2a", "--profile", path, "--results", tmp_path / "results")
+    assert str(path) in line
+    assert part in line
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -249,8 +200,8 @@ def test_more_devices_than_the_machine_has_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never let this begin a run: Lightning starts the tests themselves again as its other processes."""
-    for place in ("nlrepro.train.loop.train", "nlrepro.released.evaluate.evaluate"):
-        monkeypatch.setattr(place, lambda *_, **__: pytest.fail("it was begun"))
+    for verb in ("run", "evaluate"):
+        monkeypatch.setattr(f"nlrepro.verbs.{verb}", lambda *_: pytest.fail("it was begun"))
     for words in (("run", "r50-c2d"), ("evaluate", "r50-c2d", "--weights", "net.pt")):
         line = refusal(*words, *SMOKE, "--results", tmp_path, "--devices", "4096")
         assert f"--devices 4096: this machine has {os.cpu_count()} processors" in line
@@ -267,13 +218,6 @@ def test_results_that_cannot_be_written_are_named(data: Path, tmp_path: Path) ->
         assert str(below) in refusal(*words, *SMOKE, "--data", data, "--results", below), words
     assert str(below) in refusal("data", "make", *SMOKE, "--data", below, "--jobs", "1")
     assert file.read_text() == "mine"
-
-
-def test_a_module_run_as_a_program_ends_with_the_status_of_its_verb() -> None:
-    done = child("run", "nothing", *SMOKE)
-    assert (done.status, done.out) == (2, "")
-    assert done.err.startswith("error: unknown run key 'nothing'")
-    assert len(done.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))

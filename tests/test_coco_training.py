@@ -49,7 +49,12 @@ def test_frozen_normalisation_computes_what_it_does_in_a_test() -> None:
         before = net(images)
         after = frozen(net).train()(images)
     assert not any(isinstance(module, _BatchNorm) for module in net.modules())
-    assert [tuple(x.shape[1:]) for x in after.values()] == [(32, 16, 16), (64, 16, 16), (128, 8, 8), (256, 4, 4)]
+    assert [tuple(x.shape[1:]) for x in after.values()] == [
+        (32, 16, 16),
+        (64, 16, 16),
+        (128, 8, 8),
+        (256, 4, 4),
+    ]
     for name, x in before.items():
         torch.testing.assert_close(after[name], x, rtol=1e-4, atol=1e-4)
 
@@ -61,7 +66,10 @@ def test_a_trunk_s_block_is_the_identity_and_learns_while_its_normalisation_does
     with torch.no_grad():
         assert all(torch.equal(x, blocked(images)[name]) for name, x in plain(images).items())
     trained = {name for name, p in blocked.named_parameters() if p.requires_grad}
-    assert {name for name in trained if "bn" in name} == {"inserted.res4_4.bn.weight", "inserted.res4_4.bn.bias"}
+    assert {name for name in trained if "bn" in name} == {
+        "inserted.res4_4.bn.weight",
+        "inserted.res4_4.bn.bias",
+    }
     assert "conv1.weight" in trained
 
 
@@ -123,9 +131,16 @@ def test_the_order_of_images_is_a_function_of_the_step() -> None:
     assert sorted(images[:10]) == sorted(images[10:20]) == list(range(10))
     assert images[:10] != images[10:20]
     assert {drawn.mirrored for batch in whole for drawn in batch} == {False, True}
-    parts = [list(Drawn(images=10, steps=8, batch=4, seed=3, flip=True, rank=rank, world_size=2)) for rank in (0, 1)]
-    assert [[batch[i // 2] for i, batch in enumerate([a, b, a, b])] for a, b in zip(*parts, strict=True)] == whole
-    assert sorted(d.image for rank in (0, 1) for batch in Once(7, 2, rank, 2) for d in batch) == list(range(7))
+    parts = [
+        list(Drawn(images=10, steps=8, batch=4, seed=3, flip=True, rank=rank, world_size=2))
+        for rank in (0, 1)
+    ]
+    assert [
+        [batch[i // 2] for i, batch in enumerate([a, b, a, b])] for a, b in zip(*parts, strict=True)
+    ] == whole
+    assert sorted(d.image for rank in (0, 1) for batch in Once(7, 2, rank, 2) for d in batch) == list(
+        range(7)
+    )
 
 
 def test_what_is_mirrored_lies_where_the_picture_shows_it() -> None:
@@ -158,9 +173,12 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scenes")
 
 
-def job_of(spec: DetectionSpec, profile: DetectionProfile, data: Path, results: Path, seed: int = 0) -> DetectionJob:
+def job_of(
+    spec: DetectionSpec, profile: DetectionProfile, data: Path, results: Path, seed: int = 0
+) -> DetectionJob:
     return DetectionJob(
-        DetectionTrial(spec=spec, profile=profile, seed=seed, folders=Folders(data=data, results=results)), ("5",)
+        DetectionTrial(spec=spec, profile=profile, seed=seed, folders=Folders(data=data, results=results)),
+        ("5",),
     )
 
 
@@ -201,7 +219,10 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(
 
 def test_another_seed_gives_another_net_and_other_images_another_run(scenes: Path, tmp_path: Path) -> None:
     profile = load("smoke")
-    runs = [DetectionTrial(spec=BOXES, profile=profile, seed=seed, folders=Folders(data=scenes)) for seed in (0, 1)]
+    runs = [
+        DetectionTrial(spec=BOXES, profile=profile, seed=seed, folders=Folders(data=scenes))
+        for seed in (0, 1)
+    ]
     assert runs[0].fingerprint == runs[1].fingerprint
     other = replace(profile.scenes["boxes"], noise=3.0)
     changed = replace(runs[0], profile=replace(profile, scenes=profile.scenes | {"boxes": other}))
@@ -216,8 +237,14 @@ def test_every_row_is_trained_reported_and_trained_again_in_smoke(
     words = ("--profile", "smoke", "--data", tmp_path / "data", "--results", tmp_path / "results")
     done = command("sweep", "5", "6", "--seeds", "0", "--jobs", "2", *words)
     assert done.status == 0, done.err
-    keys = {line.spec.key for experiment in (DETECTION, KEYPOINTS) for line in experiment.within(load("smoke")).lines}
-    assert {path.parent.name for path in (tmp_path / "results/records/coco-smoke").glob("*/seed0.json")} == keys
+    keys = {
+        line.spec.key
+        for experiment in (DETECTION, KEYPOINTS)
+        for line in experiment.within(load("smoke")).lines
+    }
+    assert {
+        path.parent.name for path in (tmp_path / "results/records/coco-smoke").glob("*/seed0.json")
+    } == keys
     again = command("sweep", "5", "6", "--seeds", "0", *words)
     assert again.out.count("0 to do") == 2
     listed = command("list", "5", "6", *words).out
@@ -226,7 +253,9 @@ def test_every_row_is_trained_reported_and_trained_again_in_smoke(
     assert "one block improves boxes and masks, R101" in told
     assert "seed 0" in command("run", "r50-boxes", *words).out
     assert command("sweep", "5", "--steps", "1", "--seeds", "0", "--only", "r50-boxes", *words).status == 0
-    assert [path.parent.name for path in (tmp_path / "results/records/coco-smoke-dry-run").glob("*/*")] == ["r50-boxes"]
+    assert [path.parent.name for path in (tmp_path / "results/records/coco-smoke-dry-run").glob("*/*")] == [
+        "r50-boxes"
+    ]
     monkeypatch.chdir(tmp_path)
     shutil.copytree("results/records", findings.PUBLISHED / "records")
     assert main(["verify", "r50-boxes", *map(str, words)]) == 0
@@ -261,12 +290,16 @@ def imagenet(tmp_path: Path) -> Path:
 
 def real_job(kind: Target, small: DetectionProfile, coco: Path, imagenet: Path) -> DetectionJob:
     folders = Folders(data=coco, results=coco.parent / "results", imagenet=(imagenet,))
-    return DetectionJob(DetectionTrial(spec=replace(BOXES, kind=kind), profile=small, seed=0, folders=folders), ("5",))
+    return DetectionJob(
+        DetectionTrial(spec=replace(BOXES, kind=kind), profile=small, seed=0, folders=folders), ("5",)
+    )
 
 
 @pytest.mark.rare
 @pytest.mark.parametrize("kind", ["boxes", "keypoints"])
-def test_coco_s_own_layout_is_trained_on_and_tested(kind: Target, small: DetectionProfile, coco: Path, imagenet: Path) -> None:
+def test_coco_s_own_layout_is_trained_on_and_tested(
+    kind: Target, small: DetectionProfile, coco: Path, imagenet: Path
+) -> None:
     job = real_job(kind, small, coco, imagenet)
     (coco / "val2017/000000000001.jpg").write_bytes(b"no image")
     found = execute(job)
@@ -282,8 +315,12 @@ def test_coco_s_own_layout_is_trained_on_and_tested(kind: Target, small: Detecti
 
 
 @pytest.mark.rare
-def test_broken_training_images_and_missing_weights_are_told(small: DetectionProfile, coco: Path, imagenet: Path) -> None:
-    with pytest.raises(BadInput, match=r"no ImageNet weights of resnet101 among .*resnet50.pth: download https"):
+def test_broken_training_images_and_missing_weights_are_told(
+    small: DetectionProfile, coco: Path, imagenet: Path
+) -> None:
+    with pytest.raises(
+        BadInput, match=r"no ImageNet weights of resnet101 among .*resnet50.pth: download https"
+    ):
         execute(real_job_of_r101(small, coco, imagenet))
     (coco / "train2017/000000000001.jpg").write_bytes(b"no image")
     with pytest.raises(BadInput, match=r"000000000001.jpg is no image; unpack train2017.zip again"):

@@ -35,7 +35,9 @@ def section(heading: str) -> str:
 def told(copy: Path, *words: str | Path) -> str:
     """What a command prints in the copy, whose code it imports."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(list(map(str, words)), cwd=copy, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        list(map(str, words)), cwd=copy, capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -56,7 +58,14 @@ def copy(swept: Path, tmp_path: Path) -> Path:
 
 def make(copy: Path, data: Path, *words: str) -> str:
     return told(
-        copy, "make", *words, f"BIN={Path(sys.executable).parent}", "PROFILE=smoke", "SEEDS=0,1", "JOBS=2", f"DATA={data}"
+        copy,
+        "make",
+        *words,
+        f"BIN={Path(sys.executable).parent}",
+        "PROFILE=smoke",
+        "SEEDS=0,1",
+        "JOBS=2",
+        f"DATA={data}",
     )
 
 
@@ -83,11 +92,15 @@ def test_the_readmes_own_form_place_and_block_stand_in_their_tables_together(dat
     for number in ("top1", "delta"):
         assert float(row[f"{number}_low"]) <= float(row[number]) <= float(row[f"{number}_high"])
     assert row.paper_top1 == "--"
-    assert "0 stale" in told(copy, sys.executable, "-m", "ablations", "list", "--profile", "smoke", "--data", data)
+    assert "0 stale" in told(
+        copy, sys.executable, "-m", "ablations", "list", "--profile", "smoke", "--data", data
+    )
 
     (net,) = (copy / "results" / "local" / "runs" / "smoke" / KEY / "seed0").glob("net-*.pt")
     video = sorted((data / "smoke" / "test").glob("*/*.mp4"))[0]
-    look = told(copy, sys.executable, "-m", "ablations", "attend", video, "--weights", net, "--profile", "smoke")
+    look = told(
+        copy, sys.executable, "-m", "ablations", "attend", video, "--weights", net, "--profile", "smoke"
+    )
     assert "no softmax in this form: responses f / C(x)" in look
 
 
@@ -109,7 +122,9 @@ def apply(diff: str, folder: Path) -> None:
         name, _, hunks = part.partition("\n")
         path = folder / name
         for hunk in hunks.split("@@\n")[1:]:
-            old, new = ("\n".join(line[1:] for line in hunk.splitlines() if line[:1] in kept) for kept in (" -", " +"))
+            old, new = (
+                "\n".join(line[1:] for line in hunk.splitlines() if line[:1] in kept) for kept in (" -", " +")
+            )
             assert path.read_text().count(old) == 1, old
             path.write_text(path.read_text().replace(old, new))
 
@@ -120,7 +135,9 @@ def test_a_forms_name_is_new_and_fit_for_a_key(name: str) -> None:
         return theta @ phi.mT
 
     weights.__name__ = name
-    with pytest.raises(ValueError, match=r"a form needs a new name of a-z and 0-9, other than gaussian, embedded, .*; got"):
+    with pytest.raises(
+        ValueError, match=r"a form needs a new name of a-z and 0-9, other than gaussian, embedded, .*; got"
+    ):
         form("f")(weights)
 
 
@@ -200,13 +217,16 @@ def test_records_of_a_form_that_is_gone_are_told_and_break_nothing(
     shutil.copytree(swept, tmp_path / "mine")
     run = defined(SOURCE)
     template = records.read(records.record_path(swept, "smoke", "r50-c2d-nl-res4-dot-spacetime", 0))
-    paths = [records.write(replace(template, key=run.key, spec=run, seed=seed), Path("mine")) for seed in (0, 1)]
+    paths = [
+        records.write(replace(template, key=run.key, spec=run, seed=seed), Path("mine")) for seed in (0, 1)
+    ]
     paths.append(evaluations.write(evaluation(run, smoke, "32x2", "0"), Path("mine")))
     forget(monkeypatch)
 
     for read, path, what in ((records.read, paths[0], "record"), (evaluations.read, paths[2], "record")):
         with pytest.raises(
-            OfUnknownForm, match=rf"the {what} {path} is of the unknown form 'tanh'; define a function tanh with @form"
+            OfUnknownForm,
+            match=rf"the {what} {path} is of the unknown form 'tanh'; define a function tanh with @form",
         ):
             read(path)
     told = f"unknown form 'tanh', records left out: {', '.join(map(str, paths))}; define a function tanh with @form again, in "

@@ -28,15 +28,33 @@ def on_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_of_two_processes_one_reports_and_leaves_one_record_and_one_log_of_wandb(on_two: Run) -> None:
+def test_of_two_processes_one_reports_and_leaves_one_record(on_two: Run) -> None:
     results = on_two.folders.results
     lines = (results / "err.txt").read_text().splitlines()
     bar = [line for line in lines if line.startswith("r50-c2d seed 0: ")]
     assert bar[-1].startswith("r50-c2d seed 0: 100%")
     assert sum(" 4/4 " in line for line in bar) == 1
     assert [read_record(path).key for path in results.rglob("seed*.json")] == ["r50-c2d"]
-    assert len(list(results.rglob("*.wandb"))) == 1
     assert not list(results.rglob("*.ckpt"))
+
+
+def test_of_two_processes_one_logs_name_group_tags_config_and_curves_by_table(on_two: Run) -> None:
+    (log,) = on_two.folder.rglob("run-*.wandb")
+    assert log.parent.name.startswith("offline-run-")
+    content = log.read_bytes()
+    words = [
+        "r50-c2d seed 0",
+        "smoke r50-c2d",
+        "table2a",
+        "nonlocal-table2",
+        "spacetime",
+        "test_top5",
+        "macs",
+    ]
+    for name in ("val_top1", "train_loss", "test_top1"):
+        words += [name, f"table2a/{name}", f"table2f/{name}"]
+    assert [word for word in words if word.encode() not in content] == []
+    assert b"table2e/" not in content  # a table without this row
 
 
 def test_two_processes_count_each_test_video_once(on_two: Run) -> None:
