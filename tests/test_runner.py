@@ -70,7 +70,7 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(
     capsys.readouterr()
     for step in (1, 3, 5):
         with pytest.raises(RuntimeError, match="the power is gone"):
-            train(replace(run, module=cut_off_at(step, LEARNERS[task])))
+            train(replace(run, module=cut_off_at(step, LEARNERS[type(task)])))
         assert not run.record_path.exists()
         assert run.failure() == "RuntimeError: the power is gone"
     resumed = train(run)
