@@ -139,7 +139,7 @@ def train_locked(run: Run, machine: Machine, report: Report | None) -> Record:
     checkpoint = str(run.checkpoint) if state else None
     trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     learner.after_fit(trainer, data)
-    trainer.test(learner, datamodule=learner.data_module(run, learner.recipe), verbose=False)
+    trainer.test(learner, datamodule=data, verbose=False)  # it has notes of the training
     net = state_bytes(learner.net.state_dict())
     assert learner.result
     record = Record(
