@@ -94,6 +94,11 @@ class Learner(pl.LightningModule):
     def build(cls, run: Run, devices: int) -> "Learner":
         """The module of a run on so many devices, before its first step."""
 
+    @classmethod
+    def untrained(cls, run: Run, devices: int) -> "Learner":
+        """The same to test given weights with: what a run starts from need not be there."""
+        return cls.build(run, devices)
+
     @abstractmethod
     def start(self, run: Run) -> dict[str, str]:
         """Load the weights that the run starts from; returns what a record notes of them.
