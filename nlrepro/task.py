@@ -227,7 +227,7 @@ class CharadesTask(Task):
         for part in dict.fromkeys(part for spec in specs for part in parts_of(spec)):
             videos = load_videos(profile, part, data, processes)
             usable = f"{part}: {len(videos.usable(part)):,} videos can be used"
-            print(usable, *(f"  {note}" for note in videos.notes(part)), sep="\n")
+            print(usable, *videos.notes(part), sep="\n  ")
 
 
 class DetectionTask(Task):

@@ -295,7 +295,7 @@ def evaluate(catalogue: Catalogue, words: Words) -> None:
     if rank() == 0:
         assert record.weights
         result = f"{record.key}, {record.weights.name} {record.weights.file}: {record.headline}"
-        print(result, *(f"  {note}" for note in record.notes), sep="\n")
+        print(result, *record.notes, sep="\n  ")
 
 
 def attend(catalogue: Catalogue, words: Words) -> None:

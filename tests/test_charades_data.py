@@ -20,7 +20,7 @@ from nlrepro.data.charades import (
     open_split,
     read_annotations,
 )
-from nlrepro.data.crops import ClipSample, Crop
+from nlrepro.data.clips import ClipSample, Crop
 from nlrepro.data.synthetic.action_videos import (
     Layout,
     layout_actions,

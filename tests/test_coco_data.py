@@ -16,13 +16,13 @@ from PIL import Image
 from nlrepro.data import coco
 from nlrepro.data.coco import (
     CocoImages,
-    Draw,
     is_trainable,
     open_split,
     read_image,
     read_target,
     training_images,
 )
+from nlrepro.data.order import ImageSample
 from nlrepro.files import BadInput
 from nlrepro.spec import Target
 
@@ -116,10 +116,10 @@ def test_a_broken_image_stops_training_and_is_noted_in_a_test(root: Path) -> Non
     }.items():
         path.write_bytes(bad)
         with pytest.raises(BadInput, match=f"000000000001.jpg {words}"):
-            CocoImages(split, training=True)[Draw(0)]
+            CocoImages(split, training=True)[ImageSample(0)]
     path.unlink()
-    assert "is missing or damaged" in str(CocoImages(split, training=False)[Draw(0)][1])
-    image, pixels, target = CocoImages(split, training=False)[Draw(1)]
+    assert "is missing or damaged" in str(CocoImages(split, training=False)[ImageSample(0)][1])
+    image, pixels, target = CocoImages(split, training=False)[ImageSample(1)]
     assert isinstance(pixels, torch.Tensor)
     assert (image, target) == (2, {})
 
@@ -151,7 +151,7 @@ def test_what_is_flipped_lies_where_the_image_shows_it() -> None:
 
 def test_an_image_of_the_training_is_flipped_where_its_sample_says_so(root: Path) -> None:
     images = CocoImages(training_images(open_split(root, "train", "boxes")), training=True)
-    (_, plain, _), (_, flipped, target) = images[Draw(0)], images[Draw(0, mirrored=True)]
+    (_, plain, _), (_, flipped, target) = images[ImageSample(0)], images[ImageSample(0, mirrored=True)]
     assert torch.equal(torch.as_tensor(flipped), torch.as_tensor(plain).flip(2))
     assert target["boxes"][0].tolist() == [WIDTH - 44, 6, WIDTH - 4, 56]
 
@@ -240,7 +240,7 @@ def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: py
     ):
         open_split(root, "val", "boxes")
     (root / "val2017").rename(root / "elsewhere")
-    with pytest.raises(BadInput, match=r"none of the 3 images of val2017 is in .*; unpack val2017.zip there"):
+    with pytest.raises(BadInput, match=r"none of the 3 images is in .*; unpack val2017.zip there"):
         open_split(root, "val", "keypoints")
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(BadInput, match=r"pycocotools, which is not installed: pip install pycocotools"):

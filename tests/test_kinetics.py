@@ -9,9 +9,8 @@ import pytest
 from films import film, troublesome
 
 from nlrepro.config import Profile, load_profile
-from nlrepro.data import kinetics
 from nlrepro.data.clips import Tree
-from nlrepro.data.facts import Facts
+from nlrepro.data.facts import LINE, Facts, known_facts
 from nlrepro.data.kinetics import (
     Index,
     check_generated,
@@ -25,6 +24,7 @@ from nlrepro.data.kinetics import (
     usable_videos,
     videos_seen,
 )
+from nlrepro.data.synthetic.card_videos import video_paths
 from nlrepro.files import BadInput
 from nlrepro.spec import RunSpec
 
@@ -212,9 +212,9 @@ def test_facts_that_an_older_check_let_through_are_not_kept(tmp_path: Path) -> N
         state = (tmp_path / "val" / name).stat()
         index[name] = replace(facts(name), width=width, bytes=state.st_size, mtime_ns=state.st_mtime_ns)
     path = tmp_path / "index-val.jsonl"
-    path.write_bytes(b"\n".join(map(kinetics.LINE.dump_json, index.values())))
+    path.write_bytes(b"\n".join(map(LINE.dump_json, index.values())))
     tree = list_split(tmp_path, "val").tree
-    assert list(kinetics.known_facts(tree, path, path.with_suffix(".journal"))) == ["a/1.mp4"]
+    assert list(known_facts(tree.folder, tree.videos, path, path.with_suffix(".journal"))) == ["a/1.mp4"]
 
 
 def test_reasons_that_differ_in_their_numbers_are_one_line() -> None:
@@ -310,16 +310,24 @@ LONG = RunSpec(clip="long")  # starts from the short clips' run
 def test_the_digest_of_what_a_run_sees_changes_with_any_video(
     smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [f"smoke/{split}/{name}/a.mp4" for split in ("train", "val", "test") for name in range(6)]
+    assert smoke.generator
+    numbers = {split: smoke.limit(split) or number for split, number in smoke.generator.videos.items()}
+    names = [
+        f"smoke/{path}"
+        for split, number in numbers.items()
+        for path in video_paths(smoke.generator, split, number).values()
+    ]
     for name in names:
         (plant(tmp_path, name) / name).write_bytes(b"video")
     digests = [videos_seen(spec, smoke, tmp_path) for spec in (RunSpec(), LONG)]
-    assert digests == ["fcbc039d7714", "41889c028698"]  # as published records have them
+    assert digests == ["e72b93376dac", "f2739162fab3"]
     with monkeypatch.context() as patch:
         patch.setattr(Tree, "scan", None)  # many runs list the same videos once
         assert videos_seen(LONG, smoke, tmp_path) == digests[1]
     video = tmp_path / names[7]
-    video.rename(tmp_path / "elsewhere.mp4")
+    video.unlink()
+    assert videos_seen(RunSpec(), smoke, tmp_path) is None  # it is incomplete
+    video.write_bytes(b"a longer video")
     assert videos_seen(RunSpec(), smoke, tmp_path) not in (None, digests[0])
     shutil.rmtree(tmp_path / "smoke" / "val")
     assert videos_seen(LONG, smoke, tmp_path) is None

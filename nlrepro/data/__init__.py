@@ -1,4 +1,4 @@
-"""Videos: the generated task, how files are decoded, trees of videos, and which part of a video a net sees."""
+"""Videos and images: what is generated, how files are decoded, trees of files, and which part a net gets."""
 
 import numpy as np
 import numpy.typing as npt

@@ -32,8 +32,7 @@ from torch.utils.data import Dataset
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import CachedClips, ClipSample, FileClips, Tree, decoded
-from nlrepro.data.facts import Facts
-from nlrepro.data.kinetics import complete_index
+from nlrepro.data.facts import Facts, complete_index
 from nlrepro.files import BadInput, exclusive
 from nlrepro.spec import Part
 
@@ -231,12 +230,12 @@ def examine_videos(split: CharadesSplit, cache: Path, processes: int) -> dict[st
     digest = sha256(str(split.folder.resolve()).encode()).hexdigest()[:8]
     path = cache / f"index-charades-{digest}.jsonl"
     with exclusive(path.with_suffix(".lock"), f"looks at the videos in {split.folder}"):
-        index = complete_index(video_tree(split.folder, split.files), path, processes)
+        index = complete_index(split.folder, [f"{video}{SUFFIX}" for video in split.files], path, processes)
     return {video: index[f"{video}{SUFFIX}"] for video in split.files}
 
 
 def parts_digest(root: Path, parts: Sequence[Part], classes: int, parents: str | None) -> str | None:
-    """Digest of the actions and files of these parts and of the data of the parents; None if they cannot be read.
+    """Digest of actions and files of these parts and of the parents' data; None if they cannot be read.
 
     It changes when a video is added, removed, renamed or has another size.
     """

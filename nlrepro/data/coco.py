@@ -241,8 +241,7 @@ def open_split(root: Path, split: str, kind: Target) -> CocoSplit:
     images = tuple(sorted(image for image, row in coco.imgs.items() if row["file_name"] in files))
     listed, missing = len(coco.imgs), len(coco.imgs) - len(images)
     if not images:
-        advice = f"unpack {folder.name}.zip there"
-        raise BadInput(f"none of the {listed:,} images of {folder.name} is in {folder}; {advice}")
+        raise BadInput(f"none of the {listed:,} images is in {folder}; unpack {folder.name}.zip there")
     note = f"{missing:,} of {listed:,} images have no file in {folder} and are left out"
     return CocoSplit(folder=folder, kind=kind, coco=coco, images=images, notes=(note,) if missing else ())
 
@@ -342,9 +341,8 @@ def flip(pixels: Tensor, objects: Objects) -> tuple[Tensor, Objects]:
         flipped["masks"] = objects["masks"].flip(2)  # (N, H, W)
     if "keypoints" in objects:
         points = objects["keypoints"][:, FLIPPED_KEYPOINTS]  # (N, 17, 3)
-        points[..., 0] = (width - points[..., 0]) * (
-            points[..., 2] > 0
-        )  # those that are not labelled stay at 0
+        labelled = points[..., 2] > 0  # (N, 17); the others stay at 0
+        points[..., 0] = (width - points[..., 0]) * labelled
         flipped["keypoints"] = points
     return pixels.flip(2), flipped
 
@@ -372,36 +370,31 @@ class CocoImages(Dataset[tuple[int, Tensor | str, Objects]]):
         return (image, *(flip(pixels, objects) if sample.mirrored else (pixels, objects)))
 
 
+opened_once = lru_cache(maxsize=1)(open_split)  # a process reads them once: COCO's are 450 MB
+
+
 def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
     """Read every image and target of a split, and print what cannot be used.
 
     Raises:
         BadInput: the split is missing or damaged, or none of its images can be used.
     """
-    opened_once.cache_clear()
-    opened, fault = opened_once(root, split, kind), partial(image_fault, root, split, kind)
+    opened = opened_once(root, split, kind)
     with parallel_map(processes) as each:
-        faults = each(fault, opened.images)
-        bar = progress_bar(faults, total=len(opened.images), desc=f"{split} of {root}", unit=" images")
+        faults = each(partial(image_fault, root, split, kind), opened.images)
+        bar = progress_bar(faults, total=len(opened.images), desc=f"images of {split}")
         reasons = [fault for fault in bar if fault]
     usable = share(len(opened.images) - len(reasons), opened.listed, "images")
-    what = f"{FILES[kind]}, {split}: {usable} can be used"
-    print(what, *(f"  {note}" for note in (*opened.notes, *reasons)), sep="\n")
+    print(f"{FILES[kind]}, {split}: {usable} can be used", *opened.notes, *reasons, sep="\n  ")
     if len(reasons) == len(opened.images):
         raise BadInput(f"none of the images of {split} in {root} can be used, the first: {reasons[0]}")
 
 
-@lru_cache(maxsize=1)
-def opened_once(root: Path, split: str, kind: Target) -> CocoSplit:
-    """As `open_split`; each process reads its own, as the annotations of a split are 450 MB."""
-    return open_split(root, split, kind)
-
-
 def image_fault(root: Path, split: str, kind: Target, image_id: int) -> str:
     """Why an image or its target cannot be used; empty if nothing is wrong."""
-    opened = opened_once(root, split, kind)
     try:
-        read_image(opened, image_id), read_target(opened, image_id)
+        for read in (read_image, read_target):
+            read(opened_once(root, split, kind), image_id)
     except BadInput as error:
         return str(error)
     return ""

@@ -1,8 +1,12 @@
-"""The facts of video files that clips need, or why a file cannot be used. Imports no torch."""
+"""The facts of video files that clips need, or why a file cannot be used; and an index of them. No torch.
+
+An index is JSON lines. Each result goes to a journal beside it at once, so that a check that was cut off goes
+on where it was.
+"""
 
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -14,11 +18,13 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro.data.decode import Times, Unusable, frame_times, picture_size, short_reason
-from nlrepro.processes import die_with_parent
-from nlrepro.spec import STRICT
+from nlrepro.files import BadInput, make_folder, write_atomic
+from nlrepro.processes import die_with_parent, progress_bar
+from nlrepro.spec import STRICT, explain
 
 LIMIT = 60.0  # seconds a file; Kinetics' take about 0.1
 PAPER_FPS = 30
@@ -49,6 +55,10 @@ class Facts:
     def serves(self, frames: int) -> bool:
         """Whether it can be used and is long enough for so many consecutive frames at the paper's rate."""
         return not self.reason and self.frames > (frames - 1) * frame_step(self.fps)
+
+
+Index = dict[str, Facts]  # by "<class folder>/<file>"
+LINE = TypeAdapter(Facts)
 
 
 def frame_step(fps: float) -> int:
@@ -171,3 +181,52 @@ def examine_all(
 
 def process_pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent)
+
+
+def parse_index(path: Path, command: str = "`data check`") -> Index:
+    try:
+        return {facts.video: facts for facts in map(LINE.validate_json, path.read_bytes().splitlines())}
+    except ValidationError as error:
+        advice = f"remove it and run {command} again"
+        raise BadInput(f"the index {path} is damaged: {explain(error)}; {advice}") from None
+
+
+def complete_index(
+    folder: Path,
+    videos: Sequence[str],
+    path: Path,
+    jobs: int,
+    examine: Examine = examine,
+    limit: float = LIMIT,
+) -> Index:
+    """The index of the videos of a folder, written to `path`; those that are not known yet are examined."""
+    make_folder(path.parent)
+    journal = path.with_suffix(".journal")
+    index = known_facts(folder, videos, path, journal)
+    missing = [video for video in videos if video not in index]
+    bar = progress_bar(total=len(videos), initial=len(index), desc=folder.name, unit=" videos")
+    with journal.open("ab") as file, bar:
+        file.write(b"\n")  # ends the half line that a check that was cut off may have left
+        for facts in examine_all(folder, missing, jobs, examine, limit):
+            file.write(LINE.dump_json(facts) + b"\n")
+            file.flush()
+            index[facts.video] = facts
+            bar.update()
+    write_atomic(path, b"".join(LINE.dump_json(index[video]) + b"\n" for video in sorted(index)))
+    journal.unlink()
+    return {video: index[video] for video in videos}
+
+
+def known_facts(folder: Path, videos: Sequence[str], path: Path, journal: Path) -> Index:
+    """Facts of the videos that have not changed since they were examined.
+
+    A finished check gives those of usable videos, one that was cut off all; its last line may be half.
+    """
+    finished = parse_index(path) if path.is_file() else {}
+    index = {video: f for video, f in finished.items() if not f.reason and fits(f.width, f.height)}
+    for line in journal.read_bytes().splitlines() if journal.is_file() else ():
+        with suppress(ValidationError):
+            facts = LINE.validate_json(line)
+            index[facts.video] = facts
+    known = [index[video] for video in videos if video in index]
+    return {f.video: f for f in known if file_state(folder / f.video) == (f.bytes, f.mtime_ns)}

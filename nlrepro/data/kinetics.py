@@ -21,22 +21,20 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
 
 from nlrepro.config import Clips, Profile
 from nlrepro.data.clips import Tree, check_command, is_video, no_videos
-from nlrepro.data.facts import LIMIT, Examine, Facts, examine, examine_all, file_state, fits
-from nlrepro.files import BadInput, make_folder, write_atomic
+from nlrepro.data.facts import LIMIT, Examine, Facts, Index, complete_index, examine, examine_all, parse_index
+from nlrepro.files import BadInput
 from nlrepro.processes import progress_bar
 from nlrepro.record import share
-from nlrepro.spec import RunSpec, explain
+from nlrepro.spec import RunSpec
 
 SPLITS = ("train", "val")
 SPELLINGS = {"val": ("val", "validate", "validation")}
@@ -44,9 +42,9 @@ COLUMNS = ("label", "youtube_id")
 ID_LENGTH = 11  # of YouTube's ids; they may hold the _ that the times are set off with
 YOUTUBE_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
-Index = dict[str, Facts]  # by "<class folder>/<file>"
-LINE = TypeAdapter(Facts)
-DIGESTS: dict[object, str] = {}  # of generated splits, kept for the life of the process by what they depend on
+DIGESTS: dict[
+    object, str
+] = {}  # of generated splits, kept for the life of the process by what they depend on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,14 +200,6 @@ def read_index(root: Path, split: str, cache: Path) -> Index:
     return parse_index(path, check_command(root))
 
 
-def parse_index(path: Path, command: str = "`data check`") -> Index:
-    try:
-        return {facts.video: facts for facts in map(LINE.validate_json, path.read_bytes().splitlines())}
-    except ValidationError as error:
-        advice = f"remove it and run {command} again"
-        raise BadInput(f"the index {path} is damaged: {explain(error)}; {advice}") from None
-
-
 def usable_videos(tree: Tree, index: Index) -> Tree:
     """The videos of a tree that can be used, in its order; classes keep their numbers.
 
@@ -258,8 +248,8 @@ def check_generated(profile: Profile, root: Path, jobs: int) -> None:
         reasons = {f.video: f.reason or f"{f.frames} frames of {span}" for f in bar if not f.serves(span)}
         print(f"{split}: {len(tree.videos) - len(reasons):,} of {len(tree.videos):,} videos can be used")
         bad += [f"{tree.folder / video}: {reasons[video]}" for video in sorted(reasons)]
-    print("\n".join(bad))
     if bad:
+        print(*bad, sep="\n")
         advice = "replace or remove it"
         raise BadInput(f"{len(bad)} videos below {root} cannot be used, the first: {bad[0]}; {advice}")
 
@@ -292,8 +282,9 @@ def check_split(
     listing = list_split(root, split)
     beside, cached = index_paths(root, split, cache)
     path = beside if os.access(root, os.W_OK) else cached
-    index = complete_index(listing.tree, path, jobs, examine, limit)
-    usable, number = sum(facts.serves(2) for facts in index.values()), len(listing.tree.classes)
+    tree = listing.tree
+    index = complete_index(tree.folder, tree.videos, path, jobs, examine, limit)
+    usable, number = sum(facts.serves(2) for facts in index.values()), len(tree.classes)
     print(f"{split}: {share(usable, listing.listed)} can be used; the index is {path}")
     others = [f"{number} classes where the profile says {classes}"] if classes not in (None, number) else []
     for note in (*listing.notes, *others, *index_notes(index)):
@@ -315,42 +306,6 @@ def index_notes(index: Index) -> Iterator[str]:
         yield f"{uneven:,} have a variable frame rate; their clips are uneven in time"
     if rotated := sum(facts.rotation != 0 for facts in good):
         yield f"{rotated:,} are rotated by their metadata; they are read upright"
-
-
-def complete_index(
-    tree: Tree, path: Path, jobs: int, examine: Examine = examine, limit: float = LIMIT
-) -> Index:
-    """The index of all videos of a tree, written to `path`; those that are not known yet are examined."""
-    make_folder(path.parent)
-    journal = path.with_suffix(".journal")
-    index = known_facts(tree, path, journal)
-    missing = [video for video in tree.videos if video not in index]
-    bar = progress_bar(total=len(tree.videos), initial=len(index), desc=tree.folder.name, unit=" videos")
-    with journal.open("ab") as file, bar:
-        file.write(b"\n")  # ends the half line that a check that was cut off may have left
-        for facts in examine_all(tree.folder, missing, jobs, examine, limit):
-            file.write(LINE.dump_json(facts) + b"\n")
-            file.flush()
-            index[facts.video] = facts
-            bar.update()
-    write_atomic(path, b"".join(LINE.dump_json(index[video]) + b"\n" for video in sorted(index)))
-    journal.unlink()
-    return {video: index[video] for video in tree.videos}
-
-
-def known_facts(tree: Tree, path: Path, journal: Path) -> Index:
-    """Facts of the tree's videos that have not changed since they were examined.
-
-    A finished check gives those of usable videos, one that was cut off all; its last line may be half.
-    """
-    finished = parse_index(path) if path.is_file() else {}
-    index = {video: f for video, f in finished.items() if not f.reason and fits(f.width, f.height)}
-    for line in journal.read_bytes().splitlines() if journal.is_file() else ():
-        with suppress(ValidationError):
-            facts = LINE.validate_json(line)
-            index[facts.video] = facts
-    known = [index[video] for video in tree.videos if video in index]
-    return {f.video: f for f in known if file_state(tree.folder / f.video) == (f.bytes, f.mtime_ns)}
 
 
 def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:
@@ -391,7 +346,13 @@ def generated_digest(profile: Profile, clips: Clips, split: str, data: Path) -> 
         BadInput: the split is not there, or incomplete.
     """
     root = data / profile.data.root
-    key = root / split, clips.classes, profile.name, profile.limit(split), changes(root, split, data / "cache")
+    key = (
+        root / split,
+        clips.classes,
+        profile.name,
+        profile.limit(split),
+        changes(root, split, data / "cache"),
+    )
     if key not in DIGESTS:
         tree = Tree.scan(root / split, clips.classes, profile.generator, profile.limit(split))
         DIGESTS[key] = tree.digest
