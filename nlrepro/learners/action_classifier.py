@@ -26,7 +26,7 @@ from nlrepro.data.charades import PUBLIC, ActionClips, Videos, load_videos
 from nlrepro.data.order import WORKERS
 from nlrepro.files import write_atomic
 from nlrepro.learners.classifier import VideoClassifier, VideoData, start_from_parent
-from nlrepro.learners.learner import Evaluator, Result, RunData, gathered
+from nlrepro.learners.learner import Evaluator, Result, RunData, in_order
 from nlrepro.nets.weights import start_from_file, start_name
 from nlrepro.run import Run
 from nlrepro.spec import TRAINED, ActionSpec, Part
@@ -94,7 +94,7 @@ class ActionEvaluator:
 
     def collected(self) -> tuple[Floats, Bools]:
         """Scores and labels from all processes, (videos, classes) both, in the order of the videos."""
-        scores, labels = zip(*gathered(self.items), strict=True)
+        scores, labels = zip(*in_order(self.items), strict=True)
         return torch.stack(scores).numpy(), torch.stack(labels).numpy().astype(np.bool_)
 
     def compute(self) -> Result:

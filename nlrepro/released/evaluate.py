@@ -115,10 +115,10 @@ def prepare(run: Run, file: Path, given: Weights, devices: int) -> tuple[Learner
         torch.set_num_threads(1)  # as in training: more may add in another order
     if isinstance(run.spec, RunSpec):
         net, profile = build_net(given, run.spec, run.profile)
-        learner = LEARNERS[run.task].untrained(replace(run, profile=profile), devices)
+        learner = LEARNERS[type(run.task)].untrained(replace(run, profile=profile), devices)
         learner.net = net
     else:
-        learner, profile = LEARNERS[run.task].untrained(run, devices), run.profile
+        learner, profile = LEARNERS[type(run.task)].untrained(run, devices), run.profile
     load_state(learner.net, file)
     if given.source == TORCHVISION:
         for module in learner.net.modules():
