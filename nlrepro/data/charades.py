@@ -8,13 +8,10 @@ The paper's "~8k training, ~1.8k validation, and ~2k testing videos" are these t
 release calls "test", its "test" is that of the 2017 challenge, whose labels are held back. They are known
 where a file Charades_vu17_test.csv of the same columns is there (the name is ours), as for generated videos.
 
-Of a CSV file's columns (README of the release, prior.allenai.org/projects/charades) two are read, `id` and
-`actions`, such as "c092 11.90 21.20;c147 0.00 12.60": classes c000 to c156, begin and end in seconds.
-
-A training clip is labelled with the actions that overlap it, a test video with all of its own. That is our
-reading, as the paper says nothing; its authors have not released their code for Charades, but their later
-code does the same (facebookresearch/SlowFast, slowfast/datasets/charades.py, and
-facebookresearch/video-long-term-feature-banks).
+Two columns of a CSV file are read, `id` and `actions`, such as "c092 11.90 21.20;c147 0.00 12.60": classes
+c000 to c156, begin and end in seconds. A training clip is labelled with the actions that overlap it, a test
+video with all of its own. That is our reading, as the paper says nothing. Its authors' code for Charades is
+not public; their later code does the same (facebookresearch/SlowFast, slowfast/datasets/charades.py).
 """
 
 import re

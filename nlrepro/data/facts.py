@@ -51,11 +51,9 @@ class Facts:
 
 
 def frame_step(fps: float) -> int:
-    """How many of a source's frames make one of the paper's.
+    """How many of a source's frames make one of the paper's, whose videos have about 30 a second.
 
-    The paper takes its 64 consecutive frames from videos of about 30 frames a second. At 60 every second
-    frame gives the same time; 24 and 25 stay as they are, as in the authors' code: their clips last a quarter
-    longer, which no whole step mends.
+    At 60 every second frame gives the same time. 24 and 25 stay as they are, as in the authors' code.
     """
     return max(1, round(fps / PAPER_FPS))
 

@@ -1,20 +1,18 @@
 """Trees of real videos, such as Kinetics-400: which videos belong, which can be used, and which a run sees.
 
-`<root>/{train,val}/<class>/<id>*.{mp4,mkv,webm,avi}`. With Kinetics' CSVs, these say which classes there are
-and which videos belong; a file's name starts with its YouTube id (`<id>.mp4`, `<id>_000010_000020.mp4`).
+`<root>/{train,val}/<class>/<id>*.{mp4,mkv,webm,avi}`. With Kinetics' CSVs, beside the splits or in a folder
+`annotations`, these say which classes there are and which videos belong; a file's name begins with its
+YouTube id (`<id>.mp4`, `<id>_000010_000020.mp4`). Their columns label and youtube_id are needed.
 Without CSVs every file of every class folder belongs, which serves UCF-101 or a subset as well. Class numbers
-are places among the sorted class names of all splits, so that a class that one split lacks shifts nothing.
-The CSVs have the columns label, youtube_id, time_start, time_end, split; only the first two are needed. The
-releases call the validation split `val`, `validate` or `validation`, and put the files beside the videos or
-into a folder `annotations`.
+are places among the sorted class names of all splits: a class that one split lacks shifts nothing.
 
 `data check` decodes every file once and keeps its facts in an index: JSON lines beside the split's folder, or
 below the data folder's cache where the tree cannot be written. A tree such as Kinetics has unusable files:
-they are counted and left out, no error; of generated ones all must be usable. Each result goes to a journal
-beside the index at once, so that a check that was cut off goes on where it was. A finished one examines again
-only files that are new, have changed, or could not be used (a time-out may have been the disk's). Training
-reads the index and compares names alone: a copy of a tree with its index needs no new check, and a start of
-training no 240,000 calls of stat.
+they are counted and left out; of generated ones all must be usable. Each result goes to a journal beside the
+index at once, so that a check that was cut off goes on where it was. A finished one examines again only files
+that are new, have changed, or could not be used (a time-out may have been the disk's). Training reads the
+index and compares names alone: a copy of a tree with its index needs no new check, and a start of training no
+240,000 calls of stat.
 """
 
 import os
@@ -171,8 +169,6 @@ def read_index(root: Path, split: str, cache: Path) -> Index:
 def open_split(root: Path, split: str, cache: Path, classes: int | None) -> tuple[Tree, list[Facts], int]:
     """The usable videos of a checked split, their facts, and how many videos there should be.
 
-    Classes keep their numbers.
-
     Raises:
         BadInput: the split is missing, empty, or contradicts its CSV; it has other than so many `classes`; a
             video was never checked, or none can be used; or the index is damaged.
@@ -311,9 +307,8 @@ def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:
 def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
     """Of the generated, or of the usable real videos of a split; errors as of `Tree.scan` and `open_split`.
 
-    It is kept by the times at which the split's folders, its CSV and its index were last changed: a video
-    that comes, goes or is renamed changes that of its folder. One that is overwritten where it lies is
-    noticed by the next process.
+    It is kept by the times of the last change of all folders and of the index; a video that is overwritten
+    where it lies changes none of them, and is noticed by the next process.
     """
     root, cache, real = data / profile.data.root, data / "cache", profile.real is not None
     folders = [path for path in (root, root / split, root / "annotations") if path.is_dir()]
