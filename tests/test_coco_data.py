@@ -228,7 +228,7 @@ def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: py
     ):
         open_split(root, "val", "boxes")
     (root / "val2017").rename(root / "elsewhere")
-    with pytest.raises(BadInput, match=r"none of the 3 images of val2017 is in .*; unpack val2017.zip there"):
+    with pytest.raises(BadInput, match=r"none of the 3 images is in .*; unpack val2017.zip there"):
         open_split(root, "val", "keypoints")
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(BadInput, match="pip install pycocotools"):

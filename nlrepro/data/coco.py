@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -193,8 +193,7 @@ def open_split(root: Path, split: str, kind: Target) -> CocoSplit:
     images = tuple(sorted(image for image, row in coco.imgs.items() if row["file_name"] in files))
     listed, missing = len(coco.imgs), len(coco.imgs) - len(images)
     if not images:
-        advice = f"unpack {folder.name}.zip there"
-        raise BadInput(f"none of the {listed:,} images of {folder.name} is in {folder}; {advice}")
+        raise BadInput(f"none of the {listed:,} images is in {folder}; unpack {folder.name}.zip there")
     note = f"{missing:,} of {listed:,} images have no file in {folder} and are left out"
     return CocoSplit(folder=folder, kind=kind, coco=coco, images=images, notes=(note,) if missing else ())
 
@@ -312,27 +311,31 @@ class CocoImages(Dataset[tuple[int, Tensor | str, Objects]]):
         return (image, *(flip(pixels, objects) if sample.mirrored else (pixels, objects)))
 
 
+open_once = lru_cache(maxsize=1)(open_split)  # a process reads the annotations once: COCO's are 450 MB
+
+
 def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
     """Read every image and target of a split, and print what cannot be used.
 
     Raises:
         BadInput: the split is missing or damaged, or none of its images can be used.
     """
-    opened = open_split(root, split, kind)
+    opened = open_once(root, split, kind)
     with parallel_map(processes) as each:
-        faults = each(partial(image_fault, opened), opened.images)
-        bar = progress_bar(faults, total=len(opened.images), desc=f"{split} of {root}", unit=" images")
+        faults = each(partial(image_fault, root, split, kind), opened.images)
+        bar = progress_bar(faults, total=len(opened.images), desc=f"images of {split}")
         reasons = [fault for fault in bar if fault]
-    print(f"{split}: {share(len(opened.images) - len(reasons), len(opened.coco.imgs), 'images')} can be used")
-    print(*(f"  {note}" for note in (*opened.notes, *reasons)), sep="\n")
+    usable = share(len(opened.images) - len(reasons), opened.listed, "images")
+    print(f"{FILES[kind]}, {split}: {usable} can be used", *opened.notes, *reasons, sep="\n  ")
     if len(reasons) == len(opened.images):
         raise BadInput(f"none of the images of {split} in {root} can be used, the first: {reasons[0]}")
 
 
-def image_fault(split: CocoSplit, image_id: int) -> str:
+def image_fault(root: Path, split: str, kind: Target, image_id: int) -> str:
     """Why an image or its target cannot be used; empty if nothing is wrong."""
+    opened = open_once(root, split, kind)
     try:
-        read_image(split, image_id), read_target(split, image_id)
+        read_image(opened, image_id), read_target(opened, image_id)
     except BadInput as error:
         return str(error)
     return ""
