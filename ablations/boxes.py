@@ -1,17 +1,18 @@
 """Table 5, COCO: Mask R-CNN without and with one non-local block.
 
-The paper's claims (section 6): "a single NL block improves all R50/101 and X152 baselines, on all metrics involving detection and
-segmentation"; box AP grows by about 1 point; the block "only adds <5% computation to the baseline model". torchvision has no
-ResNeXt-152, so X101-32x8d stands in its row (`paper` only).
+The paper's claims (section 6): "a single NL block improves all R50/101 and X152 baselines, on all metrics
+involving detection and segmentation"; box AP grows by about 1 point; the block "only adds <5% computation to
+the baseline model". torchvision has no ResNeXt-152, so X101-32x8d stands in its row (`paper` only).
 
 Axis: one block right before the last residual block of res4, or none.
-Fixed: Mask R-CNN with FPN, trained end to end from weights that classify. In `mini` the images are drawn: the category of
-digits is the ink of a card far away.
+Fixed: Mask R-CNN with FPN, trained end to end from weights that classify. In `mini` the images are drawn: the
+category of digits is the ink of a card far away.
 
 Command: make table5
 Cost: 4 runs a seed, 8.0 minutes on two cores (mini, by the published records)
 Expected (mini, 5 seeds), R50: baseline box AP 49.6, mask AP 14.8; +1 NL +24.8 [15.8, 33.9], +7.1 [4.2, 10.0]
-Expected (mini, 5 seeds), R101: baseline box AP 37.2, mask AP 11.7; +1 NL +21.5 [-3.0, 45.9], +6.1 [-1.0, 13.2]
+Expected (mini, 5 seeds), R101: baseline box AP 37.2, mask AP 11.7; +1 NL +21.5 [-3.0, 45.9], +6.1 [-1.0,
+    13.2]
 """
 
 from itertools import product
@@ -57,7 +58,7 @@ TABLE = Table(
         AddsLessThan(
             table="5",
             text="one block adds less than 5 % of FLOPs",
-            pairs=tuple(pair for depth in DEPTHS.values() for pair in beat("5", depth, ("+1 NL", "baseline"))),
+            pairs=tuple(pair for each in DEPTHS.values() for pair in beat("5", each, ("+1 NL", "baseline"))),
             limit=5.0,
         ),
     ),

@@ -1,10 +1,13 @@
 """Table 6, COCO keypoints: Keypoint R-CNN with non-local blocks in its head, and in its backbone too.
 
-The paper's claim (section 6): four blocks in the keypoint head give about 1 point of AP, and one more in the backbone adds to it:
-"more non-local blocks improve the AP", and blocks in head and backbone are complementary.
+The paper's claim (section 6): four blocks in the keypoint head give about 1 point of AP, and one more in the
+backbone adds to it: "more non-local blocks improve the AP", and blocks in head and backbone are
+complementary.
 
-Axis: four blocks in the head, one after every two of its eight convolutions; the same and one in res4; or none.
-Fixed: R101 with FPN. In `mini` the persons are digits, some of them partly hidden, whose twin elsewhere shows what is hidden.
+Axis: four blocks in the head, one after every two of its eight convolutions; the same and one in res4; or
+none.
+Fixed: R101 with FPN. In `mini` the persons are digits, some of them partly hidden, whose twin elsewhere shows
+what is hidden.
 
 Command: make table6
 Cost: 3 runs a seed, 9.2 minutes on two cores (mini, by the published records)

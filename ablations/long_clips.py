@@ -1,11 +1,11 @@
 """Table 2g, longer sequences: do the gains last on clips four times as long?
 
-The paper's claim (section 5.1): "all models have better results on longer inputs", and the non-local I3D "can maintain its gain
-over the I3D counterparts, showing that our models work well on longer sequences".
+The paper's claim (section 5.1): "all models have better results on longer inputs", and the non-local I3D "can
+maintain its gain over the I3D counterparts, showing that our models work well on longer sequences".
 
 Axis: the models of Table 2f on 128 frames; each starts from its own 32-frame model.
-Fixed: as in 2f. Batch normalisation stays as the short-clip model left it, for few long clips fit into a batch: `frozen_norm` of
-the recipe.
+Fixed: as in 2f. Batch normalisation stays as the short-clip model left it, for few long clips fit into a
+batch: `frozen_norm` of the recipe.
 
 Command: make table2g
 Cost: 6 runs a seed, 4.2 minutes on two cores (mini, by the published records)
@@ -36,7 +36,10 @@ TABLE = Table(
         Beats(
             table="2g",
             text="every model gains from longer clips",
-            pairs=tuple((Cell("2g", depth, model), Cell("2f", depth, model)) for depth, model in product(DEPTHS, MODELS)),
+            pairs=tuple(
+                (Cell("2g", depth, model), Cell("2f", depth, model))
+                for depth, model in product(DEPTHS, MODELS)
+            ),
         ),
         Beats(
             table="2g",

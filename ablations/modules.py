@@ -1,4 +1,4 @@
-"""The Lightning modules, one an axis: each trains the runs of its table. Imports Lightning, which takes seconds.
+"""The Lightning modules, one an axis: each trains the runs of its table. The import takes seconds.
 
     >>> from ablations import pairwise
     >>> from nlrepro.config import load_profile

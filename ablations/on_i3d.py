@@ -1,7 +1,7 @@
 """Table 2f, non-local 3D ConvNet: do non-local operations and 3D convolutions complement each other?
 
-The paper's claim (section 5.1): non-local I3D models "improve over their I3D counterparts (+1.6 point accuracy), showing that
-non-local operations and 3D convolutions are complementary".
+The paper's claim (section 5.1): non-local I3D models "improve over their I3D counterparts (+1.6 point
+accuracy), showing that non-local operations and 3D convolutions are complementary".
 
 Axis: C2D, I3D 3x1x1, or the same with five non-local blocks; in ResNet-50 and ResNet-101.
 Fixed: embedded Gaussian spacetime blocks, 32-frame clips.
@@ -19,7 +19,11 @@ from nlrepro.spec import DEPTHS, Depth, NetSpec, RunSpec
 from nlrepro.stats.verdicts import Beats, beat
 from nlrepro.table import Table, row
 
-MODELS = {"C2D baseline": NetSpec(), "I3D": NetSpec(conv="3x1x1"), "NL I3D": NetSpec(conv="3x1x1", blocks="5-block")}
+MODELS = {
+    "C2D baseline": NetSpec(),
+    "I3D": NetSpec(conv="3x1x1"),
+    "NL I3D": NetSpec(conv="3x1x1", blocks="5-block"),
+}
 
 
 def spec(model: str, depth: Depth = 50) -> RunSpec:

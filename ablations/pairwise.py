@@ -1,22 +1,28 @@
 """Table 2a, instantiations: which pairwise function f?
 
-The paper's claim (section 5.1): one non-local block improves the C2D baseline by about 1 point of top-1, with any of the four
-forms: "the generic non-local behavior is the main reason for the observed improvements", not the attentional softmax.
+The paper's claim (section 5.1): one non-local block improves the C2D baseline by about 1 point of top-1, with
+any of the four forms: "the generic non-local behavior is the main reason for the observed improvements", not
+the attentional softmax.
 
-Axis: f is Gaussian, embedded Gaussian, dot product or concatenation, or a form of your own (nlrepro/nets/nonlocal_block.py).
+Axis: f is Gaussian, embedded Gaussian, dot product or concatenation, or a form of your own.
 Fixed: C2D ResNet-50, one spacetime block before the last residual block of res4, 32-frame clips.
 
 Command: make table2a
 Cost: 5 runs a seed, 2.0 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; Gaussian +14.1 [10.2, 18.0], Gaussian, embed +20.8 [19.3, 22.3],
-    dot-product +21.8 [20.8, 22.8], concatenation +21.8 [20.8, 22.7]
+Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; Gaussian +14.1 [10.2, 18.0], Gaussian, embed +20.8 [19.3,
+    22.3], dot-product +21.8 [20.8, 22.8], concatenation +21.8 [20.8, 22.7]
 """
 
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.stats.verdicts import Alike, Beats, beat
 from nlrepro.table import Cell, Table, row
 
-FORMS = {"gaussian": "Gaussian", "embedded": "Gaussian, embed", "dot": "dot-product", "concatenation": "concatenation"}
+FORMS = {
+    "gaussian": "Gaussian",
+    "embedded": "Gaussian, embed",
+    "dot": "dot-product",
+    "concatenation": "concatenation",
+}
 OWN: dict[str, str] = {}  # forms of your own -> their labels
 
 

@@ -1,15 +1,16 @@
 """Table 2e, non-local net vs. 3D ConvNet: two ways to look across time, and what they cost.
 
-The paper's claim (section 5.1): the non-local C2D model is "more accurate than the I3D counterpart (75.1 vs. 74.4), while having
-a smaller number of FLOPs (1.2x vs. 1.5x)": used alone it can be more effective than 3D convolutions.
+The paper's claim (section 5.1): the non-local C2D model is "more accurate than the I3D counterpart (75.1 vs.
+74.4), while having a smaller number of FLOPs (1.2x vs. 1.5x)": used alone it can be more effective than 3D
+convolutions.
 
 Axis: nothing, 3x3x3 or 3x1x1 kernels in every second residual block, or five non-local blocks.
 Fixed: ResNet-101, 32-frame clips. Parameters and FLOPs are relative to the C2D baseline's 43.2 M and 34.2 B.
 
 Command: make table2e
 Cost: 4 runs a seed, 3.0 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D 3x3x3 +18.5 [17.4, 19.6], I3D 3x1x1 +17.7 [16.5, 18.8], NL C2D,
-    5-block +21.9 [20.8, 23.1]
+Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D 3x3x3 +18.5 [17.4, 19.6], I3D 3x1x1 +17.7 [16.5,
+    18.8], NL C2D, 5-block +21.9 [20.8, 23.1]
 """
 
 from nlrepro.spec import Blocks, Conv, NetSpec, RunSpec

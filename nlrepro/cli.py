@@ -1,6 +1,6 @@
-"""The command line: its verbs, their options, and what these accept. `--help` imports nothing heavy.
+"""The command line: its verbs, their options, and what these accept; verbs.py has what each verb does.
 
-verbs.py has what each verb does.
+`--help` imports nothing heavy.
 """
 
 import argparse
@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from nlrepro.table import Catalogue
 
 SEEDS = 2**32  # that NumPy's generator takes
-SOURCES = ("caffe2", "pyslowfast", "mmaction2", "torchvision")  # of released weights
+SOURCES = ("caffe2", "pyslowfast", "mmaction2")  # of released weights
+
+Add = Callable[..., argparse.ArgumentParser]
 
 
 def main(catalogue: "Catalogue", words: Sequence[str] | None = None) -> int:
-    """Run one verb over these tables; an error that a user can mend is printed in one line, with exit status 2."""
-    arguments = parser().parse_args(joined(sys.argv[1:] if words is None else words))
+    """Run one verb over these tables. An error that a user can mend is one line, with exit status 2."""
+    arguments = parser().parse_args(words)
     try:
         check(arguments)
         arguments.do(catalogue, arguments)
@@ -33,7 +36,7 @@ def main(catalogue: "Catalogue", words: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 141
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)
@@ -59,126 +62,126 @@ def check(arguments: argparse.Namespace) -> None:
             raise BadInput(f"--devices {asked}: this machine has {have} {what}; give at most {have}")
 
 
-def joined(words: Sequence[str]) -> list[str]:
-    """`--at -1,0,0` as `--at=-1,0,0`: argparse takes what begins with a minus for an option."""
-    result: list[str] = []
-    for word in words:
-        if result and result[-1].startswith("--") and "=" not in result[-1] and re.match(r"-\d", word):
-            result[-1] += f"={word}"
-        else:
-            result.append(word)
-    return result
-
-
 def parser() -> argparse.ArgumentParser:
     """The parser of all verbs, each with an example and the options that all have."""
-    root = argparse.ArgumentParser(
-        prog="nlrepro", description="Reproduce Table 2 of 'Non-local Neural Networks' (CVPR 2018)."
-    )
+    text = "Reproduce Table 2 of 'Non-local Neural Networks' (CVPR 2018)."
+    root = argparse.ArgumentParser(prog="nlrepro", description=text)
     subparsers = root.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, do: Any, text: str, example: str, profile: str = "mini") -> argparse.ArgumentParser:
+    def add(name: str, do: Any, text: str, example: str, profile: str = "mini") -> argparse.ArgumentParser:
         epilog = f"example: python -m ablations {name} {example}"
-        added = subparsers.add_parser(name, help=text, description=text, epilog=epilog)
-        added.set_defaults(do=do)
+        verb = subparsers.add_parser(name, help=text, description=text, epilog=epilog)
+        verb.set_defaults(do=do)
         names = ", ".join(name for name in profile_names() if "-" not in name)
-        added.add_argument("--profile", default=profile, help=f"{names} ..., or a TOML file (default: {profile})")
-        added.add_argument("--data", type=Path, default=Path("data"), help="folder of videos and images (default: data)")
-        added.add_argument("--results", type=Path, default=Path("results/local"), help="default: results/local")
-        return added
+        verb.add_argument("--profile", default=profile, help=f"{names}, or a TOML file (default: {profile})")
+        for option, folder in (("--data", Path("data")), ("--results", Path("results/local"))):
+            verb.add_argument(option, type=Path, default=folder, help=f"folder (default: {folder})")
+        return verb
 
-    add_runs(verb)
-    add_reports(verb)
-    add_weights(verb)
-    add_wandb(verb)
+    for group in (add_runs, add_reports, add_weights, add_wandb):
+        group(add)
     return root
 
 
-def add_runs(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    tables(verb("list", verbs.list_runs, "every run key: its tables, its parent, and how far its seeds are", "2a"))
+def add_runs(add: Add) -> None:
+    text = "every run key: its tables, its parent, and how far its seeds are"
+    tables(add("list", verbs.list_runs, text, "2a"))
 
-    one = verb("run", verbs.run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
+    one = add("run", verbs.run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
     one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
-    one.add_argument("--seed", type=seed, default=0)
-    one.add_argument("--devices", type=positive, default=1, help="GPUs, or processes without one, a node (default: 1)")
-    one.add_argument("--nodes", type=positive, default=1, help="machines (default: 1)")
+    number(one, "--seed", 0, "default: 0", most=SEEDS - 1, default=0)
+    number(one, "--devices", 1, "GPUs, or processes without one, a node (default: 1)", default=1)
+    number(one, "--nodes", 1, "machines (default: 1)", default=1)
 
-    many = verb("sweep", verbs.sweep, "all runs that the tables need, each once", "2a --seeds 0,1 --jobs 2")
-    for add in (tables, seeds_option, only, jobs_option):
-        add(many)
+    many = add("sweep", verbs.sweep, "all runs that the tables need, each once", "2a --seeds 0,1 --jobs 2")
+    for option in (tables, seeds_option, only, jobs):
+        option(many)
     many.add_argument("--launcher", choices=("local", "slurm"), default="local", help="default: local")
     cluster = many.add_argument_group("with --launcher slurm, for each run")
     cluster.add_argument("--partition", help="default: SLURM's")
-    cluster.add_argument("--gpus", type=non_negative, help="on each node (default: 1 for real data, else 0, the CPU)")
-    cluster.add_argument("--processes", type=positive, default=1, help="on each node without GPUs (default: 1)")
-    cluster.add_argument("--nodes", type=positive, default=1, help="default: 1")
-    cluster.add_argument("--time", type=positive, default=24 * 60, help="minutes until it is queued again (default: 1440)")
-    cluster.add_argument("--slurm", type=option, action="append", default=[], metavar="NAME=VALUE", help="for sbatch")
+    number(cluster, "--gpus", 0, "on each node (default: 1 for real data, else 0, the CPU)")
+    number(cluster, "--processes", 1, "on each node without GPUs (default: 1)", default=1)
+    number(cluster, "--nodes", 1, "default: 1", default=1)
+    number(cluster, "--time", 1, "minutes until it is queued again (default: 1440)", default=24 * 60)
+    sbatch = "for sbatch, such as account=vision"
+    cluster.add_argument("--slurm", type=name_and_value, action="append", default=[], help=sbatch)
     for each in (one, many):
-        each.add_argument("--steps", type=positive, help="a dry run of so many steps of two clips, which no table shows")
-        imagenet = "torchvision's ResNet-50 or -101 to start from, where its cache lacks them; may be given twice"
+        number(each, "--steps", 1, "a dry run of so many steps of two clips, which no table shows")
+        imagenet = "torchvision's ResNet-50 or -101, where its cache lacks them; may be given twice"
         each.add_argument("--imagenet", type=Path, action="append", default=[], metavar="FILE", help=imagenet)
 
-    data = verb("data", verbs.data, "make the generated data, or check that all can be read", "make 2a --jobs 2")
+    text = "make the generated data, or check that all can be read"
+    data = add("data", verbs.data, text, "make 2a --jobs 2")
     data.add_argument("action", choices=("make", "check"))
     tables(data, default="2")
-    jobs_option(data)
+    jobs(data)
 
 
-def add_reports(verb: Callable[..., argparse.ArgumentParser]) -> None:
-    tables(verb("report", verbs.report, "tables, figures and verdicts from the records; trains nothing", "2a"))
+def add_reports(add: Add) -> None:
+    text = "tables, figures and verdicts from the records; trains nothing"
+    tables(add("report", verbs.report, text, "2a"))
 
-    public = verb("publish", verbs.publish, "move complete, fresh local records to results/published", "2a --seeds 0,1")
-    for add in (tables, seeds_option, only):
-        add(public)
+    text = "move complete, fresh local records to results/published"
+    publish = add("publish", verbs.publish, text, "2a --seeds 0,1")
+    for option in (tables, seeds_option, only):
+        option(publish)
 
-    text = "does all that is published follow from the committed records? with KEY: train that run again, and compare"
-    again = verb("verify", verbs.verify, text, "r50-c2d --seed 0")
-    again.add_argument("key", nargs="?", metavar="KEY", help="a published run to train again (default: none)")
-    again.add_argument("--seed", type=seed, default=0)
+    text = (
+        "does all that is published follow from the committed records? with KEY: train it again, and compare"
+    )
+    verify = add("verify", verbs.verify, text, "r50-c2d --seed 0")
+    verify.add_argument(
+        "key", nargs="?", metavar="KEY", help="a published run to train again (default: none)"
+    )
+    number(verify, "--seed", 0, "default: 0", most=SEEDS - 1, default=0)
 
-    costs = verb("cost", verbs.cost, "parameters and multiply-adds of each row; trains nothing", "2e", profile="paper")
-    tables(costs, default="2")
-    costs.add_argument("--teraflops", type=positive, default=50, help="of a GPU, for GPU-hours (default: 50)")
-    costs.add_argument("--csv", type=Path, help="maintainers: write key, params, macs to a file")
+    text = "parameters and multiply-adds of each row; trains nothing"
+    cost = add("cost", verbs.cost, text, "2e", profile="paper")
+    tables(cost, default="2")
+    number(cost, "--teraflops", 1, "of a GPU, for GPU-hours (default: 50)", default=50)
+    cost.add_argument("--csv", type=Path, help="maintainers: write key, params, macs to a file")
 
 
-def add_weights(verb: Callable[..., argparse.ArgumentParser]) -> None:
+def add_weights(add: Add) -> None:
     text = "released weights -> a state of this project's net, with a note of where it came from"
     example = "import i3d_nonlocal_32x2_IN_pretrain_400k.pkl --out nl-i3d.pt"
-    released = verb("weights", verbs.weights, text, example, profile="paper")
+    released = add("weights", verbs.weights, text, example, profile="paper")
     released.add_argument("action", choices=("import",))
     released.add_argument("file", type=Path, metavar="FILE", help="a released file: .pkl, .pyth or .pth")
     released.add_argument("--source", choices=SOURCES, help="default: that of the released file of this name")
-    released.add_argument("--variant", help="the net's frames x stride, such as 8x8 (default: by the file's name)")
+    released.add_argument(
+        "--variant", help="the net's frames x stride, such as 8x8 (default: by the file's name)"
+    )
     released.add_argument("--key", help="the run key of the file's net (default: as --source)")
     released.add_argument("--out", type=Path, required=True, help="the state to write; OUT.json is the note")
 
     text = "the test of given weights -> a record that tables show apart from trained runs"
     example = "r50-i3d-3x1x1-nl-5-block-embedded-spacetime --weights nl-i3d.pt --data kinetics"
-    test = verb("evaluate", verbs.evaluate, text, example, profile="paper")
+    test = add("evaluate", verbs.evaluate, text, example, profile="paper")
     test.add_argument("key", metavar="KEY", help="the run key of the net")
-    test.add_argument("--weights", required=True, help="a file of `weights import`, the net of a run, or torchvision")
-    test.add_argument("--devices", type=positive, default=1, help="GPUs, or processes without one (default: 1)")
-    test.add_argument("--items", type=positive, help="a dry run on so many videos or images, which no table shows")
+    file = "a file of `weights import`, the net of a run, or torchvision"
+    test.add_argument("--weights", required=True, help=file)
+    number(test, "--devices", 1, "GPUs, or processes without one (default: 1)", default=1)
+    number(test, "--items", 1, "a dry run on so many videos or images, which no table shows")
 
     text = "the strongest x_j of one x_i of a non-local block, as arrows over the frames of a video"
     example = "data/mini/test/3/00178-far-later.mp4 --weights net.pt --out attention.png"
-    attend = verb("attend", verbs.attend, text, example)
+    attend = add("attend", verbs.attend, text, example)
     attend.add_argument("video", type=Path, metavar="VIDEO")
-    attend.add_argument("--weights", type=Path, required=True, help="a file of `weights import`, or the net of a run")
+    file = "a file of `weights import`, or the net of a run"
+    attend.add_argument("--weights", type=Path, required=True, help=file)
     attend.add_argument("--block", help="such as res3_3: after that residual block (default: the first)")
     at = "frame, row and column of x_i in the block's map (default: where the strongest x_j are farthest)"
     attend.add_argument("--at", type=position, metavar="T,Y,X", help=at)
-    attend.add_argument("--strongest", type=positive, default=20, help="number of x_j (default: 20)")
-    attend.add_argument("--where", type=fraction, default=0.5, help="of the clip in the video: 0 to 1 (default: 0.5)")
+    number(attend, "--strongest", 1, "number of x_j (default: 20)", default=20)
+    attend.add_argument("--where", type=fraction, default=0.5, help="of the clip in the video (default: 0.5)")
     attend.add_argument("--out", type=Path, default=Path("attention.png"), help=".png, .svg, .pdf or .gif")
 
 
-def add_wandb(verb: Callable[..., argparse.ArgumentParser]) -> None:
+def add_wandb(add: Add) -> None:
     text = "wandb's dashboard of the local runs in the terminal; needs no key"
-    verb("dashboard", verbs.dashboard, text, "--results results/local")
-    sync = verb("sync", verbs.sync, "upload the offline runs to wandb", "--entity me")
+    add("dashboard", verbs.dashboard, text, "--results results/local")
+    sync = add("sync", verbs.sync, "upload the offline runs to wandb", "--entity me")
     sync.add_argument("--entity", help="whose project nonlocal-table2 (default: your own)")
 
 
@@ -195,35 +198,38 @@ def only(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--only", default="*", metavar="PATTERN", help="keys such as 'r50-*' (default: all)")
 
 
-def jobs_option(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--jobs", type=positive, default=os.cpu_count() or 1, help="processes (default: one a core)")
+def jobs(verb: argparse.ArgumentParser) -> None:
+    number(verb, "--jobs", 1, "processes (default: one a core)", default=os.cpu_count() or 1)
+
+
+def number(
+    verb: "argparse._ActionsContainer",
+    name: str,
+    least: int,
+    text: str,
+    *,
+    most: int | None = None,
+    default: int | None = None,
+) -> None:
+    """Add an option of a whole number from `least` to `most`."""
+
+    value = partial(whole_number, least=least, most=most)
+    verb.add_argument(name, type=value, default=default, help=text)
+
+
+def whole_number(text: str, least: int, most: int | None) -> int:
+    if text.isascii() and text.isdigit() and least <= int(text) and (most is None or int(text) <= most):
+        return int(text)
+    allowed = f"at least {least}" if most is None else f"{least} to {most}"
+    raise argparse.ArgumentTypeError(f"expected a whole number, {allowed}, got {text!r}")
 
 
 def seeds(text: str) -> tuple[int, ...]:
     """ "0,1,2" -> (0, 1, 2)."""
     try:
-        return tuple(sorted({seed(part) for part in text.split(",")}))
-    except argparse.ArgumentTypeError:
-        allowed = f"from 0 to {SEEDS - 1} with commas between them, such as 0,1,2"
-        raise argparse.ArgumentTypeError(f"seeds are whole numbers {allowed}; got {text!r}") from None
-
-
-def seed(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < SEEDS):
-        raise argparse.ArgumentTypeError(f"a whole number from 0 to {SEEDS - 1}, got {text!r}")
-    return int(text)
-
-
-def non_negative(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"a whole number, got {text!r}")
-    return int(text)
-
-
-def positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1, got {text!r}")
-    return int(text)
+        return tuple(sorted({whole_number(part, 0, SEEDS - 1) for part in text.split(",")}))
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"seeds are such as 0,1,2: {error}") from None
 
 
 def fraction(text: str) -> float:
@@ -232,22 +238,20 @@ def fraction(text: str) -> float:
             return float(text)
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"a number from 0 to 1, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
 
 
 def position(text: str) -> tuple[int, int, int]:
     """ "2,3,5" -> (2, 3, 5)."""
     if not re.fullmatch(r"\d+,\d+,\d+", text):
-        raise argparse.ArgumentTypeError(
-            f"frame, row and column with commas between them, such as 2,3,5; got {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"expected frame, row and column, such as 2,3,5; got {text!r}")
     t, y, x = map(int, text.split(","))
     return t, y, x
 
 
-def option(text: str) -> tuple[str, str]:
+def name_and_value(text: str) -> tuple[str, str]:
     """ "account=vision" -> ("account", "vision")."""
     name, sign, value = text.partition("=")
     if not (name and sign):
-        raise argparse.ArgumentTypeError(f"NAME=VALUE, such as account=vision; got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, such as account=vision; got {text!r}")
     return name, value

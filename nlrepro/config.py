@@ -1,8 +1,8 @@
-"""With what to run: a `Profile` holds all data that differ between `smoke`, `mini` and `paper`, read from a TOML file.
+"""With what to run: a `Profile`, read from TOML, holds all that differs between `smoke`, `mini` and `paper`.
 
-Nothing in nlrepro/profiles/*.toml is code: all profiles take the same path through the program. A profile may stand on another
-one (`base`). Those of Tables 4 to 6 stand on the video profile whose nets they start from, and add a part of their own,
-[actions] or [detection]. Imports no torch.
+Nothing in nlrepro/profiles/*.toml is code: all profiles take the same path through the program. A profile may
+stand on another one (`base`). Those of Tables 4 to 6 stand on the video profile whose nets they start from,
+and add a part of their own, [actions] or [detection]. Imports no torch.
 """
 
 import json
@@ -21,10 +21,10 @@ from nlrepro.spec import STRICT, Backbone, Clip, Part, Target, explain
 
 PROFILES = Path(__file__).parent / "profiles"
 
-Architecture = Literal["text", "release"]  # where the paper's text and its released code differ (nlrepro/nets)
-Sampling = Literal["paper", "caffe2", "pyslowfast", "mmaction2"]  # of the clips of a test (nlrepro/data/clips.py)
+Architecture = Literal["text", "release"]  # where the paper's text and its released code differ
+Sampling = Literal["paper", "caffe2", "pyslowfast", "mmaction2"]  # of the clips of a test
 Averaged = Literal["probabilities", "scores"]  # of the classes: after the softmax, or before it
-VideoKind = Literal["near", "far", "later", "far-later", "outside"]  # of generated videos (data/synthetic/card_videos.py)
+VideoKind = Literal["near", "far", "later", "far-later", "outside"]  # of generated videos
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Digit = Annotated[int, Field(ge=0, le=9)]
@@ -52,7 +52,7 @@ class Clips:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Generator:
-    """The generated videos of Table 2 (nlrepro/data/synthetic/card_videos.py): sizes in pixels, times in frames."""
+    """The generated videos of Table 2 (data/synthetic/card_videos.py): sizes in pixels, times in frames."""
 
     seed: int
     videos: dict[str, int]  # split -> number of videos
@@ -72,7 +72,7 @@ class Generator:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ActionVideos:
-    """The generated videos of Table 4 (nlrepro/data/synthetic/action_videos.py); ranges with both ends."""
+    """The generated videos of Table 4 (data/synthetic/action_videos.py); ranges with both ends."""
 
     seed: Seed  # raise it whenever the drawing changes
     videos: dict[Part, AtLeastOne]  # part -> number of videos
@@ -95,7 +95,7 @@ class ActionVideos:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Scenes:
-    """The generated images of Tables 5 and 6 (nlrepro/data/synthetic/scenes.py): lengths in pixels, ranges with both ends."""
+    """The generated images of Tables 5 and 6 (data/synthetic/scenes.py); pixels, ranges with both ends."""
 
     seed: Seed  # raise it whenever the drawing changes
     images: dict[str, AtLeastOne]  # split (train, val, test) -> number of images
@@ -109,7 +109,7 @@ class Scenes:
     noise: float  # standard deviation, of 255
     hidden: Annotated[float, Field(ge=0, le=1)]  # the share of digits that are partly hidden
     twins: bool  # whether every digit is there twice
-    categories: Literal["card ink", "own ink"] = "card ink"  # "own ink": of each digit, and of the card, an object too
+    categories: Literal["card ink", "own ink"] = "card ink"  # "own ink": the card is an object too
 
     @property
     def copies(self) -> int:
@@ -119,13 +119,13 @@ class Scenes:
     @property
     def recorded(self) -> dict[str, Any]:
         """The settings by the names that published records have."""
-        found = asdict(self)
-        return found | {"told": {"card ink": "card", "own ink": "things"}[found.pop("categories")]}
+        settings = asdict(self)
+        return settings | {"told": {"card ink": "card", "own ink": "things"}[settings.pop("categories")]}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Pretraining:
-    """How the shipped nets that short clips start from were trained: tagging of drawn stills (train/pretrain.py)."""
+    """How the nets were trained that short clips start from: tagging of stills (train/pretrain.py)."""
 
     seed: int  # of the initial weights and of the stills
     steps: int
@@ -133,7 +133,7 @@ class Pretraining:
     lr: float  # peak
     weight_decay: float
     stills: int  # of validation
-    bar: float  # percent of validation stills all of whose tags are right, which a net must reach to be used
+    bar: float  # percent of validation stills with all tags right, which a net must reach to be used
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -142,7 +142,7 @@ class Data:
 
     root: str  # folder below the data folder, or an absolute path
     size: int  # height and width of a clip, pixels
-    cached: bool  # decode every video once into a memory-mapped array; else decode each clip when it is needed
+    cached: bool  # every video is decoded once into a memory-mapped array, else each clip when it is needed
     views: int  # clips of a test video over which the softmax scores are averaged
     mean: Pixel = 114.75
     std: Pixel = 57.375
@@ -150,7 +150,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Geometry:
-    """Widths and strides of the net; (time, height, width) triples. Table 1 of the paper is the `paper` profile."""
+    """Widths and strides of the net, (time, height, width); the `paper` profile has those of Table 1."""
 
     width: int
     stem_kernel: tuple[int, int, int]  # of I3D; C2D's has no extent in time
@@ -160,7 +160,7 @@ class Geometry:
     pool2_stride: int  # of the 3x1x1 max pool after res2, in time
     stage_strides: tuple[int, int, int, int]  # of res2..res5, in space
     dropout: float
-    zero_residual: bool  # the last BN scale of each residual branch starts at 0 (the authors' code; not in the text)
+    zero_residual: bool  # the last BN scale of each residual branch starts at 0, as in the authors' code
     architecture: Architecture = "text"
 
 
@@ -175,10 +175,10 @@ class Recipe:
     lr: float
     weight_decay: float
     momentum: float = 0.9
-    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3  # part of the steps in which the rate of `one-cycle` rises
+    warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3  # part of the steps in which `one-cycle` rises
     milestones: tuple[int, ...] = ()  # steps at which `steps` divides the learning rate by 10
     clip_norm: float | None = None
-    frozen_norm: bool = False  # batch normalisation stays as the parent left it: statistics, scales and shifts
+    frozen_norm: bool = False  # batch normalisation stays as the parent left it
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     validate_every: AtLeastOne  # steps between two points of the curve
     validate_videos: AtLeastOne  # videos, or images, of the validation split that a point tests on
@@ -188,7 +188,7 @@ class Recipe:
         return replace(self, steps=steps, batch=2, milestones=(), validate_every=steps, validate_videos=2)
 
     def scaled(self, part: Fraction) -> Self:
-        """A part of the batch, at that part of the learning rate, for as many clips (linear scaling, Goyal et al. 2017)."""
+        """A part of the batch and learning rate, for as many clips (linear scaling, Goyal et al. 2017)."""
         batch = max(int(self.batch * part), 1)
         part = Fraction(batch, self.batch)
         return replace(
@@ -213,9 +213,10 @@ class DetectionRecipe(Recipe):
 class Real:
     """What real data need besides: videos of all sizes and frame rates, too many for one device.
 
-    The rest of what the paper's text and its released code do differently follows from `geometry.architecture`: release
-    tests three crops where the text tests whole frames, trains with Nesterov's momentum, does not decay the parameters of
-    normalisation and measures its statistics again before the test ("precise BN").
+    The rest of what the paper's text and its released code do differently follows from
+    `geometry.architecture`: release tests three crops where the text tests whole frames, trains with
+    Nesterov's momentum, does not decay the parameters of normalisation and measures its statistics again
+    before the test ("precise BN").
     """
 
     train_sides: tuple[int, int]  # range of a training video's shorter side, pixels
@@ -238,7 +239,7 @@ class Actions:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SmallRCNN:
-    """The sizes of a small detector on the profile's own 2D ResNets, where `paper` has torchvision's. Lengths in pixels."""
+    """A small detector on the profile's own 2D ResNets, where `paper` has torchvision's; in pixels."""
 
     start: str | None = None  # shipped detectors that the nets start from; without, the trunks alone
     channels: AtLeastOne  # of the feature pyramid
@@ -258,7 +259,7 @@ class Detection:
     roots: dict[Target, str]  # folders below the data folder, or absolute paths
     test: str  # the split that the tables are of
     backbones: tuple[Backbone, ...]  # that this profile can build
-    sides: dict[Target, tuple[AtLeastOne, ...]]  # a training image's shorter side is one of them, a test image's the last
+    sides: dict[Target, tuple[AtLeastOne, ...]]  # shorter sides in training; the last also in the test
     flip: bool  # whether half of the training images are mirrored
     recipes: dict[Target, DetectionRecipe]
     small: SmallRCNN | None = None
@@ -268,12 +269,12 @@ class Detection:
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Profile:
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # also of its folders
-    seeds: tuple[Seed, ...] = (0,)  # declared before the runs; verdicts from another number of seeds are preliminary
+    seeds: tuple[Seed, ...] = (0,)  # declared; verdicts from another number of seeds are preliminary
     data: Data
     clips: dict[Clip, Clips]
     geometry: Geometry
     recipes: dict[Clip, Recipe]
-    pretrained: str  # what short clips start from: "imagenet", a shipped set of nets, or the folder of one's own
+    pretrained: str  # short clips start from it: "imagenet", a shipped set of nets, or a folder of your own
     generator: Generator | None = None  # of the videos that the project makes itself
     pretraining: Pretraining | None = None  # of the nets that start on them
     real: Real | None = None  # for data that it does not make
@@ -286,7 +287,7 @@ class Profile:
         return self.geometry.architecture == "release"
 
     def limit(self, split: str) -> int | None:
-        """How many videos of a generated split are made: all, but of a validation split those that are read."""
+        """How many videos of a generated split are made; None: all. Of a validation those that are read."""
         others = {name for clips in self.clips.values() for name in (clips.train, clips.test)}
         if not self.generator or split in others or split not in {clips.val for clips in self.clips.values()}:
             return None
@@ -300,7 +301,7 @@ class Profile:
         return recipes[name]
 
     def dry(self, steps: int) -> "Profile":
-        """A trial of machine and data, with its own name: `steps` steps of two clips, and two clips a test video."""
+        """A trial of machine and data, with its own name: `steps` steps and test videos of two clips."""
         detection = self.detection and replace(self.detection, recipes=_dry(self.detection.recipes, steps))
         return replace(
             self,
@@ -329,18 +330,17 @@ def load_profile(name: str) -> Profile:
     """A shipped profile by name, or any TOML file by path.
 
     Raises:
-        BadInput: no such profile, or a field is missing, unknown or of the wrong type, or two parts do not fit.
+        BadInput: no such profile, or a field is missing, unknown, of the wrong type, or does not fit another.
     """
     try:
         profile = TypeAdapter(Profile).validate_python(read_toml(name))
     except ValidationError as error:
         raise BadInput(f"{toml_path(name)}: {explain(error)}") from None
-    drawn, classes = profile.actions and profile.actions.generator, {clips.classes for clips in profile.clips.values()}
-    if drawn and drawn.classes not in classes:
-        raise BadInput(
-            f"{toml_path(name)}: {len(drawn.digits)} digits of [actions.generator] give {drawn.classes} classes, the clips"
-            f" have {' or '.join(map(str, sorted(classes)))}"
-        )
+    generator = profile.actions and profile.actions.generator
+    classes = {clips.classes for clips in profile.clips.values()}
+    if generator and generator.classes not in classes:
+        given = f"{len(generator.digits)} digits of [actions.generator] give {generator.classes} classes"
+        raise BadInput(f"{toml_path(name)}: {given}, the clips have {' or '.join(map(str, sorted(classes)))}")
     return profile
 
 
@@ -352,28 +352,27 @@ def read_toml(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     """A profile's data; where it says `base = "mini"`, its own stand in place of those of that profile.
 
     Raises:
-        BadInput: no such profile, no TOML, or profiles that stand on each other; `above` are those that stand on this one.
+        BadInput: no such profile, no TOML, or profiles that stand on each other (`above`: on this one).
     """
     if name in above:
         chain = " on ".join((*above, name))
         raise BadInput(f"profiles stand on each other: {chain}; `base` names one that does not")
     path = toml_path(name)
     if not path.is_file():
-        raise BadInput(f"unknown profile {name!r}; use one of {', '.join(profile_names())}, or the path of a .toml file")
+        names = ", ".join(profile_names())
+        raise BadInput(f"unknown profile {name!r}; use one of {names}, or the path of a .toml file")
     try:
         own = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path}: {error}") from None
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: it is not UTF-8, as TOML is (byte {error.start}); save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is no TOML in UTF-8: {error}") from None
     base = own.pop("base", None)
     return own if base is None else merged(read_toml(str(base), (*above, name)), own)
 
 
 def merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """Tables are merged, all else is replaced."""
-    both = {name: merged(base[name], own[name]) for name in base.keys() & own.keys() if isinstance(own[name], dict)}
-    return base | own | both
+    tables = [name for name in base.keys() & own.keys() if isinstance(own[name], dict)]
+    return base | own | {name: merged(base[name], own[name]) for name in tables}
 
 
 def as_json(parts: Any) -> Any:

@@ -30,15 +30,16 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}; check the permissions of the folder above it") from None
+        advice = "check the permissions of the folder above it"
+        raise BadInput(f"cannot write {path}: {error.strerror}; {advice}") from None
 
 
 @contextmanager
 def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
-    """A file to write under a temporary name beside `path`; renamed when the block ends well, removed when it does not.
+    """A temporary file beside `path` to write to, renamed if the block ends well and removed if it does not.
 
-    No reader ever sees half a file, and a loss of power leaves none, as the content is on the disk before the name is.
-    Without `sync` a write takes some milliseconds less, but a loss of power may leave an empty file.
+    No reader ever sees half a file, and a loss of power leaves none, as the content is on the disk before the
+    name is. Without `sync` a write takes some milliseconds less, but a loss of power may leave an empty file.
 
     Raises:
         BadInput: the folder cannot be written, or the disk is full; an older file at `path` stays as it was.
@@ -71,7 +72,7 @@ def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove the temporary files that killed writers of `path` left. Call it only when no process can be writing `path`."""
+    """Remove what killed writers of `path` have left. Only when no process can be writing `path`."""
     for temporary in path.parent.glob(f".{path.name}.*"):
         temporary.unlink(missing_ok=True)
 
@@ -91,12 +92,12 @@ def file_digest(path: Path) -> str:
 
 @contextmanager
 def exclusive(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock at `path` during the block; messages say what its holder does, such as "trains r50-c2d seed 0".
+    """Hold the lock at `path`; messages say what its holder does: `what` is "trains r50-c2d seed 0".
 
-    It is flock's: however its process ends, the lock goes with it. On NFS (v4, or v3 with its lock service) Linux makes
-    it a lock of the server, which holds between nodes; Lustre needs the mount option `flock`. Lock files stay: if one were
-    removed and made again, two processes could each hold a lock of that name. The package filelock falls back to a lock
-    that outlives a killed process where a file system has no flock.
+    It is flock's: however its process ends, the lock goes with it. On NFS (v4, or v3 with its lock service)
+    Linux makes it a lock of the server, which holds between nodes; Lustre needs the mount option `flock`.
+    Lock files stay: if one were removed and made again, two processes could each hold a lock of that name.
+    The package filelock falls back to a lock that outlives a killed process where a file system has no flock.
 
     Raises:
         Busy: another process holds it, and `wait` is false.
@@ -114,7 +115,8 @@ def exclusive(path: Path, what: str, *, wait: bool = True) -> Iterator[None]:
     except OSError as error:
         if error.filename != str(path):
             raise
-        raise BadInput(f"cannot write {path}: {error.strerror}; check the permissions of its folder") from None
+        advice = "check the permissions of its folder"
+        raise BadInput(f"cannot write {path}: {error.strerror}; {advice}") from None
 
 
 def try_lock(file: IO[str]) -> bool:

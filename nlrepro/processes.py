@@ -23,8 +23,8 @@ MINUTE = 60.0
 def die_with_parent() -> None:
     """Kill this process as soon as its parent has ended, even if that was killed.
 
-    Else it could wait for ever on pipes that stay open. With `multiprocessing` the parent is not the system's: a fork server
-    stands between, and lives as long as its children.
+    Else it could wait for ever on pipes that stay open. With `multiprocessing` the parent is not the
+    system's: a fork server stands between, and lives as long as its children.
     """
     parent = multiprocessing.parent_process()
 

@@ -8,15 +8,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from nlrepro.config import Profile
 from nlrepro.files import BadInput, file_digest, is_locked, write_atomic
 from nlrepro.record import Record, digest, read_json, read_record
 from nlrepro.task import Task
-
-if TYPE_CHECKING:
-    from nlrepro.learners.learner import Learner
 
 FAILED, QUEUED = "failed.txt", "slurm.json"
 State = Literal["done", "stale", "running", "queued", "stopped", "failed", "damaged", "missing"]
@@ -55,8 +52,7 @@ class Run:
         records/<profile>/<key>/seed<seed>.json        the record
         runs/<profile>/<key>/seed<seed>/               all else: lock, log, checkpoint, weights
 
-    `module` is the Lightning module of the table that asked for it, which changes no result; without, it is
-    the task's own.
+    `module` is the Lightning module of the table that asked for it, which changes no result; None: the task's
     """
 
     task: Task = field(compare=False)
@@ -65,7 +61,7 @@ class Run:
     seed: int
     folders: Folders = field(default_factory=Folders)
     tables: tuple[str, ...] = field(default=(), compare=False)  # that show it
-    module: "type[Learner] | None" = field(default=None, compare=False)
+    module: type[Any] | None = field(default=None, compare=False)
 
     @property
     def key(self) -> str:
@@ -111,12 +107,22 @@ class Run:
     @property
     def data(self) -> str | None:
         """The digest of what it is trained and tested on; None where that cannot be read."""
-        return self.task.data_digest(self)
+        return self.task.data_digest(self.spec, self.profile, self.folders.data)
+
+    @property
+    def root(self) -> Path:
+        """The folder of its data."""
+        return self.task.root(self.spec, self.profile, self.folders.data)
 
     @property
     def parent(self) -> "Run | None":
         """The run whose weights this one starts from."""
-        return self.task.parent(self)
+        parent = self.task.parent(self.spec, self.profile)
+        if parent is None:
+            return None
+        seed = self.seed if parent.seed is None else parent.seed
+        folders = self.folders
+        return Run(task=parent.task, spec=parent.spec, profile=parent.profile, seed=seed, folders=folders)
 
     @property
     def steps(self) -> int:

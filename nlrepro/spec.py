@@ -1,12 +1,12 @@
 """What to run: a spec is one training, whichever tables ask for it; its `key` names its record on disk.
 
-Sections 3.3, 4, 5 and 6 of Wang et al., "Non-local Neural Networks", CVPR 2018. Two rows of Table 2 that describe the same
-net and the same clips give equal specs, hence one key and one record: nothing is trained twice. Imports no torch.
+Sections 3.3, 4, 5 and 6 of the paper. Two rows of Table 2 with the same net and the same clips have equal
+specs, hence one key and one record: nothing is trained twice. Imports no torch.
 """
 
 import re
 from dataclasses import field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
@@ -19,7 +19,7 @@ Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
 PaperForm = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's pairwise functions
 Domain = Literal["space", "time", "spacetime"]
-Insert = Literal["nonlocal", "residual"]  # at the sites; plain residual blocks are the text's control (section 5.1)
+Insert = Literal["nonlocal", "residual"]  # at the sites; residual blocks are section 5.1's control
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
 Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
@@ -27,10 +27,10 @@ Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-
 DEPTHS: tuple[Depth, ...] = (50, 101)
 STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: {2: 3, 3: 4, 4: 23, 5: 3}}
 
-# "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and res4 (five), "to
-# every residual block" of them (ten). For ResNet-101 the paper says "the corresponding residual blocks"; the spread over its
-# 23 res4 blocks is our reading. Records know a place by its name: other sites need another name, or old records pass for
-# fresh ones.
+# "Right before the last residual block of a stage" (one block), "to every other residual block" of res3 and
+# res4 (five), "to every residual block" of them (ten). For ResNet-101 the paper says "the corresponding
+# residual blocks"; the spread over its 23 res4 blocks is our reading. Records know a place by its name: other
+# sites need another name, or old records pass for fresh ones.
 SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
     50: {
         "none": (),
@@ -63,14 +63,15 @@ def explain(error: Exception) -> str:
     """A validation error in one line: each field, what was expected and what was given."""
     if not isinstance(error, ValidationError):
         return str(error)
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors())
+    faults = [(".".join(map(str, e["loc"])), e["msg"], e["input"]) for e in error.errors()]
+    return "; ".join(f"{place}: {message}, got {value!r:.60}" for place, message, value in faults)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class NetSpec:
-    """One video net. Fields that mean nothing without non-local blocks, or without any, fall back to their defaults.
+    """One video net. Fields that mean nothing without (non-local) blocks fall back to their defaults.
 
-    `form` is one of the paper's or of your own (nlrepro/nets/nonlocal_block.py); the net checks it when it is built.
+    `form` is one of the paper's or of your own; the net checks it when it is built.
     """
 
     depth: Depth = 50
@@ -114,10 +115,7 @@ class RunSpec:
 
     @property
     def parent(self) -> "RunSpec | None":
-        """The run whose weights this one starts from.
-
-        Long clips start from the short-clip model of the same net; short clips from pretrained weights, which are no run.
-        """
+        """Long clips start from the short-clip run of the same net; short ones from pretrained weights."""
         return replace(self, clip="short") if self.clip == "long" else None
 
     @classmethod
@@ -126,9 +124,9 @@ class RunSpec:
         match = KEY.fullmatch(key)
         if not match:
             return None
-        chosen = {name: value for name, value in match.groupdict().items() if value and name not in ("depth", "kind", "long")}
-        kind = "residual" if match["kind"] == "residual" else "nonlocal"
-        net = NetSpec(depth=int(match["depth"]), kind=kind, **chosen)  # type: ignore[arg-type]
+        chosen: dict[str, Any] = {"depth": int(match["depth"])}
+        chosen |= {name: match[name] for name in ("conv", "blocks", "form", "domain") if match[name]}
+        net = NetSpec(kind="residual" if match["kind"] == "residual" else "nonlocal", **chosen)
         spec = cls(net=net, clip="long" if match["long"] else "short")
         return spec if spec.key == key else None
 
@@ -156,19 +154,19 @@ class ActionSpec:
 
     @property
     def parent(self) -> RunSpec:
-        """The run of Table 2g to start from: "We initialize our models pre-trained on Kinetics (128-frame)"."""
+        """The run of Table 2g: "We initialize our models pre-trained on Kinetics (128-frame)"."""
         return RunSpec(net=self.net, clip="long")
 
 
 Target = Literal["boxes", "keypoints"]
 Backbone = Literal["r50", "r101", "x101"]
-COCO_CLASSES: dict[Target, int] = {"boxes": 91, "keypoints": 2}  # COCO's categories go to 90, a person's is 1; 0: background
+COCO_CLASSES: dict[Target, int] = {"boxes": 91, "keypoints": 2}  # 0: background; a person's is 1
 BACKBONE_DEPTH: dict[Backbone, Depth] = {"r50": 50, "r101": 101, "x101": 101}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DetectionSpec:
-    """One run of Tables 5 and 6: Mask R-CNN for `boxes`, Keypoint R-CNN for `keypoints`, and its non-local blocks.
+    """One run of Tables 5 and 6: Mask R-CNN for `boxes`, Keypoint R-CNN for `keypoints`, and its blocks.
 
     Raises:
         BadInput: blocks in a head that there is not.

@@ -1,24 +1,22 @@
-"""The three tasks: what a run of each depends on, what it starts from, and its data. Imports no torch.
+"""The three tasks: what a run of each depends on, what it starts from, and its data.
 
-The Lightning module of a task (nlrepro/learners) takes seconds to import, which lists and reports do without.
+Lists and reports need no more of a task than this. It imports torch, which takes seconds, where it is needed;
+the Lightning modules are in nlrepro/learners.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
-from dataclasses import asdict, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_args
+from typing import Any, ClassVar, NamedTuple, get_args
 
 from nlrepro.config import PROFILES, Actions, Detection, Profile, as_json, load_profile
 from nlrepro.files import BadInput, file_digest
 from nlrepro.pretrained import detector_digest, pretrained_digest
-from nlrepro.record import OWN, Weights, digest
-from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, DetectionSpec, PaperForm, RunSpec
-
-if TYPE_CHECKING:
-    from nlrepro.learners.learner import Learner
-    from nlrepro.run import Run
+from nlrepro.record import OWN, Cost, Weights, digest
+from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, DetectionSpec, PaperForm, Part, RunSpec
 
 PARENT_SEED = 0  # of Table 4: as in the paper, all seeds fine-tune one net of Kinetics a row
 
@@ -27,10 +25,12 @@ class Task(ABC):
     """One task. Its profiles are named `<prefix><name>`: "coco-mini" is the `mini` of Tables 5 and 6."""
 
     prefix: ClassVar[str] = ""
+    part: ClassVar[str] = ""  # of a profile, that the task needs
     items: ClassVar[str] = "videos"  # that a run is tested on
+    untested: ClassVar[tuple[str, ...]] = ()  # settings that a test of given weights does not depend on
 
-    def profile(self, name: str) -> Profile:
-        """The task's own profile of that name, or any TOML file by path.
+    def profile(self, name: str, steps: int | None = None) -> Profile:
+        """The task's own profile of that name, or any TOML file by path; with `steps` that of a dry run.
 
         Raises:
             BadInput: there is none, or it lacks the task's part.
@@ -38,15 +38,9 @@ class Task(ABC):
         if self.prefix and not name.startswith(self.prefix) and not name.endswith(".toml"):
             name = self.prefix + name
         profile = load_profile(name)
-        if part := self.lacking(profile):
-            raise BadInput(
-                f"the profile {profile.name} has no [{part}], which this table needs; see {PROFILES}"
-            )
-        return profile
-
-    def lacking(self, profile: Profile) -> str:
-        """The part that the task needs and the profile has not."""
-        return ""
+        if self.part and getattr(profile, self.part) is None:
+            raise BadInput(f"the profile {name} has no [{self.part}], which this table needs; see {PROFILES}")
+        return profile.dry(steps) if steps else profile
 
     def can(self, spec: Any, profile: Profile) -> bool:
         """Whether the profile can build the spec's net."""
@@ -60,41 +54,53 @@ class Task(ABC):
     def settings(self, spec: Any, profile: Profile) -> dict[str, Any]:
         """All that a result depends on besides seed and data, as JSON gives it back."""
 
-    @abstractmethod
     def test_settings(self, spec: Any, profile: Profile, weights: Weights) -> dict[str, Any]:
         """All that a test of given weights depends on besides the data."""
+        own = {
+            name: value for name, value in self.settings(spec, profile).items() if name not in self.untested
+        }
+        return own | {"weights": [weights.source, weights.variant, weights.state]}
 
-    def parent(self, run: "Run") -> "Run | None":
-        """The run whose weights this one starts from."""
+    @abstractmethod
+    def cost(self, spec: Any, profile: Profile) -> Cost:
+        """Parameters, and multiply-adds of a clip or image, counted on the meta device."""
+
+    def parent(self, spec: Any, profile: Profile) -> "Parent | None":
+        """The run whose weights a run starts from."""
         return None
 
+    def root(self, spec: Any, profile: Profile, data: Path) -> Path:
+        """The folder of its data below the folder of all."""
+        return data / profile.data.root
+
     @abstractmethod
-    def data_digest(self, run: "Run") -> str | None:
+    def data_digest(self, spec: Any, profile: Profile, data: Path) -> str | None:
         """The digest of what it is trained and tested on; None where that cannot be read."""
 
-    def root(self, run: "Run") -> Path:
-        """The folder of its data."""
-        return run.folders.data / run.profile.data.root
-
     @abstractmethod
-    def shares(self, run: "Run") -> Hashable:
+    def shares(self, spec: Any, profile: Profile) -> Hashable:
         """Of runs with the same one, the data are prepared once."""
 
     @abstractmethod
-    def prepare(self, run: "Run", processes: int) -> None:
+    def prepare(self, spec: Any, profile: Profile, data: Path, processes: int) -> None:
         """Make, decode or check the data in so many processes, before runs would each wait for it."""
 
     @abstractmethod
-    def check(self, run: "Run", processes: int) -> None:
-        """Read every file below `root`, and print which cannot be used and why.
+    def check(self, specs: Sequence[Any], profile: Profile, data: Path, processes: int) -> None:
+        """Read every file of these specs below their one `root`; print which cannot be used and why.
 
         Raises:
             BadInput: a split is missing, has no usable file, or has an unusable generated one.
         """
 
-    @abstractmethod
-    def learner(self) -> "type[Learner]":
-        """The Lightning module that trains it."""
+
+class Parent(NamedTuple):
+    """A run to start from; without a seed, that of the same seed."""
+
+    task: Task
+    spec: Any
+    profile: Profile
+    seed: int | None = None
 
 
 class VideoTask(Task):
@@ -123,57 +129,56 @@ class VideoTask(Task):
             "sampling": [real.sampling, real.averaged] if real and own else weights.source,
         }
 
-    def parent(self, run: "Run") -> "Run | None":
-        return replace(run, spec=run.spec.parent, tables=(), module=None) if run.spec.parent else None
+    def cost(self, spec: RunSpec, profile: Profile) -> Cost:
+        from nlrepro.nets.resnet import cost
 
-    def data_digest(self, run: "Run") -> str | None:
-        from nlrepro.data.kinetics import videos_seen  # imports torch
+        return cost(spec, profile)
 
-        return videos_seen(run.spec, run.profile, run.folders.data)
+    def parent(self, spec: RunSpec, profile: Profile) -> Parent | None:
+        return Parent(self, spec.parent, profile) if spec.parent else None
 
-    def shares(self, run: "Run") -> Hashable:
-        return run.profile.name, run.spec.clip
+    def data_digest(self, spec: RunSpec, profile: Profile, data: Path) -> str | None:
+        from nlrepro.data.kinetics import videos_seen
 
-    def prepare(self, run: "Run", processes: int) -> None:
+        return videos_seen(spec, profile, data)
+
+    def shares(self, spec: RunSpec, profile: Profile) -> Hashable:
+        return profile.name, spec.clip
+
+    def prepare(self, spec: RunSpec, profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.clips import Tree, decoded
         from nlrepro.data.synthetic.write import card_video_set, write_dataset
 
-        profile, data = run.profile, run.folders.data
+        root, clips = self.root(spec, profile, data), profile.clips[spec.clip]
         if profile.generator:
             limits = {split: limit for split in profile.generator.videos if (limit := profile.limit(split))}
-            write_dataset(card_video_set(profile.generator), self.root(run), processes, limits)
-        clips = profile.clips[run.spec.clip]
+            write_dataset(card_video_set(profile.generator), root, processes, limits)
         for split in sorted({clips.train, clips.val, clips.test}) if profile.data.cached else ():
-            tree = Tree.scan(self.root(run) / split, clips.classes, profile.generator, profile.limit(split))
+            tree = Tree.scan(root / split, clips.classes, profile.generator, profile.limit(split))
             decoded(tree, profile.data, data / "cache", processes)
 
-    def check(self, run: "Run", processes: int) -> None:
+    def check(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.kinetics import check_generated, check_real
 
-        if run.profile.real:
-            check_real(run.profile, self.root(run), run.folders.data / "cache", processes)
+        root = self.root(specs[0], profile, data)
+        if profile.real:
+            check_real(profile, root, data / "cache", processes)
         else:
-            check_generated(run.profile, self.root(run), processes)
-
-    def learner(self) -> "type[Learner]":
-        from nlrepro.learners.classifier import VideoClassifier
-
-        return VideoClassifier
+            check_generated(profile, root, processes)
 
 
 class CharadesTask(Task):
     """Table 4: several actions a video; nets of Table 2g are fine-tuned."""
 
-    prefix = "charades-"
-
-    def lacking(self, profile: Profile) -> str:
-        return "" if profile.actions else "actions"
+    prefix, part = "charades-", "actions"
+    untested = ("recipe", "start", "parent")
 
     def recipe(self, spec: ActionSpec) -> Any:
         return "long"
 
     def settings(self, spec: ActionSpec, profile: Profile) -> dict[str, Any]:
         actions = actions_of(profile)
+        parent = None if actions.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
         own: dict[str, Any] = {
             "spec": asdict(spec),
             "form": source_of(spec.net.form),
@@ -185,67 +190,51 @@ class CharadesTask(Task):
             "films": asdict(actions.generator) if actions.generator else None,
             "real": asdict(profile.real) if profile.real else None,
             "start": file_digest(given_start(spec, profile)) if actions.start else None,
-            "parent": None
-            if actions.start
-            else digest(VIDEO.settings(spec.parent, parents_profile(profile))),
+            "parent": parent,
         }
         return as_json(own)
 
-    def test_settings(self, spec: ActionSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
-        unused = ("recipe", "start", "parent")
-        own = {name: value for name, value in self.settings(spec, profile).items() if name not in unused}
-        return own | {"weights": [weights.source, weights.variant, weights.state]}
+    def cost(self, spec: ActionSpec, profile: Profile) -> Cost:
+        return VIDEO.cost(spec.parent, profile)
 
-    def parent(self, run: "Run") -> "Run | None":
-        if actions_of(run.profile).start:
+    def parent(self, spec: ActionSpec, profile: Profile) -> Parent | None:
+        if actions_of(profile).start:
             return None
-        profile, spec = parents_profile(run.profile), run.spec.parent
-        return replace(run, task=VIDEO, spec=spec, profile=profile, seed=PARENT_SEED, tables=(), module=None)
+        return Parent(VIDEO, spec.parent, parents_profile(profile), PARENT_SEED)
 
-    def data_digest(self, run: "Run") -> str | None:
+    def data_digest(self, spec: ActionSpec, profile: Profile, data: Path) -> str | None:
         from nlrepro.data.charades import parts_digest
 
-        parts = sorted({*TRAINED[run.spec.split], "val", run.spec.tested})
-        parent = self.parent(run)
-        return parts_digest(
-            self.root(run), parts, run.profile.clips["long"].classes, parent.data if parent else None
-        )
+        parent, classes = self.parent(spec, profile), profile.clips["long"].classes
+        before = parent.task.data_digest(parent.spec, parent.profile, data) if parent else None
+        return parts_digest(self.root(spec, profile, data), parts_of(spec), classes, before)
 
-    def shares(self, run: "Run") -> Hashable:
-        return run.profile.name, run.spec.split
+    def shares(self, spec: ActionSpec, profile: Profile) -> Hashable:
+        return profile.name, spec.split
 
-    def prepare(self, run: "Run", processes: int) -> None:
+    def prepare(self, spec: ActionSpec, profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.charades import load_videos
         from nlrepro.data.synthetic.write import action_video_set, write_dataset
 
-        profile, data = run.profile, run.folders.data
         if generator := actions_of(profile).generator:
-            write_dataset(action_video_set(generator), self.root(run), processes)
-        for part in sorted({"train", run.spec.tested} - {"val"}):  # train and val share a folder
+            write_dataset(action_video_set(generator), self.root(spec, profile, data), processes)
+        for part in sorted({"train", spec.tested} - {"val"}):  # train and val share a folder
             load_videos(profile, part, data, processes)
 
-    def check(self, run: "Run", processes: int) -> None:
+    def check(self, specs: Sequence[ActionSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.charades import load_videos
 
-        for part in sorted({*TRAINED[run.spec.split], "val", run.spec.tested}):
-            videos = load_videos(run.profile, part, run.folders.data, processes)
-            print(f"{part}: {len(videos.usable(part)):,} videos can be used")
-            print(*(f"  {note}" for note in videos.notes(part)), sep="\n")
-
-    def learner(self) -> "type[Learner]":
-        from nlrepro.learners.action_classifier import ActionClassifier
-
-        return ActionClassifier
+        for part in dict.fromkeys(part for spec in specs for part in parts_of(spec)):
+            videos = load_videos(profile, part, data, processes)
+            usable = f"{part}: {len(videos.usable(part)):,} videos can be used"
+            print(usable, *videos.notes(part), sep="\n  ")
 
 
 class DetectionTask(Task):
     """Tables 5 and 6: boxes with masks, and keypoints."""
 
-    prefix = "coco-"
-    items = "images"
-
-    def lacking(self, profile: Profile) -> str:
-        return "" if profile.detection else "detection"
+    prefix, part, items = "coco-", "detection", "images"
+    untested = ("recipe", "flip", "devices", "start", "trunk")
 
     def can(self, spec: DetectionSpec, profile: Profile) -> bool:
         return profile.detection is not None and spec.backbone in profile.detection.backbones
@@ -255,12 +244,9 @@ class DetectionTask(Task):
 
     def settings(self, spec: DetectionSpec, profile: Profile) -> dict[str, Any]:
         """Published records call the small net `narrow`, and the profile of its trunk by its shipped nets."""
-        detection = detection_of(profile)
-        small, kind = detection.small, spec.kind
-        trunk = small and [
-            asdict(profile.geometry),
-            pretrained_digest(profile, BACKBONE_DEPTH[spec.backbone]),
-        ]
+        detection, kind, depth = detection_of(profile), spec.kind, BACKBONE_DEPTH[spec.backbone]
+        small = detection.small
+        trunk = small and [asdict(profile.geometry), pretrained_digest(profile, depth)]
         own: dict[str, Any] = {
             "spec": asdict(spec),
             "recipe": asdict(detection.recipes[kind]),
@@ -275,43 +261,35 @@ class DetectionTask(Task):
         }
         return as_json(own)
 
-    def test_settings(self, spec: DetectionSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
-        unused = ("recipe", "flip", "devices", "start", "trunk")
-        own = {name: value for name, value in self.settings(spec, profile).items() if name not in unused}
-        return own | {"weights": [weights.source, weights.variant, weights.state]}
+    def cost(self, spec: DetectionSpec, profile: Profile) -> Cost:
+        from nlrepro.nets.rcnn import detector_cost
 
-    def data_digest(self, run: "Run") -> str | None:
+        return detector_cost(spec, profile)
+
+    def data_digest(self, spec: DetectionSpec, profile: Profile, data: Path) -> str | None:
         """Of the annotations, which name the images."""
-        folder = self.root(run) / "annotations"
-        files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-        return (
-            sha256(b"".join(sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
-            if files
-            else None
-        )
+        files = sorted(self.root(spec, profile, data).glob("annotations/*.json"))
+        digests = [sha256(file.read_bytes()).digest() for file in files]
+        return sha256(b"".join(digests)).hexdigest()[:16] if digests else None
 
-    def root(self, run: "Run") -> Path:
-        return run.folders.data / detection_of(run.profile).roots[run.spec.kind]
+    def root(self, spec: DetectionSpec, profile: Profile, data: Path) -> Path:
+        return data / detection_of(profile).roots[spec.kind]
 
-    def shares(self, run: "Run") -> Hashable:
-        return self.root(run)
+    def shares(self, spec: DetectionSpec, profile: Profile) -> Hashable:
+        return detection_of(profile).roots[spec.kind]
 
-    def prepare(self, run: "Run", processes: int) -> None:
+    def prepare(self, spec: DetectionSpec, profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.synthetic.write import scene_set, write_dataset
 
-        if scenes := detection_of(run.profile).scenes.get(run.spec.kind):
-            write_dataset(scene_set(scenes), self.root(run), processes)
+        if scenes := detection_of(profile).scenes.get(spec.kind):
+            write_dataset(scene_set(scenes), self.root(spec, profile, data), processes)
 
-    def check(self, run: "Run", processes: int) -> None:
+    def check(self, specs: Sequence[DetectionSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.coco import check_images
 
-        for split in dict.fromkeys(("train", "val", detection_of(run.profile).test)):
-            check_images(self.root(run), split, run.spec.kind, processes)
-
-    def learner(self) -> "type[Learner]":
-        from nlrepro.learners.detector import Detector
-
-        return Detector
+        root, splits = self.root(specs[0], profile, data), ("train", "val", detection_of(profile).test)
+        for kind, split in product(dict.fromkeys(spec.kind for spec in specs), dict.fromkeys(splits)):
+            check_images(root, split, kind, processes)
 
 
 VIDEO, CHARADES, DETECTION = VideoTask(), CharadesTask(), DetectionTask()
@@ -350,6 +328,11 @@ def detection_of(profile: Profile) -> Detection:
     """The part of Tables 5 and 6, which their task has checked to be there."""
     assert profile.detection
     return profile.detection
+
+
+def parts_of(spec: ActionSpec) -> list[Part]:
+    """Of Charades, those that a run is trained, validated and tested on."""
+    return sorted({*TRAINED[spec.split], "val", spec.tested})
 
 
 def parents_profile(profile: Profile) -> Profile:

@@ -1,11 +1,11 @@
 """wandb: every run is logged offline, or online where a key is configured. No table needs it.
 
-Curves and results of a run that tables show are logged a second time under each table's name, such as `table2a/val_top1`: a panel
-of that metric then holds the rows of the table and no other run.
+Curves and results of a run that tables show are logged a second time under each table's name, such as
+`table2a/val_top1`: a panel of that metric then holds the rows of the table and no other run.
 
-A run that was cut off and goes on stays one run of wandb's: its id lies in its folder until it is done. Online, wandb appends to
-it. Offline it cannot, so the wandb folder of the earlier try is removed and its points, which the checkpoint holds, are logged
-again.
+A run that was cut off and goes on stays one run of wandb's: its id lies in its folder until it is done.
+Online, wandb appends to it. Offline it cannot, so the wandb folder of the earlier try is removed and its
+points, which the checkpoint holds, are logged again.
 """
 
 import os
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 PROJECT = "nonlocal-table2"
 NO_KEY = (
-    "no wandb key is configured, so nothing was uploaded; run `.venv/bin/wandb login` or set WANDB_API_KEY, and leave"
-    " WANDB_MODE unset; `make dashboard` shows the runs without a key"
+    "no wandb key is configured, so nothing was uploaded; run `.venv/bin/wandb login` or set WANDB_API_KEY,"
+    " and leave WANDB_MODE unset; `make dashboard` shows the runs without a key"
 )
 
 
@@ -44,9 +44,9 @@ def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
 
     class TableLogger(WandbLogger):
         def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-            measured = {name: value for name, value in metrics.items() if name.startswith(("train_", "val_", "test_"))}
-            again = {f"table{table}/{name}": value for table in run.tables for name, value in measured.items()}
-            super().log_metrics({**metrics, **again}, step)
+            names = [name for name in metrics if name.startswith(("train_", "val_", "test_"))]
+            by_table = {f"table{table}/{name}": metrics[name] for table in run.tables for name in names}
+            super().log_metrics({**metrics, **by_table}, step)
 
     online = os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False)
     return TableLogger(
@@ -67,16 +67,9 @@ def run_config(run: Run, recipe: Recipe, cost: Cost) -> dict[str, Any]:
     """What runs are filtered and grouped by: key, seed, tables, net, its cost in the profile, recipe."""
     spec = asdict(run.spec)
     names = ("steps", "batch", "optimizer", "schedule", "lr", "weight_decay")
-    return {
-        "key": run.key,
-        "seed": run.seed,
-        "profile": run.profile.name,
-        "tables": list(run.tables),
-        **spec.pop("net", {}),
-        **spec,
-        **asdict(cost),
-        **{name: getattr(recipe, name) for name in names},
-    }
+    about = {"key": run.key, "seed": run.seed, "profile": run.profile.name, "tables": list(run.tables)}
+    settings = {name: getattr(recipe, name) for name in names}
+    return {**about, **spec.pop("net", {}), **spec, **asdict(cost), **settings}
 
 
 def wandb_id_path(run: Run) -> Path:
@@ -91,7 +84,7 @@ def wandb_id(path: Path) -> str:
 
 
 def resume(logger: Any, folder: Path, learner: "Learner", curve: Sequence[Point]) -> None:
-    """Offline, log the points of earlier tries again and remove their folders; online there is nothing to do."""
+    """Offline, log the points of earlier tries again and remove their folders; online wandb has them."""
     for old in (folder / "wandb").glob(f"offline-run-*-{logger.version}"):
         shutil.rmtree(old)
     if logger.experiment.offline:
@@ -153,7 +146,8 @@ def upload(results: Path, entity: str | None) -> None:
         raise BadInput(NO_KEY)
     offline = [str(log) for log in logs(results) if log.name.startswith("offline-")]
     if offline and wandb_command("sync", "--yes", *(["--entity", entity] if entity else []), *offline):
-        raise BadInput("wandb could not upload all runs (above it says why); the same command goes on with the rest")
+        advice = "the same command goes on with the rest"
+        raise BadInput(f"wandb could not upload all runs (above it says why); {advice}")
 
 
 def wandb_command(*words: str) -> int:

@@ -1,4 +1,7 @@
-"""The verbs of the command line, each a function of the catalogue and the parsed words. Heavy imports stand where needed."""
+"""The verbs of the command line, each a function of the catalogue and the parsed words.
+
+What takes long to import is imported where it is needed.
+"""
 
 import argparse
 import shlex
@@ -8,20 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tabulate import tabulate
+
 from nlrepro.files import BadInput
 from nlrepro.record import damaged_records, digest, read_records, seed_of
-from nlrepro.run import QUEUED, Folders, Run, Status, slurm_queue
-from nlrepro.table import Catalogue, Table
+from nlrepro.run import QUEUED, Folders, Run, slurm_queue
+from nlrepro.table import Catalogue
 
 if TYPE_CHECKING:
     from nlrepro.sweep.slurm import Cluster
 
+Words = argparse.Namespace
 LEFT = 5  # left-over names of released weights that are printed
 
 
-def folders(arguments: argparse.Namespace) -> Folders:
-    imagenet = tuple(getattr(arguments, "imagenet", ()))
-    return Folders(data=arguments.data, results=arguments.results, imagenet=imagenet)
+def folders(words: Words) -> Folders:
+    return Folders(data=words.data, results=words.results, imagenet=tuple(getattr(words, "imagenet", ())))
 
 
 def check_data(runs: Sequence[Run]) -> None:
@@ -30,36 +35,52 @@ def check_data(runs: Sequence[Run]) -> None:
         BadInput: a folder of real data is missing.
     """
     for run in runs:
-        root = run.task.root(run)
-        if run.profile.real and not root.is_dir():
-            raise BadInput(f"no folder {root}; give the one that holds the data as --data (DATA= of make)")
+        if run.profile.real and not run.root.is_dir():
+            raise BadInput(
+                f"no folder {run.root}; give the one that holds the data as --data (DATA= of make)"
+            )
 
 
-def list_runs(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
-    """A line a run: key, tables, parent, its seeds that are recorded or under way, and tests of given weights."""
-    runs = catalogue.complete(catalogue.runs(arguments.tables, [0], arguments.profile, folders(arguments)))
-    submitted = any(any(run.folder.parent.glob(f"seed*/{QUEUED}")) for run in runs)
-    alive = slurm_queue() if submitted else {}
-    status = {run: run.status(alive) for first in runs for run in begun(first)}
-    tests = tested_weights(runs, arguments.results)
-    columns = {
-        "key": [run.key for run in runs],
-        "tables": [" ".join(run.tables) for run in runs],
-        "parent": [parent.key if (parent := run.parent) else "--" for run in runs],
-        "seeds": [", ".join(seed_labels(run, status)) or "--" for run in runs],
-        **({"weights": [", ".join(tests.get(run.key, [])) or "--" for run in runs]} if tests else {}),
-    }
-    widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
-    for line in (columns.keys(), *zip(*columns.values(), strict=True)):
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    print("", *totals(status), sep="\n")
+def print_damage(runs: Sequence[Run], results: Path) -> None:
+    """A line for each record of the runs' profiles that cannot be read."""
     for name in dict.fromkeys(run.profile.name for run in runs):
-        for damage in damaged_records(arguments.results, name):
-            print(damage)
+        for damage in damaged_records(results, name):
+            print(damage, flush=True)
+
+
+def list_runs(catalogue: Catalogue, words: Words) -> None:
+    """A line a run: key, tables, parent, its seeds that are recorded or under way, tests of given weights."""
+    runs = catalogue.complete(catalogue.runs(words.tables, [0], words.profile, folders(words)))
+    submitted = any(any(run.folder.parent.glob(f"seed*/{QUEUED}")) for run in runs)
+    queue = slurm_queue() if submitted else {}
+    tests = tested_weights(runs, words.results)
+    lines, states = [], Counter[str]()
+    stale, failed = [], []
+    for run in runs:
+        seeds = []
+        for each in begun(run):
+            state, why = each.status(queue)
+            states[state] += 1
+            if state != "missing":
+                seeds.append(str(each.seed) if state == "done" else f"{each.seed} ({state})")
+            stale += [each.name] * (state == "stale")
+            failed += [f"failed: {each.name}: {why}"] * (state == "failed")
+        parent = run.parent.key if run.parent else ""
+        cells = [run.key, " ".join(run.tables), parent, ", ".join(seeds), ", ".join(tests.get(run.key, []))]
+        lines.append([cell or "--" for cell in cells[: 5 if tests else 4]])
+    headers = ["key", "tables", "parent", "seeds", "weights"][: 5 if tests else 4]
+    print(tabulate(lines, headers, tablefmt="plain", disable_numparse=True))
+    counted = ("done", "running", "queued", "stopped", "failed", "stale")
+    print("", ", ".join(f"{states[state]} {state}" for state in counted), *failed, sep="\n")
+    if stale:
+        print(f"stale: {', '.join(stale)}")
+    if stale or failed:
+        print("`sweep` makes these again")
+    print_damage(runs, words.results)
 
 
 def begun(run: Run) -> list[Run]:
-    """The run with each seed that has a record, or a folder and no record yet."""
+    """The run with each seed that has a record or a folder."""
     paths = (*run.record_path.parent.glob("seed*.json"), *run.folder.parent.glob("seed*"))
     seeds = {seed for path in paths if (seed := seed_of(path)) is not None}
     return [replace(run, seed=seed) for seed in sorted(seeds)]
@@ -67,7 +88,8 @@ def begun(run: Run) -> list[Run]:
 
 def tested_weights(runs: Sequence[Run], results: Path) -> dict[str, list[str]]:
     """The tests of given weights, by key."""
-    by_key, tests = {run.key: run for run in runs}, {}
+    by_key = {run.key: run for run in runs}
+    tests: dict[str, list[str]] = {}
     for name in dict.fromkeys(run.profile.name for run in runs):
         for record in read_records(results, name):
             run = by_key.get(record.key)
@@ -79,245 +101,222 @@ def tested_weights(runs: Sequence[Run], results: Path) -> dict[str, list[str]]:
     return tests
 
 
-def seed_labels(run: Run, status: Mapping[Run, Status]) -> list[str]:
-    """ "0, 1 (running)"; a seed that is done stands alone."""
-    mine = {each.seed: state for each, (state, _) in status.items() if each.key == run.key and state != "missing"}
-    return [str(seed) if state == "done" else f"{seed} ({state})" for seed, state in mine.items()]
-
-
-def totals(status: Mapping[Run, Status]) -> list[str]:
-    """Counts by state, then what is stale and what failed."""
-    numbers = Counter(state for state, _ in status.values())
-    lines = [", ".join(f"{numbers[name]} {name}" for name in ("done", "running", "queued", "stopped", "failed", "stale"))]
-    if stale := [run.name for run, (state, _) in status.items() if state == "stale"]:
-        lines.append(f"stale: {', '.join(stale)}; `sweep` makes them anew")
-    failed = [f"failed: {run.name}: {why}" for run, (state, why) in status.items() if state == "failed"]
-    return lines + failed + ["`sweep` tries them again"] * bool(failed)
-
-
-def run(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def run(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.sweep.local import prepare_data, run_bar
     from nlrepro.train.loop import Machine, rank, train
 
-    chosen = catalogue.run(arguments.key, arguments.seed, arguments.profile, folders(arguments), arguments.steps)
+    chosen = catalogue.run(words.key, words.seed, words.profile, folders(words), words.steps)
     check_data([chosen])
     (chosen,) = catalogue.trained([chosen])
     if not chosen.finished() and rank() == 0:
         prepare_data([chosen], 1)
     with run_bar(chosen) as report:
-        record = train(chosen, Machine(devices=arguments.devices, nodes=arguments.nodes), report)
+        record = train(chosen, Machine(devices=words.devices, nodes=words.nodes), report)
     if rank() == 0:
         print(f"{chosen.name}: {record.headline}, tested on {record.tested} {chosen.task.items}")
 
 
-def sweep(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
-    """Make the runs; each table is printed as soon as a seed is complete for all of its rows."""
-    given = (arguments.tables, arguments.seeds, arguments.profile, folders(arguments), arguments.only, arguments.steps)
+def sweep(catalogue: Catalogue, words: Words) -> None:
+    """Make the runs; a table is printed as soon as a seed is complete for all of its rows."""
+    given = (words.tables, words.seeds, words.profile, folders(words), words.only, words.steps)
     asked = catalogue.runs(*given)
     check_data(asked)
     runs = catalogue.trained(catalogue.complete(asked))
-    for name in dict.fromkeys(each.profile.name for each in runs):
-        for damage in damaged_records(arguments.results, name):
-            print(damage, flush=True)
-    if arguments.launcher == "slurm":
+    print_damage(runs, words.results)
+    if words.launcher == "slurm":
         from nlrepro.sweep.slurm import submit
 
-        submit(runs, cluster(arguments, any(each.profile.real for each in runs)), arguments.jobs)
+        submit(runs, cluster(words, any(each.profile.real for each in runs)), words.jobs)
         return
     from nlrepro.sweep.local import sweep as make
 
-    chosen = [table for table in catalogue.chosen(arguments.tables) if table.trains]
-    dry = bool(arguments.steps)
-    early = EarlyTables(catalogue, [] if dry or arguments.only != "*" else chosen, asked, arguments)
-    make(runs, arguments.jobs, early.after)
-    if not dry:
-        print(f"to see the tables of what is recorded: {report_command(arguments)}")
+    if words.steps:  # no table shows a dry run
+        make(runs, words.jobs)
+        return
+    make(runs, words.jobs, EarlyTables(catalogue, asked, words).print_completed)
+    print(f"to see the tables of what is recorded: {report_command(words)}")
 
 
 class EarlyTables:
     """Prints a table when a seed is complete for all of its rows, while other seeds are still to come."""
 
-    def __init__(
-        self, catalogue: Catalogue, tables: Sequence[Table], asked: Sequence[Run], arguments: argparse.Namespace
-    ) -> None:
-        self.catalogue, self.arguments = catalogue, arguments
-        self.open: dict[tuple[str, int], set[str]] = {}
-        self.last = max((run.seed for run in asked), default=0)
-        for table in tables:
-            keys = {row.key for row in table.rows}
+    def __init__(self, catalogue: Catalogue, asked: Sequence[Run], words: Words) -> None:
+        self.catalogue, self.words = catalogue, words
+        self.missing: dict[tuple[str, int], set[str]] = {}  # keys by table and seed
+        for table in catalogue.chosen(words.tables):
+            keys = {row.key for row in table.rows} if table.trains and words.only == "*" else set()
             for run in asked:
                 if run.key in keys and not run.finished():
-                    self.open.setdefault((table.name, run.seed), set()).add(run.key)
+                    self.missing.setdefault((table.name, run.seed), set()).add(run.key)
 
-    def after(self, run: Run) -> None:
+    def print_completed(self, run: Run) -> None:
+        """To be called after each run."""
         from nlrepro.report.gather import gather
 
-        for (name, seed), keys in list(self.open.items()):
-            if seed != run.seed or run.key not in keys:
-                continue
-            keys.discard(run.key)
+        for (name, seed), keys in list(self.missing.items()):
+            if seed == run.seed:
+                keys.discard(run.key)
             if keys:
                 continue
-            del self.open[name, seed]
-            if any(table == name for table, _ in self.open):
-                for each in gather(self.catalogue, self.arguments.profile, folders(self.arguments)):
+            del self.missing[name, seed]
+            if any(table == name for table, _ in self.missing):
+                for each in gather(self.catalogue, self.words.profile, folders(self.words)):
                     if name in each.tables:
                         print(f"\n{each.tables[name].summary([])}", flush=True)
 
 
-def cluster(arguments: argparse.Namespace, real: bool) -> "Cluster":
+def cluster(words: Words, real: bool) -> "Cluster":
     """What SLURM is asked for; a GPU for real data unless another number is given."""
     from nlrepro.sweep.slurm import Cluster
 
     return Cluster(
-        partition=arguments.partition,
-        gpus=arguments.gpus if arguments.gpus is not None else int(real),
-        processes=arguments.processes,
-        nodes=arguments.nodes,
-        minutes=arguments.time,
-        options=dict(arguments.slurm),
+        partition=words.partition,
+        gpus=words.gpus if words.gpus is not None else int(real),
+        processes=words.processes,
+        nodes=words.nodes,
+        minutes=words.time,
+        options=dict(words.slurm),
     )
 
 
-def report_command(arguments: argparse.Namespace) -> str:
+def report_command(words: Words) -> str:
     """The command that prints what a sweep has made."""
-    options = {"--profile": "mini", "--data": Path("data"), "--results": Path("results/local")}
-    given = {option: getattr(arguments, option[2:]) for option in options}
-    differing = [word for option, value in given.items() if value != options[option] for word in (option, str(value))]
-    return shlex.join(["python", "-m", "ablations", "report", *arguments.tables, *differing])
+    defaults = {"profile": "mini", "data": Path("data"), "results": Path("results/local")}
+    other = {
+        name: getattr(words, name) for name, default in defaults.items() if getattr(words, name) != default
+    }
+    options = [word for name, value in other.items() for word in (f"--{name}", str(value))]
+    return shlex.join(["python", "-m", "ablations", "report", *words.tables, *options])
 
 
-def data(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
-    """Make the generated data of the tables, or check that every file can be read; of real data both check."""
-    runs = catalogue.complete(catalogue.runs(arguments.tables, [0], arguments.profile, folders(arguments)))
+def data(catalogue: Catalogue, words: Words) -> None:
+    """Make the generated data, or check that every file can be read; of real data both check."""
+    runs = catalogue.complete(catalogue.runs(words.tables, [0], words.profile, folders(words)))
     check_data(runs)
-    make = arguments.action == "make"
-    for run in {run.task.shares(run) if make else run.task.root(run): run for run in reversed(runs)}.values():
-        if make and not run.profile.real:
-            run.task.prepare(run, arguments.jobs)
-        else:
-            run.task.check(run, arguments.jobs)
+    if words.action == "make":
+        from nlrepro.sweep.local import prepare_data
+
+        prepare_data([run for run in runs if not run.profile.real], words.jobs)
+        runs = [run for run in runs if run.profile.real]
+    by_root: dict[Path, list[Run]] = {}
+    for run in runs:
+        by_root.setdefault(run.root, []).append(run)
+    for group in by_root.values():
+        specs = [run.spec for run in group]
+        group[0].task.check(specs, group[0].profile, words.data, words.jobs)
 
 
-def report(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def report(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.report.publish import report as write
 
-    write(catalogue, arguments.tables, arguments.profile, folders(arguments))
+    write(catalogue, words.tables, words.profile, folders(words))
 
 
-def publish(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def publish(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.report.publish import publish as move
 
-    move(catalogue, arguments.tables, arguments.profile, folders(arguments), arguments.seeds, arguments.only)
+    move(catalogue, words.tables, words.profile, folders(words), words.seeds, words.only)
 
 
-def verify(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def verify(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.report.publish import rerun
     from nlrepro.report.publish import verify as remake
 
-    if arguments.key is None:
+    if words.key is None:
         remake(catalogue)
     else:
-        rerun(catalogue, arguments.key, arguments.seed, arguments.profile, arguments.data)
+        rerun(catalogue, words.key, words.seed, words.profile, words.data)
 
 
-def cost(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def cost(catalogue: Catalogue, words: Words) -> None:
     """A line a row, relative to the first row of its table; of real data also the GPU-hours of all runs."""
     import pandas as pd
-    import torch
 
-    runs = {run.key: run for run in catalogue.runs(arguments.tables, [0], arguments.profile, folders(arguments))}
-    with torch.device("meta"):
-        learners = {key: run.task.learner().build(run, 1) for key, run in runs.items()}
-    costs = {key: learner.cost() for key, learner in learners.items()}
+    runs = {run.key: run for run in catalogue.runs(words.tables, [0], words.profile, folders(words))}
+    costs = {key: run.task.cost(run.spec, run.profile) for key, run in runs.items()}
     lines = []
-    for table in catalogue.chosen(arguments.tables):
+    for table in catalogue.chosen(words.tables):
         rows = [row for row in table.rows if row.key in costs and table.trains]
         for row in rows:
             own, base = costs[row.key], costs[rows[0].key]
+            ratios = own.params / base.params, own.macs / base.macs
+            counts = f"{own.params:,}", f"{own.macs:,}"
             lines.append(
-                {
-                    "table": table.name,
-                    "row": row.label,
-                    "depth": f"R{row.depth}",
-                    "params": f"{own.params:,}",
-                    "multiply-adds": f"{own.macs:,}",
-                    "params ratio": f"{own.params / base.params:.3f}",
-                    "multiply-adds ratio": f"{own.macs / base.macs:.3f}",
-                }
+                [table.name, row.label, f"R{row.depth}", *counts, *(f"{ratio:.3f}" for ratio in ratios)]
             )
-    print(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
-    if arguments.csv:
+    headers = ["table", "row", "depth", "params", "multiply-adds", "params ratio", "multiply-adds ratio"]
+    print(tabulate(lines, headers, tablefmt="pipe", disable_numparse=True))
+    if words.csv:
         frame = pd.DataFrame([(key, each.params, each.macs) for key, each in costs.items()])
-        frame.to_csv(arguments.csv, index=False, header=["key", "params", "macs"])
+        frame.to_csv(words.csv, index=False, header=["key", "params", "macs"])
     if all(run.profile.real for run in runs.values()):
-        print(f"\n{gpu_hours(runs, costs, arguments.teraflops)}")
+        print(f"\n{gpu_hours(runs, costs, words.teraflops)}")
 
 
 def gpu_hours(runs: Mapping[str, Run], costs: Mapping[str, Any], teraflops: int) -> str:
     """What one training of each run takes: a step is three forward passes, a multiply-add two operations."""
-    items = {key: run.steps * run.profile.recipe(run.task.recipe(run.spec)).batch for key, run in runs.items()}
-    flops = {key: 3 * 2 * costs[key].macs * count for key, count in items.items()}
+    flops = {}
+    for key, run in runs.items():
+        batch = run.profile.recipe(run.task.recipe(run.spec)).batch
+        flops[key] = 3 * 2 * costs[key].macs * run.steps * batch
     hours = {key: each / (teraflops * 1e12) / 3600 for key, each in flops.items()}
     least, most = min(hours, key=hours.__getitem__), max(hours, key=hours.__getitem__)
-    return (
-        f"Training {len(flops)} runs once takes {sum(flops.values()) / 1e18:,.0f} exaFLOPs; at {teraflops} TFLOP/s a GPU"
-        f" (an assumption, --teraflops) {sum(hours.values()):,.0f} GPU-hours, from {hours[least]:,.0f} of {least} to"
-        f" {hours[most]:,.0f} of {most}."
-    )
+    total = f"Training {len(flops)} runs once takes {sum(flops.values()) / 1e18:,.0f} exaFLOPs"
+    at = f"at {teraflops} TFLOP/s a GPU (an assumption, --teraflops) {sum(hours.values()):,.0f} GPU-hours"
+    return f"{total}; {at}, from {hours[least]:,.0f} of {least} to {hours[most]:,.0f} of {most}."
 
 
-def weights(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def weights(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.released.importing import import_weights
     from nlrepro.released.names import known_file
 
-    known = known_file(arguments.file.name)
-    source, key = arguments.source or (known and known.source), arguments.key or (known and known.key)
+    known = known_file(words.file.name)
+    source, key = words.source or (known and known.source), words.key or (known and known.key)
     if not source or not key:
-        raise BadInput(f"{arguments.file.name} is not the name of a released file; give --source and --key")
-    spec, profile = catalogue.spec(key), catalogue["2a"].task.profile(arguments.profile)
-    note = import_weights(arguments.file, source, spec, profile, arguments.out, arguments.variant)
-    print(f"{arguments.out}: {spec.key}, {note.name}, of {len(note.used)} blobs; {len(note.left)} left over")
+        raise BadInput(f"{words.file.name} is not the name of a released file; give --source and --key")
+    spec, profile = catalogue.spec(key), catalogue["2a"].task.profile(words.profile)
+    note = import_weights(words.file, source, spec, profile, words.out, words.variant)
+    print(f"{words.out}: {spec.key}, {note.name}, of {len(note.used)} blobs; {len(note.left)} left over")
     for name in note.left[:LEFT]:
         print(f"  left over: {name}")
     if len(note.left) > LEFT:
-        print(f"  and {len(note.left) - LEFT} more, all in {arguments.out}.json")
+        print(f"  and {len(note.left) - LEFT} more, all in {words.out}.json")
     if known:
         print(f"  {known.stated}")
 
 
-def evaluate(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def evaluate(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.released.evaluate import evaluate as test
     from nlrepro.train.loop import Machine, rank
 
-    chosen = catalogue.run(arguments.key, 0, arguments.profile, folders(arguments))
+    chosen = catalogue.run(words.key, 0, words.profile, folders(words))
     check_data([chosen])
-    record = test(chosen, arguments.weights, Machine(devices=arguments.devices), arguments.items)
+    record = test(chosen, words.weights, Machine(devices=words.devices), words.items)
     if rank() == 0:
         assert record.weights
-        print(f"{record.key}, {record.weights.name} {record.weights.file}: {record.headline}")
-        print(*(f"  {note}" for note in record.notes), sep="\n")
+        result = f"{record.key}, {record.weights.name} {record.weights.file}: {record.headline}"
+        print(result, *record.notes, sep="\n  ")
 
 
-def attend(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def attend(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.attention.compute import attend as compute
     from nlrepro.attention.draw import check_suffix, write
 
-    check_suffix(arguments.out)
-    profile = catalogue["2a"].task.profile(arguments.profile)
-    keys = (arguments.weights, profile, [row.spec for table in catalogue.chosen(["2"]) for row in table.rows])
+    check_suffix(words.out)
+    profile = catalogue["2a"].task.profile(words.profile)
+    keys = (words.weights, profile, [row.spec for table in catalogue.chosen(["2"]) for row in table.rows])
     attention = compute(
-        arguments.video,
-        arguments.weights,
+        words.video,
+        words.weights,
         catalogue.spec(key_of(*keys)),
         profile,
-        block=arguments.block,
-        at=arguments.at,
-        strongest=arguments.strongest,
-        where=arguments.where,
+        block=words.block,
+        at=words.at,
+        strongest=words.strongest,
+        where=words.where,
     )
-    write(attention, arguments.out)
-    print(f"{attention.key}, block {attention.block}. {attention.caption}\nwritten: {arguments.out}")
+    write(attention, words.out)
+    print(f"{attention.key}, block {attention.block}. {attention.caption}\nwritten: {words.out}")
 
 
 def key_of(file: Path, profile: Any, specs: Sequence[Any]) -> str:
@@ -334,23 +333,21 @@ def key_of(file: Path, profile: Any, specs: Sequence[Any]) -> str:
     if note_path(file).is_file():
         return read_note(note_path(file)).key
     for spec in specs:
-        if spec.clip in profile.clips and file.name == Run(task=VIDEO, spec=spec, profile=profile, seed=0).weights.name:
-            return spec.key
-    raise BadInput(
-        f"which net does {file} hold? There is no note {note_path(file).name} of `weights import`, and no run of the profile"
-        f" {profile.name} writes a file of that name; is --profile right?"
-    )
+        run = Run(task=VIDEO, spec=spec, profile=profile, seed=0)
+        if spec.clip in profile.clips and file.name == run.weights.name:
+            return str(spec.key)
+    note = f"there is no note {note_path(file).name} of `weights import`"
+    other = f"no run of the profile {profile.name} writes a file of that name"
+    raise BadInput(f"which net does {file} hold? {note}, and {other}; is --profile right?")
 
 
-def dashboard(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def dashboard(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.tracking import dashboard as look
 
-    look(arguments.results)
+    look(words.results)
 
 
-def sync(catalogue: Catalogue, arguments: argparse.Namespace) -> None:
+def sync(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.tracking import upload
 
-    upload(arguments.results, arguments.entity)
-
-
+    upload(words.results, words.entity)

@@ -7,15 +7,20 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
-READ = sorted({*HERE.glob("*.ipynb")} - {HERE / "hosted.ipynb"})  # that one trains, and stands without outputs
+TRAINS = HERE / "hosted.ipynb"  # it has no outputs
+READ = sorted({*HERE.glob("*.ipynb")} - {TRAINS})
 SECONDS = 300  # that a cell may take
 
 
 def executed(path: Path, folder: Path) -> nbformat.NotebookNode:
-    """The notebook with fresh outputs, run in that folder; an error in a cell is raised."""
+    """The notebook with fresh outputs, run in that folder.
+
+    Raises:
+        CellExecutionError: there was an error in a cell.
+    """
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=SECONDS, record_timing=False, resources={"metadata": {"path": folder}})
-    client.execute()
+    resources = {"metadata": {"path": folder}}
+    NotebookClient(notebook, timeout=SECONDS, record_timing=False, resources=resources).execute()
     notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
     notebook.metadata.language_info = {"name": "python"}  # a version would be a difference on every machine
     return notebook

@@ -1,4 +1,4 @@
-"""The bench: what it compares is the same operation, and it measures what it says."""
+"""The benches compare the same function, in turns, and measure its time and memory."""
 
 from functools import partial
 from pathlib import Path
@@ -8,109 +8,105 @@ import pandas as pd
 import pytest
 import torch
 
-from nlrepro.bench.block_cases import operations
-from nlrepro.bench.blocks import DirectBlock, LinearBlock, subjects
-from nlrepro.bench.measure import peak_bytes, rounds, seconds
-from nlrepro.bench.report import draw, sentences, write
-from nlrepro.nets.block import NonLocalBlock
-from nlrepro.spec import PaperForm
+from nlrepro.bench import (
+    OWN,
+    Result,
+    block_bench,
+    in_new_process,
+    in_turn,
+    loader_bench,
+    nets_bench,
+    repeats,
+    write,
+)
+from nlrepro.config import Geometry, Profile
+from nlrepro.nets.resnet import VideoResNet
+from nlrepro.spec import NetSpec, PaperForm
 
-ORDERS = [*((DirectBlock, form) for form in get_args(PaperForm)), (LinearBlock, "dot"), (LinearBlock, "concatenation")]
 
-
-@pytest.mark.parametrize(("order", "form"), ORDERS)
-def test_our_block_and_each_order_are_the_same_function(order: type[NonLocalBlock], form: PaperForm) -> None:
+@pytest.mark.parametrize("form", get_args(PaperForm))
+def test_all_orders_of_computing_are_the_same_function(form: PaperForm) -> None:
     torch.manual_seed(0)
-    ours, other = NonLocalBlock(4, form).double(), order(4, form).double()
-    torch.nn.init.ones_(ours.bn.weight)
-    other.load_state_dict(ours.state_dict())
+    block, *others = (build(4).double() for build in block_bench.own_blocks(form).values())
+    torch.nn.init.ones_(block.bn.weight)
     x = torch.randn(2, 4, 3, 6, 6, dtype=torch.float64)
-    torch.testing.assert_close(ours(x), other(x))
+    assert others
+    for other in others:
+        other.load_state_dict(block.state_dict())
+        torch.testing.assert_close(other(x), block(x))
 
 
 @pytest.mark.parametrize("form", get_args(PaperForm))
-def test_the_operation_alone_is_timed_in_each_order(form: PaperForm) -> None:
-    rows = operations(form, "res5", 32, (1, 8, 2, 4, 4), "cpu")
-    assert [row["block"] for row in rows] == ["ours", "direct", *(["linear"] if form in ("dot", "concatenation") else [])]
-    assert all(row["part"] == "operation" and min(row["train_ms"], row["forward_ms"]) > 0 for row in rows)
+def test_only_the_direct_order_holds_the_scores(form: PaperForm) -> None:
+    shape = (8, 8, 32, 32)  # 8,192 x 2,048 scores: 64 MiB in float32
+    measure = partial(in_new_process, block_bench.train_step_mib, None, form)
+    assert measure("direct", shape, "cpu") > 64
+    assert measure(OWN, shape, "cpu") < 48
 
 
-def test_absent_rivals_are_skipped(tmp_path: Path) -> None:
-    assert [name for name, _ in subjects(tmp_path, "dot")] == ["ours", "ours, release", "direct", "linear"]
-    assert [name for name, _ in subjects(None, "gaussian")] == ["ours", "ours, release", "direct"]
+def test_a_public_block_is_compared_with_that_of_the_same_function() -> None:
+    blocks = {name: torch.nn.Identity() for name in (OWN, block_bench.RELEASE, "direct", "PySlowFast")}
+    rows = pd.DataFrame(block_bench.timed("block", blocks, (torch.randn(4),))).set_index("code")
+    ms, ratio = rows["train_ms"], rows["ratio"]
+    assert ratio["PySlowFast"] == pytest.approx(ms["PySlowFast"] / ms[block_bench.RELEASE])
+    assert ratio["direct"] == pytest.approx(ms["direct"] / ms[OWN])
 
 
-def test_seconds_are_of_each_block() -> None:
-    class Slow(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            for _ in range(200):
-                x = x + x.roll(1)
-            return x
-
-    x = torch.randn(1, 4, 4, 16, 16, requires_grad=True)
-    taken = seconds({"quick": torch.nn.ReLU(), "slow": Slow()}, (x,), backward=True)
-    assert taken["slow"] > 3 * taken["quick"] > 0
-
-
-def test_what_is_slow_is_timed_less_often() -> None:
-    assert [rounds(seconds) for seconds in (0.1, 4, 20, 31)] == [5, 3, 1, 0]
-
-
-@pytest.mark.parametrize("form", get_args(PaperForm))
-def test_only_the_direct_form_holds_the_scores(form: PaperForm) -> None:
-    shape = (1, 8, 8, 32, 32)  # 8,192 x 2,048 scores: 64 MiB in float32
-    assert peak_bytes(partial(DirectBlock, 8, form), shape, "cpu") > 64 * 2**20
-    assert peak_bytes(partial(NonLocalBlock, 8, form), shape, "cpu") < 48 * 2**20
-
-
-def test_the_figure_is_drawn(tmp_path: Path) -> None:
-    line = {"form": "dot", "stage": "res3", "frames": 32, "block": "direct", "train_ratio": 2.0}
-    draw(pd.DataFrame([line]), tmp_path / "bench.svg")
-    assert "</svg>" in (tmp_path / "bench.svg").read_text()
-
-
-def example() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Milliseconds of the dot product at one size, and the peak of its two orders at two."""
-    steps = {"ours": 10, "ours, release": 5, "direct": 200, "linear": 9, "PySlowFast": 100}
-    where = {"form": "dot", "stage": "res3", "frames": 128}
-    parts = {"block": steps, "operation": {"ours": 10, "direct": 300}}
-    lines = [{**where, "part": part, "block": block, "train_ms": ms} for part, of in parts.items() for block, ms in of.items()]
-    time = pd.DataFrame(lines).assign(train_ratio=lambda line: line["train_ms"] / 10)
-    peaks = [("ours", 100, 1), ("ours", 800, 8), ("direct", 100, 2), ("direct", 800, 128)]
-    rows = [{"form": "dot", "block": block, "positions": at, "peak_mib": mib} for block, at, mib in peaks]
-    return time, pd.DataFrame(rows)
-
-
-def test_three_sentences_say_what_was_measured() -> None:
-    orders, rivals, memory = sentences(*example()).splitlines()
-    assert "30.0 times for dot product as long as in ours; the whole block, with its 1x1x1 convolutions, 20.0 times" in orders
-    assert "0.90 of the better order's speed" in orders
-    assert "PySlowFast 20.00 to 20.0 (median 20.0, 1 cases)" in rivals  # against the release's order, which it has
-    assert "8.0 to 8.0 times with ours, 64.0 to 64.0 times with the direct form" in memory
-
-
-def test_a_bench_is_written_with_its_source(tmp_path: Path) -> None:
-    said = write(*example(), "today; here", tmp_path / "cpu")
-    assert (tmp_path / "cpu.md").read_text().startswith(f"today; here\n\n{said}\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cpu-memory.csv", "cpu.csv", "cpu.md", "cpu.svg"]
-
-
-PUBLISHED = Path(__file__).parent.parent / "results" / "published" / "bench"
-
-
-@pytest.mark.skipif(not list(PUBLISHED.glob("*-memory.csv")), reason="no bench is published yet")
-def test_the_readme_says_what_the_published_bench_does() -> None:
-    memory = next(PUBLISHED.glob("*-memory.csv"))
-    time = memory.with_name(memory.name.replace("-memory", ""))
-    assert (
-        sentences(pd.read_csv(time), pd.read_csv(memory))
-        in (PUBLISHED.parents[2] / "nlrepro" / "bench" / "README.md").read_text()
+def test_the_summary_has_a_line_a_case() -> None:
+    shape = (8, 2, 4, 4)
+    rows = block_bench.measure_blocks(None, "dot", shape, "cpu") + block_bench.measure_operation(
+        "dot", shape, "cpu"
     )
+    cases = [{"form": "dot", "stage": stage, "frames": 32, "positions": 32} for stage in ("res2", "res3")]
+    table = block_bench.summary(pd.DataFrame([case | row for case in cases for row in rows]))
+    (direct,) = (row["ratio"] for row in rows if (row["part"], row["code"]) == ("block", "direct"))
+    assert table["stage"].tolist() == ["res2", "res3"]
+    assert table["direct"].tolist() == pytest.approx([direct] * 2, abs=0.01)
 
 
-@pytest.mark.skipif(not list(PUBLISHED.glob("*-memory.csv")), reason="no bench is published yet")
-def test_the_published_figure_is_what_the_published_times_give(tmp_path: Path) -> None:
-    memory = next(PUBLISHED.glob("*-memory.csv"))
-    time = memory.with_name(memory.name.replace("-memory", ""))
-    write(pd.read_csv(time), pd.read_csv(memory), "", tmp_path / time.stem)
-    assert (tmp_path / f"{time.stem}.svg").read_bytes() == time.with_suffix(".svg").read_bytes()
+def test_absent_public_code_is_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert block_bench.public_blocks(tmp_path, "embedded") == {}
+    assert list(nets_bench.nets_of("C2D", tmp_path)) == [OWN]
+    assert "nonlocal_helper" in capsys.readouterr().err
+
+
+def test_calls_take_turns_and_slow_ones_are_repeated_less() -> None:
+    calls: list[str] = []
+    seconds = in_turn({name: partial(calls.append, name) for name in "ab"})
+    assert "".join(calls) == "ab" * 6
+    assert min(seconds.values()) > 0
+    assert [repeats(warm_up, budget=15) for warm_up in (0.1, 4, 20, 31)] == [5, 3, 1, 0]
+
+
+def test_a_step_trains_a_net_and_its_cost_is_counted(tiny_net: Geometry) -> None:
+    net = VideoResNet(NetSpec(), tiny_net, 4)
+    before = net.fc.weight.clone()
+    (row,) = nets_bench.measure("C2D", {OWN: net}, torch.randn(2, 3, 2, 16, 16))
+    assert not torch.equal(before, net.fc.weight)
+    assert row["parameters_m"] == sum(p.numel() for p in net.parameters()) / 1e6
+    assert row["ratio"] == 1
+    assert min(row["macs_g"], row["step_s"]) > 0
+
+
+def test_clips_and_generated_videos_are_read(
+    tmp_path: Path, smoke: Profile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FRAMES": 70, "VIDEOS": 1, "STARTS": 1}.items():
+        monkeypatch.setattr(loader_bench, name, value)
+    assert smoke.generator
+    loader_bench.write_videos(tmp_path, 12)
+    assert loader_bench.clips_of(tmp_path).facts[0].frames == 70
+    rows = loader_bench.measure_clips(tmp_path, 12) + loader_bench.measure_generated(
+        tmp_path, smoke.generator, 2
+    )
+    assert [row["reader"] for row in rows][:3] == ["PyAV"] * 3  # a clip at two sizes, a generated video
+    assert min(row["ms"] for row in rows) > 0
+
+
+def test_a_result_is_written_with_its_versions(tmp_path: Path) -> None:
+    frame = pd.DataFrame([{"code": OWN, "ratio": 1.0}])
+    result = Result(libraries=("torch",), caption="", rows=frame, table=frame)
+    path = write("block", result, tmp_path, None, "cpu")
+    assert f"torch {torch.__version__}" in path.read_text()
+    (csv,) = tmp_path.glob("*.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(csv), frame)

@@ -1,59 +1,153 @@
-import matplotlib
+"""Figures by what is drawn in them: which numbers stand where, and what stays empty."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import ceil
+from xml.etree import ElementTree
+
 import numpy as np
 import pandas as pd
+import pytest
+from conftest import record
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from nlrepro.report.figures import PAPER, SERIES, draw_gains, to_svg
-from nlrepro.report.tables import TableRow, TableSpec, table_frame
-
-LABELS = ("C2D baseline", "Gaussian", "Gaussian, embed", "dot-product", "concatenation")
-SPEC = TableSpec(
-    table="2a",
-    title="Instantiations: 1 non-local block of different types added to the C2D baseline",
-    rows=tuple(TableRow(label=label, depth=50, key=label) for label in LABELS),
+from ablations.registry import TABLES
+from nlrepro.record import Point, Record
+from nlrepro.report.figures import (
+    COLOURS,
+    KINDS,
+    draw_curves,
+    draw_gains,
+    draw_kinds,
+    draw_rows,
+    kinds_caption,
+    to_svg,
 )
+from nlrepro.report.tables import curves_frame, kinds_frame, table_frame
+
+FORMS, DEEPER = TABLES["2a"], TABLES["2c"]
+KEYS = [row.key for row in FORMS.rows]
 
 
 def frame(*gains: float) -> pd.DataFrame:
     delta = pd.Series([0.0, *gains])
-    return table_frame(SPEC, []).assign(delta=delta, delta_low=delta - 2, delta_high=delta + 3)
+    return table_frame(FORMS, []).assign(delta=delta, delta_low=delta - 2, delta_high=delta + 3)
 
 
 def dots(axes: Axes) -> list[list[float]]:
     """The x values of each series; the other lines are the zero line and the caps of the intervals."""
-    return [np.asarray(line.get_xdata()).tolist() for line in axes.lines if line.get_marker() in ("o", "s", "D")]
+    return [
+        np.asarray(line.get_xdata()).tolist() for line in axes.lines if line.get_marker() in ("o", "s", "D")
+    ]
 
 
-def test_same_numbers_give_the_same_bytes() -> None:
-    first = to_svg(draw_gains(SPEC, frame(8, 9, 10, 9), frame(9, 9, 9, 9)))
-    second = to_svg(draw_gains(SPEC, frame(8, 9, 10, 9), frame(9, 9, 9, 9)))
-    assert first == second
-    assert b"<dc:date>" not in first
-    assert first != to_svg(draw_gains(SPEC, frame(8, 9, 10, 8), frame(9, 9, 9, 9)))
+def texts(labels: object) -> list[str]:
+    return [label.get_text() for label in labels]  # type: ignore[attr-defined]
 
 
-def test_bytes_do_not_depend_on_the_readers_matplotlib_settings() -> None:
-    plain = to_svg(draw_gains(SPEC, frame(8, 9, 10, 9), None))
-    with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 5, "axes.facecolor": "pink"}):
-        assert to_svg(draw_gains(SPEC, frame(8, 9, 10, 9), None)) == plain
-
-
-def test_panels_show_the_paper_left_and_the_records_right() -> None:
-    left, right = draw_gains(SPEC, frame(8, 9, 10, 9), frame(7, 7, 7, 7)).axes
+def test_gains_of_the_paper_stand_left_and_those_of_the_records_right() -> None:
+    left, right = draw_gains(FORMS, {"published": frame(7, 7, 7, 7), "yours": frame(8, 9, 10, 9)}).axes
     assert dots(left) == [[0.7, 0.9, 1.1, 1.0]]
     assert dots(right) == [[7, 7, 7, 7], [8, 9, 10, 9]]
-    assert [len(axes.collections) for axes in (left, right)] == [0, 2]  # one set of intervals a series, none for the paper
-    assert [t.get_text() for t in left.get_yticklabels()] == list(LABELS[1:])
+    assert [len(axes.collections) for axes in (left, right)] == [0, 2]  # intervals; the paper gives none
+    assert texts(left.get_yticklabels()) == [row.label for row in FORMS.rows[1:]]
 
 
-def test_series_differ_in_colour_and_in_marker() -> None:
-    looks = [PAPER, *SERIES]
-    assert len({colour for colour, _ in looks}) == len({marker for _, marker in looks}) == 1 + len(SERIES)
+def test_several_measures_have_a_line_each() -> None:
+    left, _ = draw_gains(TABLES["5"], {"here": table_frame(TABLES["5"], [])}).axes
+    assert texts(left.get_yticklabels())[:3] == [
+        "R50 +1 NL, box AP",
+        "R50 +1 NL, mask AP",
+        "R101 +1 NL, box AP",
+    ]
+    assert dots(left) == [[1.0, 0.9, 1.3, 1.1, 0.9, 0.6]]
 
 
-def test_missing_rows_leave_their_place_empty() -> None:
-    empty = table_frame(SPEC, [])
-    _, right = draw_gains(SPEC, empty, empty).axes
-    assert len(right.get_yticks()) == 4
-    assert [text.get_text() for text in right.texts] == ["no runs yet"]
-    assert to_svg(draw_gains(SPEC, empty, None)).endswith(b"</svg>\n")
+def test_rows_without_records_leave_their_place_empty() -> None:
+    _, right = draw_gains(FORMS, {"here": table_frame(FORMS, [])}).axes
+    assert (len(right.get_yticks()), texts(right.texts)) == (4, ["no runs yet"])
+
+
+POINTS = {0: [(100, 2.0, 40.0), (200, 1.0, 60.0)], 1: [(100, 1.0, 50.0), (200, 0.5, 80.0)]}
+
+
+def learned(key: str, seed: int) -> Record:
+    points = (Point(step=step, train_loss=loss, value=value) for step, loss, value in POINTS.get(seed, []))
+    return record(key, seed, "01", curve=tuple(points))
+
+
+def test_curves_have_thick_means_over_the_seeds_that_both_nets_have() -> None:
+    records = [*(learned("base", seed) for seed in (0, 1, 2)), *(learned("nl", seed) for seed in (0, 1))]
+    records[2] = replace(records[2], curve=(Point(step=100, train_loss=9.0, value=1.0),))
+    assert curves_frame("base", records[:2])["error"].tolist() == [60.0, 40.0, 50.0, 20.0]
+    loss, error = draw_curves({"C2D": "base", "NL": "nl"}, records).axes
+    assert [np.asarray(line.get_ydata()).tolist() for line in loss.lines[:3]] == [
+        [2, 1],
+        [1, 0.5],
+        [1.5, 0.75],
+    ]
+    assert np.asarray(error.lines[2].get_ydata()).tolist() == [55.0, 30.0]
+    empty, _ = draw_curves({"C2D": "base", "NL": "missing"}, records).axes
+    assert not any(np.asarray(line.get_ydata()).size for line in empty.lines)
+
+
+def test_curves_of_a_table_have_a_panel_a_depth_and_a_line_a_row() -> None:
+    keys = {row.key for row in DEEPER.rows}
+    figure = draw_rows(DEEPER, [learned(key, seed) for key in keys for seed in (0, 1)])
+    assert [axes.get_title() for axes in figure.axes] == [f"R{d}, validation error, %" for d in (50, 101)]
+    assert [len(axes.lines) for axes in figure.axes] == [5, 4]
+    lines = [np.asarray(line.get_ydata()).tolist() for axes in figure.axes for line in axes.lines]
+    assert lines == [[55.0, 30.0]] * 9
+
+
+def of_kinds(key: str, **kinds: str) -> Record:
+    return record(key, 0, "".join(kinds.values()), kinds=kinds)
+
+
+def cells(figure: Figure) -> list[str]:
+    """The colours of the cells, row by row; "none" where one is empty."""
+    (axes,) = figure.axes
+    patches = [patch.get_facecolor() for patch in axes.patches if isinstance(patch, Rectangle)]
+    return [to_hex(colour) if colour[3] else "none" for colour in patches]
+
+
+def test_the_heat_map_has_the_numbers_of_the_frame_and_colours_from_chance_to_100() -> None:
+    records = [
+        of_kinds(KEYS[0], near="01" * 5, far="1" * 10),
+        of_kinds(KEYS[1], near="0" * 10, far="0001" * 5),
+    ]
+    kinds = kinds_frame(FORMS, records)
+    figure = draw_kinds(FORMS, kinds)
+    (axes,) = figure.axes
+    halves = np.maximum(kinds["top1"] - kinds["low"], kinds["high"] - kinds["top1"])[:4]
+    numbers = [
+        (f"{x:.0f}", f"\N{PLUS-MINUS SIGN}{ceil(h)}") for x, h in zip(kinds["top1"], halves, strict=False)
+    ]
+    shown = [text.get_text() for text in axes.texts if text.get_fontweight() != "bold"]
+    assert shown == [*(text for pair in numbers for text in pair), *["--"] * 6]
+    assert cells(figure) == [*(to_hex(COLOURS(x)) for x in (0.0, 0.0, 1.0, 0.5)), *["none"] * 6]
+    assert texts(axes.get_yticklabels()) == [row.label for row in FORMS.rows]
+    assert texts(axes.get_xticklabels()) == [KINDS["near"].card, KINDS["far"].card]
+    assert "It takes a local convolution for near, a look across space for far." in kinds_caption(kinds)
+    assert "It takes" not in kinds_caption(kinds_frame(FORMS, [of_kinds(KEYS[0], other="01")]))
+
+
+DRAWINGS: dict[str, Callable[[], Figure]] = {
+    "gains": lambda: draw_gains(FORMS, {"here": frame(8, 9, 10, 9)}),
+    "no gains": lambda: draw_gains(FORMS, {"here": table_frame(FORMS, [])}),
+    "curves": lambda: draw_rows(FORMS, [learned(KEYS[0], 0)]),
+    "kinds": lambda: draw_kinds(FORMS, kinds_frame(FORMS, [of_kinds(KEYS[0], near="0" * 5)])),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_svg_is_well_formed_has_no_date_and_takes_the_readers_ink(name: str) -> None:
+    svg = to_svg(DRAWINGS[name]()).decode()
+    root = ElementTree.fromstring(svg)
+    assert root.tag.endswith("}svg")
+    assert "currentColor" in svg
+    assert "prefers-color-scheme" in svg
+    assert "dc:date" not in svg

@@ -23,7 +23,7 @@ of_many_tables = pytest.mark.parametrize(
 
 
 def simulate(tables: int, seeds: int, late: float = 0.0, shared: float = 0.0) -> Array:
-    """[tables, rows, seeds, videos], mean TRUTH: seeds differ by 1 point, of which `shared` is common to rows.
+    """[tables, rows, seeds, videos], mean TRUTH: seeds differ by 1 point, `shared` of it is common to rows.
 
     A part `late` of the seeds ends 20 points lower.
     """

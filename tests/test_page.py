@@ -1,51 +1,69 @@
 """The report's page as text, and as a browser shows it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from browser import CHROMIUM, Page, browse
-from conftest import evaluation, record
+from browser import CHROMIUM, browse
+from browser import Page as Tab
+from conftest import MADE, PUBLISHED, ROOT, command, fresh_record, record, weights_record
+from matplotlib.figure import Figure
 
 from ablations.registry import TABLES
-from nlrepro import evaluation as evaluations
-from nlrepro import record as records
-from nlrepro.config import load_profile
-from nlrepro.experiments import findings, reporting
-from nlrepro.report.page import render
-from nlrepro.report.panels import PageProfile, provenance
-from nlrepro.spec import RunSpec
-from nlrepro.trial import Folders
+from nlrepro.record import read_record, record_path, write_record
+from nlrepro.report.gather import gather
+from nlrepro.report.page import Page, render
+from nlrepro.report.publish import PAGES
+from nlrepro.run import Folders
 
-PUBLISHED = Path(__file__).parent.parent / "results" / "published"
-PAGE = PUBLISHED / "report.html"
+SVG = (
+    b'<svg width="9pt" height="9pt"><g id="a"><path id="b"/></g><use href="#a" clip-path="url(#b)"/></svg>\n'
+)
 in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 
 
-def paper_profile(results: Path) -> PageProfile:
-    return reporting.page_profile(findings.gather(TABLES, load_profile("paper"), Folders(results=results)), TABLES)
+def page_of(profile: str, results: Path) -> Page:
+    return Page(name=profile, reports=gather(TABLES, profile, Folders(results=results)), folder=results)
+
+
+@contextmanager
+def beside_the_published() -> Iterator[None]:
+    """In the project's folder, with small pictures, as drawing takes long."""
+    with pytest.MonkeyPatch.context() as patch, chdir(ROOT):
+        for name, drawing in {
+            "draw_task": Figure(),
+            "draw_gains": SVG,
+            "draw_kinds": SVG,
+            "draw_rows": SVG,
+        }.items():
+            patch.setattr(f"nlrepro.report.gather.{name}", lambda *_, drawing=drawing: drawing)
+        patch.setattr("nlrepro.report.gather.to_svg", lambda figure: SVG)
+        yield
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    with browse(tmp_path_factory.mktemp("browser")) as page:
-        yield page
+def published() -> str:
+    """The page of the published records."""
+    with beside_the_published():
+        return render([page_of(profile, PUBLISHED) for profile in PAGES], "mini")
 
 
 class Reader(HTMLParser):
-    """Notes where things come from, and what is opened and not closed."""
+    """Notes where things come from, which ids there are, and what is opened and not closed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.opened: list[str] = []
         self.sources: set[str] = set()
+        self.ids: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.sources |= {value or "" for name, value in attrs if name in ("src", "xlink:href", "href")}
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         if tag not in ("meta", "input", "link"):
             self.opened.append(tag)
 
@@ -57,129 +75,144 @@ class Reader(HTMLParser):
         assert self.opened.pop() == tag
 
 
-def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere() -> None:
+def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere(published: str) -> None:
     reader = Reader()
-    reader.feed(PAGE.read_text())
+    reader.feed(published)
     assert reader.opened == []
-    own = ("#", "records/", "data:image/png")
-    elsewhere = {source for source in reader.sources if not source.startswith(own)}
+    elsewhere = {source for source in reader.sources if not source.startswith(("#", "records/"))}
     assert elsewhere == {"data:,", "https://arxiv.org/abs/1711.07971"}
-    assert "<script" not in PAGE.read_text()
+    assert "<script" not in published
 
 
-def test_each_number_leads_to_the_records_of_its_runs_and_to_the_command_that_makes_them_again() -> None:
-    html = PAGE.read_text()
-    for axis in TABLES.values():
-        for row in axis.rows:
-            key = axis.spec(**row.value).key
-            assert f'<td class="here"><a href="#mini-{key}">' in html
-            origin = html.partition(f'<div id="mini-{key}">')[2].partition("</details>")[0]
-            linked = re.findall(r'<a href="([^"]+)">seed', origin)
-            assert len(linked) == 5
-            assert all(records.read(PUBLISHED / file).key == key for file in linked)
-            assert re.search(rf"<pre>python -m ablations sweep {axis.table[0]}. --only {key} --seeds 0,1,2,3,4 ", origin)
+def test_ids_are_unique_though_figures_share_theirs_and_all_links_lead_somewhere(published: str) -> None:
+    reader = Reader()
+    reader.feed(published)
+    links = {source[1:] for source in reader.sources if source.startswith("#")}
+    links |= set(re.findall(r"url\(#([^)]+)\)", published))
+    assert len(reader.ids) == len(set(reader.ids))
+    assert links <= set(reader.ids)
+    assert len(links) > 40
+
+
+def test_each_number_leads_to_its_records_and_to_the_command_that_makes_them_again(published: str) -> None:
+    for name, table in TABLES.items():
+        rows = [row for row in table.within(table.task.profile("mini")).rows if table.trains]
+        for key in {row.key for row in rows}:
+            assert f'<td class="here"><a href="#mini-{key}">' in published
+            origin = published.partition(f'<div id="mini-{key}">')[2].partition("</details>")[0]
+            files = re.findall(r'<a href="([^"]+)">seed', origin)
+            assert [read_record(PUBLISHED / file).key for file in files] == [key] * 5
+            first = re.escape(TABLES.tables_of(key)[0])
+            command = (
+                rf"<pre>python -m ablations sweep {first} --only {key} --seeds 0,1,2,3,4 --profile \S*mini<"
+            )
+            assert re.search(command, origin), (name, key)
+
+
+def test_a_verdict_names_the_comparison_that_supports_it_least_and_the_others_stand_below(
+    published: str,
+) -> None:
+    minus = "\N{MINUS SIGN}"
+    line = published.partition("<td>space-only and time-only beat the baseline</td>")[2].partition("</tr>")[0]
+    assert f"<small>space-only {minus} baseline, R101</small>" in line
+    assert f"<span>time-only {minus} baseline, R50</span> <span>+" in published
+    assert f"<span>+1 NL {minus} baseline, R50, mask AP</span> <span>+" in published
+    assert published.index('class="plain sentences"') < published.index('class="panels')
 
 
 def test_local_numbers_lead_to_local_records_and_published_ones_to_published_ones(tmp_path: Path) -> None:
-    mini, spec = load_profile("mini"), RunSpec()
-    own = replace(record(spec.key, 7, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
-    path = records.write(own, tmp_path / "local")
-    page = reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path / "local")), TABLES)
-    html = reporting.write_page([page], "mini", tmp_path / "local" / "report.html").read_text()
+    own = write_record(fresh_record(TABLES.run("r50-c2d", 7, "mini", Folders()), "01" * 50), tmp_path)
+    with beside_the_published():
+        html = render([page_of("mini", tmp_path)], "mini")
     assert '<td class="yours"><a href="#mini-r50-c2d">' in html
     assert '<td class="published"><a href="#mini-r50-c2d">' in html
     origin = html.partition('id="mini-r50-c2d">')[2].partition("</details>")[0]
-    linked = {name: (tmp_path / "local" / file).resolve() for file, name in re.findall(r'href="([^"]+)">(seed \d)', origin)}
-    assert linked["seed 7"] == path.resolve()
-    assert linked["seed 0"] == records.record_path(PUBLISHED, "mini", "r50-c2d", 0)
+    files = {
+        name: (tmp_path / file).resolve() for file, name in re.findall(r'href="([^"]+)">(seed \d)', origin)
+    }
+    assert files["seed 7"] == own.resolve()
+    assert files["seed 0"] == record_path(PUBLISHED, record("r50-c2d", 0)).resolve()
     assert "--seeds 0,1,2,3,4,7 " in origin
 
 
-def test_a_verdict_names_the_comparison_that_supports_it_least_and_the_others_stand_below_it() -> None:
-    html = PAGE.read_text()
-    claims = pd.read_csv(PUBLISHED / "tables" / "mini" / "claims.csv", na_values=["--"])
-    of_2d = claims[(claims["table"] == "2d") & claims["claim"].str.startswith("space-only")].iloc[0]
-    weakest = "space-only \N{MINUS SIGN} baseline, R101"
-    assert f"<td>{of_2d['difference']:+.1f} [{of_2d['low']:.1f}, {of_2d['high']:.1f}]<small>{weakest}</small></td>" in html
-    assert "<span>time-only \N{MINUS SIGN} baseline, R50</span> <span>+" in html
-    assert html.index('class="plain sentences"') < html.index('class="panels')
-
-
-def all_lead_somewhere(html: str) -> bool:
-    return set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'\bid="([^"]+)"', html))
-
-
-def test_published_numbers_lead_to_their_records_where_there_are_no_others(tmp_path: Path) -> None:
-    mini = load_profile("mini")
-    html = render([reporting.page_profile(findings.gather(TABLES, mini, Folders(results=tmp_path)), TABLES)], "mini")
-    assert '<td class="published"><a href="#mini-r50-c2d">' in html
-    assert all_lead_somewhere(html)
-
-
-def test_a_profile_without_long_clips_has_a_page(tmp_path: Path) -> None:
-    mini = load_profile("mini")
-    short = replace(mini, name="own", clips={"short": mini.clips["short"]}, recipes={"short": mini.recipes["short"]})
-    assert reporting.about(mini).endswith(
-        "short clips have 8 frames, long clips have 16 frames (the paper's: short 32, long 128)."
-    )
-    page = reporting.page_profile(findings.gather(TABLES, short, Folders(results=tmp_path)), TABLES)
-    assert "short clips have 8 frames (the" in page.about
-
-
-def test_ids_are_unique_though_figures_share_theirs() -> None:
-    ids = re.findall(r'\bid="([^"]+)"', PAGE.read_text())
-    assert len(ids) == len(set(ids))
-    assert {*re.findall(r'href="#([^"]+)"', PAGE.read_text()), *re.findall(r"url\(#([^)]+)\)", PAGE.read_text())} <= set(ids)
-
-
-def test_a_profile_without_records_says_so_and_shows_the_papers_numbers_and_costs(tmp_path: Path) -> None:
-    html = render([paper_profile(tmp_path)], "paper")
-    assert "No runs of this profile are recorded here." in html
+def test_a_fresh_clones_page_shows_the_papers_numbers_and_costs(elsewhere: Path) -> None:
+    assert command("report", "--profile", "paper").status == 0
+    html = (elsewhere / "results/local/report.html").read_text()
+    assert html.count("No runs of this profile are recorded here.") == 2  # of mini neither
     assert '<td class="paper">76.0</td>' in html
     assert "FLOPs, B" in html
-    assert "<svg" not in html
+    assert 'id="show-paper" checked' in html
 
 
-def test_released_weights_have_columns_of_their_own(tmp_path: Path) -> None:
-    found = evaluation(RunSpec(), load_profile("paper"), "32x2", "0001")
-    found = replace(found, weights=replace(found.weights, file="<b>.pkl"))
-    evaluations.write(found, tmp_path)
-    html = render([paper_profile(tmp_path)], "paper")
+def test_a_profile_of_ones_own_has_a_page_under_its_name(elsewhere: Path) -> None:
+    Path("some where.toml").write_text('base = "smoke"\nname = "own.v2"\n')
+    assert command("report", "2a", "--profile", "some where.toml").status == 0
+    html = (elsewhere / "results/local/report.html").read_text()
+    assert '<main id="own.v2">' in html
+    assert 'id="show-own.v2" checked' in html
+    assert '[id="show-own.v2"]:checked ~ [id="own.v2"] { display: block; }' in html  # "." would begin a class
+    assert html.count("<main") == 3
+
+
+def test_a_profile_that_table_2_lacks_shows_its_own_tables(elsewhere: Path) -> None:
+    assert command("report", "--profile", "mini-1000-steps").status == 0
+    html = (elsewhere / "results/local/report.html").read_text()
+    page = html.partition('<main id="coco-mini-1000-steps">')[2]
+    assert re.findall(r'data-table="(.+?)"', page) == ["5", "6"]
+
+
+def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path) -> None:
+    run = TABLES.run("r50-c2d", 0, "paper", Folders())
+    test = weights_record(run, "32x2", "0001")
+    assert test.weights
+    file = write_record(replace(test, weights=replace(test.weights, file="<b>.pkl")), elsewhere)
+    html = render([page_of("paper", elsewhere)], "paper")
     assert ">caffe2 32x2<" in html
-    assert ">75.0</a><small>0.0\N{EN DASH}100.0</small>" in html
-    assert "&lt;b&gt;.pkl" in html  # names from files are text
-    assert all_lead_somewhere(html)
-    file = evaluations.evaluation_path(Path("."), found)
-    assert f'<td class="caffe2 32x2"><a href="#paper-{RunSpec().key}">75.0</a>' in html
-    assert f'<a href="{file}">&lt;b&gt;.pkl</a>' in html
+    assert (
+        '<td class="caffe2 32x2"><a href="#paper-r50-c2d">75.0</a><small>0.0\N{EN DASH}100.0</small>' in html
+    )
+    assert f'<a href="{file.relative_to(elsewhere)}">&lt;b&gt;.pkl</a>' in html  # names from files are text
     assert "<b>.pkl" not in html
 
 
-def test_provenance_adds_up_hours_and_spans_dates() -> None:
-    one = record("a", 0, "01")
-    two = replace(record("a", 1, "01"), made=replace(one.made, date="2024-03-01T00:00:00", seconds=7199.0, git="abc"))
-    told = provenance([one, two])
-    assert (told["time"], told["date"]) == ("2.0 hours of training and testing, added up", "2024-01-01 to 2024-03-01")
-    assert (told["runs"], told["seeds"], told["code"]) == ("2 of 1 nets", "0, 1", "abc")
-    assert provenance([]) == {}
-
-
-def test_the_page_counts_the_words_and_tells_preliminary_verdicts_and_error_rates(tmp_path: Path) -> None:
+def test_the_page_counts_words_and_tells_preliminary_verdicts_and_what_went_into_the_runs(
+    elsewhere: Path,
+) -> None:
     """Three seeds of Table 2a where five are declared; all other sentences lack runs."""
-    mini = load_profile("mini")
-    for row in TABLES["2a"].rows:
-        spec = TABLES["2a"].spec(**row.value)
-        for seed in range(3):
-            found = replace(record(spec.key, seed, "01" * 50), spec=spec, fingerprint=records.fingerprint(spec, mini))
-            records.write(found, tmp_path)
-    found = findings.gather(TABLES, mini, Folders(results=tmp_path))
-    page = reporting.page_profile(found, TABLES)
+    for run in TABLES.runs(["2a"], [0, 1, 2], "mini", Folders()):
+        made = replace(MADE, seconds=1200.0, date=f"2024-0{run.seed + 1}-01T10:00:00", git="abc")
+        write_record(fresh_record(run, "01" * 50, made=made), elsewhere)
+    page = page_of("mini", elsewhere)
     html = " ".join(render([page], "mini").split())
-    assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}
+    assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}  # FLOPs need no runs
     assert "2 of these verdicts are preliminary" in html
     assert '<span class="word">undecided, preliminary</span>' in html
     assert "preliminary: 3 seeds of 5; least clear" in html
-    assert "Error rates are per sentence" in html
+    assert page.provenance == {
+        "runs": "15 of 5 nets",
+        "seeds": "0, 1, 2",
+        "date": "2024-01-01 to 2024-03-01",
+        "time": "5.0 hours of training and testing, added up",
+        "code": "abc",
+    }
+
+
+# ---- in a browser ----
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tab]]:
+    """Opens the published page, drawn anew."""
+    folder = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as patch, chdir(ROOT), browse(folder / "browser") as page:
+        patch.setattr("nlrepro.report.gather.draw_task", lambda generator: Figure())
+        (folder / "report.html").write_text(render([page_of(each, PUBLISHED) for each in PAGES], "mini"))
+
+        def opened(**options: object) -> Tab:
+            page.open(folder / "report.html", **options)  # type: ignore[arg-type]
+            return page
+
+        yield opened
 
 
 def all_of(selector: str, keep: str) -> str:
@@ -190,44 +223,47 @@ def all_of(selector: str, keep: str) -> str:
 @pytest.mark.rare
 @in_a_browser
 @pytest.mark.parametrize("width", [390, 768, 1440])
-@pytest.mark.parametrize("profile", reporting.PROFILES)
-def test_a_browser_shows_all_seven_tables_within_its_width_and_does_not_complain(tab: Page, profile: str, width: int) -> None:
-    tab.open(PAGE, width)
-    tab.value(f"document.querySelector('label[for=show-{profile}]').click()")
-    shown = all_of(".panel", "e.offsetWidth > 0")
-    assert tab.value(f"{shown}.map(e => [e.closest('main').id, e.dataset.table])") == [[profile, table] for table in TABLES]
-    assert tab.value("document.documentElement.scrollWidth") == width
+@pytest.mark.parametrize("profile", PAGES)
+def test_a_browser_shows_all_tables_within_its_width_and_does_not_complain(
+    tab: Callable[..., Tab], profile: str, width: int
+) -> None:
+    page = tab(width=width)
+    page.value(f"document.querySelector('label[for=show-{profile}]').click()")
+    tables = [name for name in TABLES if name.startswith("2") or (profile == "mini" and name != "3")]
+    panels = all_of(".panel", "e.offsetWidth > 0")
+    assert page.value(f"{panels}.map(e => [e.closest('main').id, e.dataset.table])") == [
+        [profile, t] for t in tables
+    ]
+    assert page.value("document.documentElement.scrollWidth") == width
     beyond = all_of("body *", f"!e.closest('.scroll') && e.getBoundingClientRect().right > {width}")
-    assert tab.value(f"{beyond}.length") == 0
-    assert tab.complaints == []
+    assert page.value(f"{beyond}.length") == 0
+    assert page.complaints == []
 
 
 @pytest.mark.rare
 @in_a_browser
-def test_a_click_on_a_number_opens_the_list_of_its_records(tab: Page) -> None:
-    shown = "document.getElementById('mini-r50-c2d').closest('details').open"
-    tab.open(PAGE)
-    assert not tab.value(shown)
-    tab.value("document.querySelector('td.here a[href=\"#mini-r50-c2d\"]').click()")
-    assert tab.value(shown)
+def test_a_click_on_a_number_opens_the_list_of_its_records(tab: Callable[..., Tab]) -> None:
+    page, opened = tab(), "document.getElementById('mini-r50-c2d').closest('details').open"
+    assert not page.value(opened)
+    page.value("document.querySelector('td.here a[href=\"#mini-r50-c2d\"]').click()")
+    assert page.value(opened)
 
 
 @pytest.mark.rare
 @in_a_browser
-def test_dark_readers_get_a_dark_page_and_light_ink_in_figures(tab: Page) -> None:
-    def brightness(selector: str, what: str) -> int:
-        colour = tab.value(f"getComputedStyle(document.querySelector('{selector}')).{what}")
+def test_dark_readers_get_a_dark_page_and_light_ink_in_figures(tab: Callable[..., Tab]) -> None:
+    def brightness(page: Tab, selector: str, property: str) -> int:
+        colour = page.value(f"getComputedStyle(document.querySelector('{selector}')).{property}")
         return sum(map(int, re.findall(r"\d+", colour)[:3]))
 
-    tab.open(PAGE, scheme="light")
-    assert brightness("#mini svg", "color") < 250 < 700 < brightness("body", "backgroundColor")
-    tab.open(PAGE, scheme="dark")
-    assert brightness("body", "backgroundColor") < 250 < 600 < brightness("#mini svg", "color")
+    page = tab(scheme="light")
+    assert brightness(page, "#mini svg", "color") < 250 < 700 < brightness(page, "body", "backgroundColor")
+    page = tab(scheme="dark")
+    assert brightness(page, "body", "backgroundColor") < 250 < 600 < brightness(page, "#mini svg", "color")
 
 
 @pytest.mark.rare
 @in_a_browser
-def test_it_prints(tab: Page, tmp_path: Path) -> None:
-    tab.open(PAGE)
-    tab.print(tmp_path / "page.pdf")
+def test_it_prints(tab: Callable[..., Tab], tmp_path: Path) -> None:
+    tab().print(tmp_path / "page.pdf")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")

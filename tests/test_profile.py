@@ -1,90 +1,110 @@
-"""Profiles: the shipped ones load, and a slip of the pen is told in one line."""
+"""Profiles: the shipped ones load, a slip is told in one line, and `paper` is what the paper says."""
 
-from collections.abc import Callable
-from importlib import resources
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from nlrepro.config import Clips, Profile, load_profile, profile_names
+from nlrepro.config import PROFILES, Profile, load_profile, profile_names
 from nlrepro.files import BadInput
+from nlrepro.task import CHARADES, DETECTION, VIDEO
 
-TEXT, MINI = ((resources.files("nlrepro.profiles") / f"{name}.toml").read_text() for name in ("smoke", "mini"))
-
-
-@pytest.mark.parametrize("name", profile_names())
-def test_shipped_profiles_load_and_carry_their_own_name(name: str) -> None:
-    assert load_profile(name).name == name
-
-
-def test_smoke_and_mini_are_shipped() -> None:
-    assert {"smoke", "mini"} <= set(profile_names())
+MINI = (PROFILES / "mini.toml").read_text()
 
 
 @pytest.mark.parametrize("name", profile_names())
-def test_each_kind_of_clip_has_a_recipe_and_validates(name: str) -> None:
+def test_shipped_profiles_load_and_fit_together(name: str) -> None:
     profile = load_profile(name)
+    assert profile.name == name
     assert profile.clips.keys() == profile.recipes.keys()
-    assert all(0 < recipe.validate_every <= recipe.steps for recipe in profile.recipes.values())
+    recipes = [*profile.recipes.values(), *(profile.detection.recipes.values() if profile.detection else ())]
+    assert all(0 < recipe.validate_every <= recipe.steps for recipe in recipes)
+    if profile.generator and not profile.actions:
+        assert profile.generator.size == profile.data.size
+        assert all(clips.span <= profile.generator.frames for clips in profile.clips.values())
+        splits = {split for clips in profile.clips.values() for split in (clips.train, clips.val, clips.test)}
+        assert splits == profile.generator.videos.keys()
+    if profile.actions and profile.actions.generator:
+        assert profile.clips["long"].span <= profile.actions.generator.frames
+        assert load_profile(profile.actions.parents).geometry == profile.geometry
 
 
-@pytest.mark.parametrize("name", ["smoke", "mini"])
-def test_generated_videos_are_long_enough_for_every_clip(name: str) -> None:
-    profile = load_profile(name)
-    assert profile.generator
-    assert profile.generator.size == profile.data.size
-    assert all(clips.span <= profile.generator.frames for clips in profile.clips.values())
-    splits = {split for clips in profile.clips.values() for split in (clips.train, clips.val, clips.test)}
-    assert splits == profile.generator.videos.keys()
+def test_the_paper_profile_is_the_papers_recipe() -> None:
+    """Table 1, section 4 ("Training", "Inference") and section 5.1 on 128 frames."""
+    profile = load_profile("paper")
+    short, long = profile.recipes["short"], profile.recipes["long"]
+    assert (profile.clips["short"].frames, profile.clips["short"].stride) == (32, 2)
+    assert (profile.clips["long"].frames, profile.clips["long"].stride) == (128, 1)
+    assert profile.clips["short"].span == 63  # "64 consecutive frames", of which every other is taken
+    for recipe in (short, long):
+        assert (recipe.steps, recipe.milestones, recipe.optimizer) == (400_000, (150_000, 300_000), "sgd")
+        assert (recipe.momentum, recipe.weight_decay, recipe.schedule) == (0.9, 1e-4, "steps")
+    assert profile.real
+    assert [(recipe.batch / profile.real.devices, recipe.lr) for recipe in (short, long)] == [
+        (8, 0.01),
+        (2, 0.0025),
+    ]
+    assert (short.frozen_norm, long.frozen_norm) == (False, True)
+    assert (profile.real.train_sides, profile.real.test_side, profile.data.size) == ((256, 320), 256, 224)
+    assert (profile.data.views, profile.pretrained, profile.geometry.dropout) == (10, "imagenet", 0.5)
+    net = profile.geometry
+    assert (net.width, net.stem_kernel, net.stem_stride) == (64, (5, 7, 7), (2, 2, 2))
+    assert (net.pool1_kernel, net.pool1_stride, net.pool2_stride) == ((3, 3, 3), (2, 2, 2), 2)
+    assert net.stage_strides == (1, 2, 2, 2)
 
 
-def test_a_clip_spans_its_first_to_its_last_frame(smoke: Profile) -> None:
-    assert Clips(frames=32, stride=2, classes=400, anywhere=True).span == 63
-    assert smoke.clips["short"].span == 8
-
-
-def test_a_profile_stands_on_another() -> None:
-    smoke, mini = load_profile("smoke"), load_profile("mini")
-    assert (smoke.geometry.width, smoke.geometry.dropout, mini.geometry.dropout) == (mini.geometry.width, 0.5, 0.0)
+def test_a_profile_stands_on_another(tmp_path: Path, smoke: Profile) -> None:
+    mini = load_profile("mini")
+    assert (smoke.geometry, smoke.data.size) == (replace(mini.geometry, dropout=0.5), mini.data.size)
     assert (smoke.recipes["short"].batch, smoke.recipes["short"].lr) == (4, mini.recipes["short"].lr)
-
-
-def test_a_profile_is_read_by_path(tmp_path: Path, smoke: Profile) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(TEXT)
-    assert load_profile(str(path)) == smoke
-
-
-def refusal(tmp_path: Path, edit: Callable[[str], str]) -> str:
-    """What `load` says about an edited mini profile."""
-    path = tmp_path / "mine.toml"
-    path.write_text(edit(MINI))
-    assert path.read_text() != MINI
-    with pytest.raises(BadInput) as caught:
-        load_profile(str(path))
-    text = str(caught.value)
-    assert str(path) in text
-    assert len(text.splitlines()) == 1
-    return text
+    path.write_text('base = "smoke"\nname = "mine"\nseeds = [3, 4]\n[recipes.long]\nmilestones = []')
+    mine = load_profile(str(path))
+    assert (mine.seeds, mine.recipes["long"].milestones) == ((3, 4), ())
+    assert replace(mine, name="smoke", seeds=(0,), recipes=smoke.recipes) == smoke
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "error"),
     [
-        ("width = 8", "widht = 8", ["geometry.width", "required", "geometry.widht", "8"]),
-        ("width = 8", "width = 'wide'", ["geometry.width", "integer", "'wide'"]),
-        ("width = 8", "width = 4.5", ["geometry.width", "integer", "4.5"]),
-        ('optimizer = "adamw"', 'optimizer = "adam"', ["optimizer", "'adamw'", "'sgd'", "'adam'"]),
-        ("stem_stride = [1, 2, 2]", "stem_stride = [1, 2]", ["geometry.stem_stride"]),
-        ("[clips.long]", "[clips.longer]", ["clips", "'short'", "'long'", "'longer'"]),
-        ('name = "mini"', "name = mini", ["line 2"]),
+        ("width = 8", "widht = 8", r"geometry.width: Field required, .*geometry.widht: .*, got 8"),
+        ("width = 8", "width = 'wide'", r"geometry.width: .* valid integer, .*got 'wide'"),
+        (
+            'optimizer = "adamw"',
+            'optimizer = "adam"',
+            r"optimizer: Input should be 'adamw' or 'sgd', got 'adam'",
+        ),
+        ("stem_stride = [1, 2, 2]", "stem_stride = [1, 2]", r"geometry.stem_stride"),
+        (
+            "[clips.long]",
+            "[clips.longer]",
+            r"clips.longer.*: Input should be 'short' or 'long', got 'longer'",
+        ),
+        ('name = "mini"', 'name = "no/name"', r"name: String should match pattern"),
+        ('name = "mini"', "name = mini", r"line 2"),
+        ('name = "mini"', 'name = "\xff"', r"it is not UTF-8, as TOML is \(byte \d+\); save it as UTF-8"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(
-    tmp_path: Path, old: str, new: str, words: list[str]
+    tmp_path: Path, old: str, new: str, error: str
 ) -> None:
-    text = refusal(tmp_path, lambda profile: profile.replace(old, new, 1))
-    assert all(word in text for word in words), text
+    path = tmp_path / "mine.toml"
+    path.write_bytes(MINI.replace(old, new, 1).encode("latin-1"))
+    assert path.read_bytes() != MINI.encode()
+    with pytest.raises(BadInput, match=error) as caught:
+        load_profile(str(path))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_digits_that_give_other_classes_than_the_clips_have_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('base = "charades-smoke"\nname = "mine"\n[actions.generator]\ndigits = [0, 1]')
+    with pytest.raises(
+        BadInput, match=r"2 digits of \[actions.generator\] give 4 classes, the clips have 6 or 12"
+    ):
+        load_profile(str(path))
 
 
 def test_profiles_that_stand_on_each_other_are_told(tmp_path: Path) -> None:
@@ -95,11 +115,41 @@ def test_profiles_that_stand_on_each_other_are_told(tmp_path: Path) -> None:
         load_profile(str(one))
 
 
-def test_an_unknown_profile_names_the_known_ones() -> None:
-    with pytest.raises(BadInput, match=r"unknown profile 'large'; use one of .*mini.*smoke"):
-        load_profile("large")
+@pytest.mark.parametrize("name", ["large", "nowhere/mine.toml"])
+def test_an_unknown_profile_names_the_known_ones(name: str) -> None:
+    with pytest.raises(
+        BadInput, match=rf"unknown profile '{name}'; use one of .*mini, .*smoke, or the path of a"
+    ):
+        load_profile(name)
 
 
-def test_a_missing_profile_file_is_named() -> None:
-    with pytest.raises(BadInput, match=r"'nowhere/mine.toml'"):
-        load_profile("nowhere/mine.toml")
+def test_a_task_takes_its_own_profile_of_a_name_and_refuses_one_without_its_part(tmp_path: Path) -> None:
+    names = [task.profile("mini").name for task in (VIDEO, CHARADES, DETECTION)]
+    assert names == ["mini", "charades-mini", "coco-mini"]
+    assert CHARADES.profile("charades-mini").name == "charades-mini"
+    (tmp_path / "own.toml").write_text(MINI)
+    for task, part in ((CHARADES, "actions"), (DETECTION, "detection")):
+        with pytest.raises(BadInput, match=rf"the profile mini has no \[{part}\], which this table needs"):
+            task.profile(str(tmp_path / "own.toml"))
+
+
+def test_fewer_devices_take_smaller_and_more_steps_by_the_linear_scaling_rule() -> None:
+    paper = load_profile("paper")
+    one, all_eight = paper.recipe("short", 1), paper.recipe("short", 8)
+    assert all_eight == paper.recipes["short"]
+    assert (one.batch, one.lr, one.steps) == (8, 0.01 / 8, 3_200_000)
+    assert (one.milestones, one.validate_every) == ((1_200_000, 2_400_000), 40_000)
+    tiny = paper.recipes["long"].scaled(Fraction(1, 100))  # no batch is empty
+    assert (tiny.batch, tiny.lr, tiny.steps) == (1, 0.0025 / 16, 6_400_000)
+    assert load_profile("mini").recipe("short", 4) == load_profile("mini").recipes["short"]
+
+
+@pytest.mark.parametrize("name", ["paper", "coco-paper", "charades-smoke"])
+def test_a_dry_run_has_a_name_of_its_own_and_few_steps_of_two(name: str) -> None:
+    profile = load_profile(name)
+    dry = profile.dry(5)
+    assert (dry.name, dry.data.views) == (f"{name}-dry-run", 2)
+    names = ("short", "long", *(("boxes", "keypoints") if profile.detection else ()))
+    recipes = [dry.recipe(each, devices=1) for each in names]
+    assert {(r.steps, r.batch, r.milestones, r.validate_every) for r in recipes} == {(5, 2, (), 5)}
+    assert {r.lr for r in recipes} == {profile.recipe(each, devices=8).lr for each in names}

@@ -1,220 +1,276 @@
-"""What is published is what the report makes of the published records."""
+"""What is published is what the report makes of the published records; publishing, and making a run again."""
 
 import re
 import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import chdir
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
-from statistics import median
+from typing import Any
 
+import pandas as pd
 import pytest
-from conftest import record
+from conftest import MADE, PUBLISHED, ROOT, command, fresh_record, record, weights_record
 
-from ablations import charades, detection, keypoints
-from ablations.__main__ import main
 from ablations.registry import TABLES
-from nlrepro import record as records
-from nlrepro.beyond.experiment import Experiment
-from nlrepro.beyond.reporting import fresh
-from nlrepro.beyond.tables import frame
-from nlrepro.config import load_profile, profile_names
-from nlrepro.experiments import findings, publishing, reporting
-from nlrepro.experiments.again import compared
 from nlrepro.files import BadInput
-from nlrepro.record import Record
-from nlrepro.report.formats import with_interval
-from nlrepro.report.queries import csv_path, read_queries, write_queries
-from nlrepro.report.readme import pasted, without_heading
-from nlrepro.trial import Folders
+from nlrepro.record import Record, read_record, write_record
+from nlrepro.report.gather import ProfileReport, gather
+from nlrepro.report.publish import READMES, compared, pasted, published, readme_parts
+from nlrepro.report.tables import claims_frame
+from nlrepro.report.text import MISSING, to_csv
+from nlrepro.run import Folders, Run
 
-ROOT = Path(__file__).parent.parent
-PUBLISHED = ROOT / "results" / "published"
-FOLDERS = sorted(path.name for path in (PUBLISHED / "records").glob("*") if path.is_dir())
-PROFILES = [name for name in FOLDERS if name in profile_names()]  # of Table 2
-HEADS = {"4": charades, "5": detection, "6": keypoints}
-every_profile = pytest.mark.parametrize("profile", PROFILES)
+PUBLIC = Path("results/published")
 
 
-def tables(profile: str) -> list[str]:
-    """The tables that are published."""
-    return [name for name in TABLES if (PUBLISHED / "tables" / profile / f"table{name}.csv").is_file()]
+@pytest.fixture(scope="module")
+def reports() -> list[ProfileReport]:
+    """Of all published profiles."""
+    with chdir(ROOT):
+        names = published(TABLES)
+        return [each for name in names for each in gather(TABLES, name, Folders(results=PUBLISHED))]
 
 
-def test_everything_that_is_published_follows_from_the_published_records(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_all_published_records_are_of_the_settings_as_they_are_now(reports: list[ProfileReport]) -> None:
+    sources = {each.name: each.sources[-1] for each in reports}
+    assert {name: source.stale for name, source in sources.items() if source.stale} == {}
+    assert [line for each in reports for line in each.damaged] == []
+    files = {path.relative_to(PUBLISHED) for path in (PUBLISHED / "records").rglob("*.json")}
+    records = {f"records/{r.profile}/{r.key}/seed{r.seed}.json" for s in sources.values() for r in s.runs}
+    assert {str(file) for file in files} == records
+    assert len(files) == 258
+
+
+def equal(csv: Path, frame: pd.DataFrame) -> None:
+    """Texts are the same, and numbers but for the rounding to two decimals."""
+    old, new = (pd.read_csv(file, na_values=[MISSING]) for file in (csv, StringIO(to_csv(frame))))
+    pd.testing.assert_frame_equal(old, new, rtol=0, atol=0.011)
+
+
+def test_published_tables_and_verdicts_are_what_the_records_give(reports: list[ProfileReport]) -> None:
+    checked = set()
+    for each in reports:
+        folder = PUBLISHED / "tables" / each.name
+        equal(folder / "claims.csv", claims_frame(each.verdicts))
+        for name, table in each.tables.items():
+            frames = {f"table{name}.csv": table.frames["here"], f"table{name}-kinds.csv": table.kinds}
+            for file in (folder / end for end in frames if (folder / end).is_file()):
+                equal(file, frames[file.name])
+                checked.add(file)
+    assert checked == {*(PUBLISHED / "tables").glob("*/table*.csv")}
+    assert len(checked) == 14 + 10  # 10 of them by kind of video
+
+
+def test_published_rows_have_the_declared_seeds_so_no_verdict_is_preliminary(
+    reports: list[ProfileReport],
 ) -> None:
-    monkeypatch.chdir(ROOT)
-    assert main(["verify"]) == 0
-    assert "parts of READMEs follow from the records" in capsys.readouterr().out
+    few = {"coco-mini-1000-steps"}  # two seeds of three, and its verdicts say so
+    for each in reports:
+        seeds: dict[str, set[int | None]] = {}
+        for run in each.sources[-1].runs:
+            seeds.setdefault(run.key, set()).add(run.seed)
+        assert each.name in few or all(found == set(each.profile.seeds) for found in seeds.values())
+        assert bool([v for v in each.verdicts if v.preliminary]) == (each.name in few)
+
+
+def test_every_generated_part_of_a_readme_has_its_marks_and_every_mark_its_part() -> None:
+    marks = [
+        re.findall(r"<!-- ([\w-]+): [^>]*-->.*?<!-- /\1 -->", (ROOT / p).read_text(), re.S) for p in READMES
+    ]
+    with chdir(ROOT):
+        parts = readme_parts(TABLES)
+    assert {mark for each in marks for mark in each} <= parts.keys()
+    unmarked = parts.keys() - {mark for each in marks for mark in each}
+    assert all(
+        re.fullmatch(r"table2a-mini-.*", mark) for mark in unmarked
+    )  # `variants` has these side by side
+
+
+def test_pasting_replaces_what_stands_between_the_marks_and_nothing_else() -> None:
+    readme = "before\n<!-- table2a: by x -->\nold\n<!-- /table2a -->\nafter <!-- b: y -->\nz\n<!-- /b -->\n"
+    once = pasted(readme, "table2a", "| new \\1 |")
+    assert once == readme.replace("old\n", "\n| new \\1 |\n\n")
+    assert pasted(once, "table2a", "| new \\1 |") == once
+
+
+# ---- publish ----
+
+
+def write(runs: Sequence[Run], at: Path, ranks: str = "01" * 9, **fields: Any) -> None:
+    for run in runs:
+        write_record(fresh_record(run, ranks, **fields), at)
+
+
+def names_below(folder: Path) -> list[str]:
+    return sorted(f"{path.parent.name}/{path.stem}" for path in folder.rglob("*.json"))
+
+
+def test_publishing_copies_fresh_records_and_drops_stale_ones(elsewhere: Path) -> None:
+    local = Path("results/local")
+    runs = TABLES.runs(["2a"], [0, 1], "smoke", Folders(results=local))
+    first, *_ = runs
+    write(runs, local)
+    write_record(weights_record(first, "8x8", "0011"), local)
+    write([replace(first, seed=7)], PUBLIC, fingerprint="of other settings")
+    write([replace(first, seed=8)], PUBLIC)
+    assert command("publish", "2a", "--seeds", "0,1", "--profile", "smoke", "--only", "r50-c2d").status == 0
+    records = PUBLIC / "records/smoke"
+    assert names_below(records) == [
+        f"r50-c2d/{n}" for n in ("seed0", "seed1", "seed8", "weights-caffe2-8x8-00000000")
+    ]
+    assert read_record(records / "r50-c2d/seed0.json") == first.record()
+    done = command("publish", "2a", "--seeds", "0,1", "--profile", "smoke")
+    assert (done.status, len(names_below(records))) == (0, 12)
+    assert (PUBLIC / "tables/smoke/table2a.csv").is_file()
+    assert "profile smoke; seeds 0, 1, 8 (2 in some rows)" not in done.out
+    assert "profile smoke; seeds 0, 1; 18 test videos" in done.out
+
+
+def test_other_tasks_are_published_in_the_same_way_without_the_runs_that_they_start_from(
+    elsewhere: Path,
+) -> None:
+    local = Path("results/local")
+    runs = TABLES.runs(["4", "5"], [0], "smoke", Folders(results=local))
+    write(
+        TABLES.complete(runs),
+        local,
+        ranks="",
+        metrics={"map": 20.0, "box_ap": 12.3, "mask_ap": 9.0},
+        tested=9,
+    )
+    assert command("publish", "4", "5", "--seeds", "0", "--profile", "smoke").status == 0
+    assert {path.name for path in (PUBLIC / "records").iterdir()} == {"charades-smoke", "coco-smoke"}
+    assert len(names_below(PUBLIC / "records")) == len(runs)
+    assert "12.3" in (PUBLIC / "tables/coco-smoke/table5.md").read_text()
+    assert "20.0" in (PUBLIC / "tables/charades-smoke/table4.md").read_text()
+
+
+@pytest.mark.parametrize("damage", ["missing", "stale", "damaged", "damaged elsewhere"])
+def test_an_incomplete_or_damaged_set_is_not_published(elsewhere: Path, damage: str) -> None:
+    local = Path("results/local")
+    runs = TABLES.runs(["2a"], [0, 1], "smoke", Folders(results=local))
+    write(runs, local)
+    path = runs[-1].record_path
+    reason = f"not published: no fresh record of {runs[-1].name}; run the sweep first"
+    match damage:
+        case "missing":
+            path.unlink()
+        case "stale":
+            write(runs[-1:], local, fingerprint="of other settings")
+        case "damaged":
+            path.write_text("{")
+        case _:  # of a seed that was not asked for
+            path = path.with_name("seed5.json")
+            path.write_text("{")
+    done = command("publish", "2a", "--seeds", "0,1", "--profile", "smoke")
+    assert done.status == 2
+    assert (f"the record {path} is damaged" if "damaged" in damage else reason) in done.err
+    assert not PUBLIC.exists()
+
+
+# ---- verify ----
+
+
+def committed(folder: Path) -> None:
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "x"]):
+        identity = ["-c", "user.name=x", "-c", "user.email=x"]
+        subprocess.run(["git", *identity, *words], cwd=folder, check=True)
+
+
+def test_a_published_number_that_no_record_gives_is_named(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlrepro.report.publish.published", lambda catalogue: {"mini-start1": ["2a"]})
+    shutil.copytree(PUBLISHED / "records/mini-start1", PUBLIC / "records/mini-start1")
+    for readme in READMES:
+        readme.write_text("<!-- variants: by verify -->\n<!-- /variants -->\n")
+    assert "`verify` compares with git: fatal: not a git repository" in command("verify").err
+    committed(elsewhere)
+    assert command("verify").out.endswith("all that is published follows from the committed records\n")
+    assert "| C2D baseline" in READMES[0].read_text()
+    table, figure = PUBLIC / "tables/mini-start1/table2a.csv", PUBLIC / "figures/mini-start1/table2a.svg"
+    table.write_text(table.read_text().replace("84.", "94.", 1))
+    figure.unlink()
+    committed(elsewhere)
+    done = command("verify")
+    assert done.status == 2
+    assert done.err.startswith("error: not what the committed records give: ")
+    assert sorted(re.findall(r"results/[^ ,;]+", done.err)) == [str(figure), str(table)]
+
+
+def test_where_nothing_is_published_it_is_told(elsewhere: Path) -> None:
+    done = command("verify")
+    assert done.status == 2
+    assert f"no {PUBLIC}/records here; run `verify` in the project's own folder" in done.err
 
 
 @pytest.mark.rare
-def test_a_published_number_that_no_record_gives_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_everything_that_is_published_follows_from_the_published_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a copy, with all of its bytes."""
+    shutil.copytree(ROOT / "results", tmp_path / "results", ignore=shutil.ignore_patterns("local", "runs"))
+    shutil.copy(ROOT / "README.md", tmp_path)
+    committed(tmp_path)
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(PUBLISHED / "records" / "mini-start1", findings.PUBLISHED / "records" / "mini-start1")
-    for readme in publishing.READMES:
-        readme.parent.mkdir(parents=True, exist_ok=True)
-        readme.touch()
-    reporting.report(TABLES, ["2a"], load_profile("mini-start1"), Folders(results=findings.PUBLISHED))
-    measured = csv_path(findings.PUBLISHED, "mini")
-    write_queries(read_queries(csv_path(PUBLISHED, "mini")), measured)
-    assert main(["verify"]) == 0
-    measured.with_suffix(".md").write_text("")
-    table = findings.PUBLISHED / "tables" / "mini-start1" / "table2a.md"
-    table.write_text(table.read_text().replace("85.", "95.", 1))
-    (findings.PUBLISHED / "figures" / "mini-start1" / "table2a.svg").unlink()
-    capsys.readouterr()
-    assert main(["verify"]) == 2
-    said = capsys.readouterr().err
-    given = [measured.with_suffix(".md"), f"{findings.PUBLISHED}/figures/mini-start1/table2a.svg", table]
-    assert f"give: {', '.join(map(str, given))}; `publish`" in said
-
-
-def test_where_nothing_is_published_it_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["verify"]) == 2
-    assert "no results/published/records here; run `verify` in the project's own folder" in capsys.readouterr().err
+    done = command("verify")
+    assert (done.status, done.err) == (0, "")
 
 
 SAME, GPU = "a CPU (model 85, AVX512), 2 cores", "NVIDIA H100"
 
 
-def of_accuracy(top1: float, ranks: str = "0", device: str = "another CPU, 2 cores") -> Record:
-    plain = record("r50-c2d", 0, ranks)
-    return replace(plain, metrics=replace(plain.metrics, top1=top1), made=replace(plain.made, device=device))
+def result(top1: float, ranks: str = "0", device: str = "another CPU, 2 cores") -> Record:
+    made = replace(MADE, device=device)
+    return record("r50-c2d", 0, ranks, metrics={"top1": top1, "top5": 99.0, "loss": 1.0}, made=made)
 
 
 @pytest.mark.parametrize(
     ("now", "seeds", "words"),
     [
-        (of_accuracy(60.0), [60.0, 61.0, 62.0], "the same digits: top-1 60.0 %, in all that was tested"),
+        (result(60.0), [60.0, 61.0, 62.0], "the same digits: top1 60.0, top5 99.0, in all that was tested"),
         (
-            of_accuracy(60.0, "1"),
+            result(60.0, "1"),
             [60.0, 61.0, 62.0],
-            r"top-1 60.0 % on another CPU, 2 cores, published top-1 60.0 % .* inside of \[56.0, 66.0\]",
+            r"top1 60.0.*, published top1 60.0.* inside of \[56.0, 66.0\]",
         ),
-        (of_accuracy(64.0), [60.0], "one published seed tells no interval"),
-        (of_accuracy(67.0), [60.0, 61.0, 62.0], r"not reproduced: .* 67.0 is outside of \[56.0, 66.0\]"),
-        (of_accuracy(60.0, "1", SAME), [60.0, 61.0, 62.0], "not reproduced: .* the same versions give the same digits"),
-        (of_accuracy(60.0, "1", GPU), [60.0, 61.0, 62.0], "inside of"),
+        (result(64.0), [60.0], "one published seed gives no interval"),
+        (result(67.0), [60.0, 61.0, 62.0], r"not reproduced: .* 67.0 is outside of \[56.0, 66.0\]"),
+        (
+            result(60.0, "1", SAME),
+            [60.0, 61.0, 62.0],
+            "not reproduced: .* the same versions give the same digits",
+        ),
+        (result(60.0, "1", GPU), [60.0, 61.0, 62.0], "inside of"),
     ],
 )
 def test_a_run_that_was_made_again_is_compared(now: Record, seeds: list[float], words: str) -> None:
-    before, known = of_accuracy(60.0, device=GPU if now.made.device == GPU else SAME), [of_accuracy(top1) for top1 in seeds]
+    before = result(60.0, device=GPU if now.made.device == GPU else SAME)
     try:
-        said = compared(before, now, lambda record: record.metrics.top1, known)
+        text = compared(before, now, [result(top1) for top1 in seeds])
     except BadInput as error:
-        said = str(error)
-    assert re.search(words, said)
+        text = str(error)
+    assert re.search(words, text)
+    assert text.startswith("not reproduced") == words.startswith("not reproduced")
 
 
-@pytest.mark.usefixtures("as_in_a_sweep")
-def test_a_published_run_is_trained_again_with_what_it_starts_from(
-    swept: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_published_run_is_made_again_with_what_it_starts_from(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(swept / "records", findings.PUBLISHED / "records")
-    assert main(["verify", "r50-i3d-3x1x1-long", "--seed", "1", "--profile", "smoke", "--data", str(data)]) == 0
-    said = capsys.readouterr().out
-    assert "r50-i3d-3x1x1 seed 1 from step 0 of 4\n" in said
-    assert "r50-i3d-3x1x1-long seed 1 from step 0 of 3\n" in said
-    assert said.splitlines()[-1].startswith("the same digits: top-1 ")
+    trained: list[str] = []
 
+    def sweep(runs: Sequence[Run], jobs: int) -> None:
+        trained.extend(run.name for run in runs)
+        write(runs, runs[0].folders.results)
 
-def test_a_run_that_is_not_published_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(ROOT)
-    assert main(["verify", "r50-c2d", "--seed", "77"]) == 2
-    assert "no published record of r50-c2d seed 77 of the profile mini" in capsys.readouterr().err
-
-
-@every_profile
-def test_published_records_are_of_the_profile_as_it_is_now(profile: str) -> None:
-    jobs = TABLES.complete(TABLES.values(), [0], load_profile(profile), Folders(results=PUBLISHED))
-    runs = {job.run.key: job.run for job in jobs}
-    for found in records.read_all(PUBLISHED, profile):
-        assert runs[found.key].has_settings_of(found), (found.key, found.seed)
-
-
-@every_profile
-def test_a_published_table_has_all_its_rows_with_the_declared_seeds(profile: str) -> None:
-    found, declared = records.read_all(PUBLISHED, profile), load_profile(profile).seeds
-    for name in tables(profile):
-        for row in TABLES[name].rows:
-            assert tuple(sorted(r.seed for r in found if r.key == TABLES[name].spec(**row.value).key)) == declared, (
-                name,
-                row.label,
-            )
-
-
-def others() -> list[tuple[str, str]]:
-    """The tables of other tasks that are published, with the profile."""
-    places = [(each, profile) for each in TABLES.beyond.values() for profile in ("mini", *each.variants)]
-    return [
-        (each.table, profile)
-        for each, profile in places
-        if (PUBLISHED / "tables" / (each.folder(profile) or "") / f"table{each.table}.csv").is_file()
-    ]
-
-
-@pytest.mark.parametrize(("name", "profile"), others())
-def test_published_records_of_other_tasks_are_of_their_profiles_as_they_are_now(name: str, profile: str) -> None:
-    experiment = TABLES.beyond[name]
-    good, stale = fresh(experiment, experiment.task.load(profile), Folders(results=PUBLISHED))
-    assert good
-    assert not stale
-
-
-def test_the_readmes_show_what_the_published_records_give() -> None:
-    """Tables, verdicts, durations, variants: each stands in one of them at least, and nobody has typed it."""
-    texts = {path: (ROOT / path).read_text() for path in publishing.READMES}
-    found = publishing.bodies(TABLES)
-    marks = [f"table{name}" if profile == "mini" else f"table{name}-{profile}" for name, profile in others()]
-    assert found.keys() == {"verdicts", "durations", "variants", "queries", *map("table{}".format, TABLES), *marks}
-    for mark, body in found.items():
-        assert any(body in text for text in texts.values()), mark
-        assert {path: pasted(text, mark, body) for path, text in texts.items()} == texts
-
-
-@every_profile
-def test_verdicts_are_given_for_the_declared_seeds(profile: str) -> None:
-    found = findings.gather(TABLES, load_profile(profile), Folders(results=PUBLISHED))
-    measured = [verdict for verdict in found.verdicts if verdict.difference]
-    assert measured
-    assert not [verdict.line for verdict in measured if verdict.preliminary]
-
-
-def test_pasting_replaces_what_stands_between_the_marks_and_nothing_else() -> None:
-    readme = "before\n<!-- table2a: by x -->\nold\n<!-- /table2a -->\nafter <!-- table2b: y -->\nz\n<!-- /table2b -->\n"
-    body = without_heading("# heading\n\n| new \\1 |\n")
-    once = pasted(readme, "table2a", body)
-    assert once == readme.replace("old\n", "\n| new \\1 |\n\n")
-    assert pasted(once, "table2a", body) == once
-
-
-def head(experiment: Experiment) -> list[str]:
-    """What the docstring of one of Tables 4 to 6 says of cost and result, by the published records."""
-    profile = experiment.task.load("mini")
-    experiment = experiment.within(profile)
-    records = fresh(experiment, profile, Folders(results=PUBLISHED))[0]
-    found = frame(experiment, records).set_index("key")
-    taken = [sum(record.made.seconds for record in records if record.seed == seed) for seed in profile.seeds]
-    lines = [f"Cost: {len(found)} runs a seed, {median(taken) / 120:.1f} minutes on two cores (mini, by the published records)"]
-    for line in experiment.lines:
-        row, names = found.loc[line.spec.key], [(measure, experiment.measures[measure]) for measure in experiment.main]
-        if line is experiment.baseline(line):
-            numbers = ", ".join(f"{title} {row[measure]:.1f}" for measure, title in names)
-            lines.append(f"Expected (mini, {row.seeds} seeds), R{line.depth}: {line.label} {numbers}")
-        else:
-            ends = [[row[f"{measure}_delta{end}"] for end in ("", "_low", "_high")] for measure, _ in names]
-            lines.append(f"{line.label} {', '.join(with_interval(*each, sign=True) for each in ends)}")
-    return lines
-
-
-@pytest.mark.parametrize("name", [name for name in HEADS if (name, "mini") in others()])
-def test_the_head_of_another_task_s_table_tells_what_the_published_records_give(name: str) -> None:
-    said = " ".join(str(HEADS[name].__doc__).split())
-    for line in head(TABLES.beyond[name]):
-        assert line in said, line
+    monkeypatch.setattr("nlrepro.sweep.local.sweep", sweep)
+    monkeypatch.setattr(TABLES, "modules", dict)
+    write([TABLES.run("r50-c2d-long", 1, "smoke", Folders())], PUBLIC)
+    done = command("verify", "r50-c2d-long", "--seed", "1", "--profile", "smoke")
+    assert (done.status, trained) == (0, ["r50-c2d seed 1", "r50-c2d-long seed 1"])
+    assert done.out.startswith("the same digits: ")
+    done = command("verify", "r50-boxes", "--seed", "77")
+    assert "no published record of r50-boxes seed 77 of the profile coco-mini" in done.err

@@ -1,209 +1,319 @@
-"""Records: what is written is read back, damage is named, and a fingerprint changes with what the result depends on."""
+"""Records and runs: files that are read back, damage, settings that a result depends on, and states."""
 
 import json
-import os
-import subprocess
-import sys
+import shutil
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import fresh_record, weights_record
 
-from nlrepro import record as records
+from ablations.registry import TABLES
+from nlrepro import run as runs
 from nlrepro.config import Profile
-from nlrepro.files import BadInput, write_atomic
-from nlrepro.record import Cost, Metrics, Point, Provenance, Record, digest, fingerprint, settings
-from nlrepro.run import Run
+from nlrepro.files import exclusive, file_digest
+from nlrepro.record import (
+    Damaged,
+    Point,
+    damaged_records,
+    digest,
+    read_record,
+    read_records,
+    share,
+    write_record,
+)
+from nlrepro.run import Folders, Run, with_parents
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.task import VIDEO
 
-SHORT = RunSpec(net=NetSpec(blocks="res4", form="dot"))
-LONG = RunSpec(net=SHORT.net, clip="long")
+LONG = RunSpec(net=NetSpec(blocks="res4", form="dot"), clip="long")
 
 
 @pytest.fixture
-def record(smoke: Profile) -> Record:
-    return Record(
-        key=SHORT.key,
-        profile="smoke",
-        seed=3,
-        tables=("2a", "2b"),
-        spec=SHORT,
-        fingerprint=fingerprint(SHORT, smoke),
-        settings=settings(SHORT, smoke),
-        metrics=Metrics(top1=100 / 3, top5=200 / 3, loss=1.25e-3, videos=3, views=2, ranks="019"),
-        curve=(Point(step=2, train_loss=0.1 + 0.2, val_top1=0.0), Point(step=4, train_loss=1.0, val_top1=100.0)),
-        cost=Cost(params=10, macs=10**12),
-        made=Provenance(date="2024-01-01", git="abc", versions={"torch": "2"}, device="cpu", seconds=1.5),
-    )
+def run(smoke: Profile, tmp_path: Path) -> Run:
+    """Of long clips, hence with a parent."""
+    folders = Folders(data=tmp_path / "data", results=tmp_path)
+    return Run(task=VIDEO, spec=LONG, profile=smoke, seed=1, folders=folders, tables=("2a", "2b"))
 
 
-def test_a_record_is_read_back_as_it_was_written(record: Record, tmp_path: Path) -> None:
-    path = records.write(record, tmp_path)
-    assert path == tmp_path / "records" / "smoke" / SHORT.key / "seed3.json"
-    assert records.read(path) == record
-    assert records.read_all(tmp_path, "smoke") == [record]
-    assert records.read_all(tmp_path, "mini") == []
+# ---- files ----
 
 
-def test_a_records_settings_are_what_its_fingerprint_is_of(record: Record, smoke: Profile, tmp_path: Path) -> None:
-    """In words that people read, the parent's too."""
-    found = records.read(records.write(record, tmp_path))
-    assert digest(found.settings) == found.fingerprint
-    assert found.settings["recipe"]["lr"] == smoke.recipes["short"].lr
-    assert found.settings["clips"]["frames"] == smoke.clips["short"].frames
-    assert found.settings["net"]["stage_strides"] == [*smoke.geometry.stage_strides]
-    assert found.settings["spec"]["net"]["form"] == "dot"
-    assert settings(LONG, smoke)["parent"] == found.settings
-
-
-def test_a_record_without_settings_is_stale_not_damaged(record: Record, smoke: Profile, tmp_path: Path) -> None:
-    path = records.write(replace(record, fingerprint="of an earlier version"), tmp_path)
-    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "settings"}))
-    assert records.read(path).settings == {}
-    assert not Run(spec=SHORT, profile=smoke, seed=0).is_fresh(records.read(path))
-
-
-def test_records_come_by_key_and_seed(record: Record, tmp_path: Path) -> None:
-    for key, seed in (("b", 1), ("a", 2), ("b", 0)):
-        records.write(replace(record, key=key, seed=seed), tmp_path)
-    assert [(r.key, r.seed) for r in records.read_all(tmp_path, "smoke")] == [("a", 2), ("b", 0), ("b", 1)]
-
-
-def test_a_damaged_record_is_named_in_one_line(record: Record, tmp_path: Path) -> None:
-    path = records.write(record, tmp_path)
-    whole = path.read_text()
-    data = json.loads(whole)
-    damaged = {
-        "empty": "",
-        "cut off": whole[: len(whole) // 2],
-        "a field is missing": json.dumps({name: value for name, value in data.items() if name != "metrics"}),
-        "a field is unknown": json.dumps(data | {"topp1": 3}),
-        "a field of the wrong type": json.dumps(data | {"seed": "three"}),
-        "not an object": "[]",
-        "not text": "\udcff\udcfe",
-    }
-    for what, text in damaged.items():
-        path.write_text(text, errors="surrogateescape")
-        with pytest.raises(BadInput) as caught:
-            records.read(path)
-        assert f"the record {path} is damaged" in str(caught.value), what
-        assert len(str(caught.value).splitlines()) == 1, what
-
-
-def changed(value: Any) -> Any:
-    """Another value of the same type."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int | float):
-        return value + 1
-    if isinstance(value, tuple):
-        return (*value, 1)
-    return 1.0 if value is None else f"{value}-other"
-
-
-def other(thing: Any, name: str) -> Any:
-    """A copy with one field changed."""
-    allowed = {
-        "adamw": "sgd",
-        "sgd": "adamw",
-        "one-cycle": "steps",
-        "steps": "one-cycle",
-        "32-true": "bf16-mixed",
-        "text": "release",
-    }
-    value = getattr(thing, name)
-    new = allowed[value] if isinstance(value, str) and value in allowed else changed(value)
-    if name == "warmup":
-        new = value / 2
-    if name in ("stem_kernel", "stem_stride", "pool1_kernel", "pool1_stride", "stage_strides", "shown"):
-        new = (value[0] + 1, *value[1:])
-    return replace(thing, **{name: {**value, min(value): 1} if isinstance(value, dict) else new})
-
-
-@pytest.mark.parametrize("kind", ["short", "long"])
-@pytest.mark.parametrize("part", ["recipes", "clips"])
-def test_a_fingerprint_changes_with_its_own_and_its_parents_recipe_and_clips(smoke: Profile, kind: Any, part: str) -> None:
-    whole = getattr(smoke, part)
-    for field in fields(whole[kind]):
-        profile = replace(smoke, **{part: {**whole, kind: other(whole[kind], field.name)}})
-        assert fingerprint(LONG, profile) != fingerprint(LONG, smoke), field.name
-
-
-@pytest.mark.parametrize("part", ["geometry", "data", "generator"])
-def test_a_fingerprint_changes_with_net_data_and_generator(smoke: Profile, part: str) -> None:
-    whole = getattr(smoke, part)
-    for field in fields(whole):
-        profile = replace(smoke, **{part: other(whole, field.name)})
-        assert fingerprint(SHORT, profile) != fingerprint(SHORT, smoke), field.name
-
-
-def test_a_fingerprint_does_not_change_with_what_other_runs_depend_on(smoke: Profile) -> None:
-    for part, name in (("recipes", "lr"), ("clips", "stride")):
-        whole = getattr(smoke, part)
-        profile = replace(smoke, **{part: {**whole, "long": other(whole["long"], name)}})
-        assert fingerprint(SHORT, profile) == fingerprint(SHORT, smoke)
-        assert fingerprint(LONG, profile) != fingerprint(LONG, smoke)
-
-
-def test_specs_have_fingerprints_of_their_own(smoke: Profile) -> None:
-    specs = [SHORT, LONG, RunSpec(), RunSpec(net=replace(SHORT.net, form="gaussian"))]
-    assert len({fingerprint(spec, smoke) for spec in specs}) == len(specs)
-
-
-def test_a_record_is_fresh_until_the_profile_changes(record: Record, smoke: Profile) -> None:
-    run = Run(spec=SHORT, profile=smoke, seed=0)
-    assert run.is_fresh(record)
-    recipes = {**smoke.recipes, "short": replace(smoke.recipes["short"], lr=1.0)}
-    assert not replace(run, profile=replace(smoke, recipes=recipes)).is_fresh(record)
-
-
-def test_a_failed_move_keeps_the_old_file_and_leaves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file.txt"
-    write_atomic(path, "old")
-
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(BadInput, match=r"cannot write .*file.txt: No space left on device"):
-        write_atomic(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(tmp_path: Path) -> None:
-    """A real failure in the middle of writing: files may not grow beyond 1,000 bytes."""
-    path = tmp_path / "file.txt"
-    write_atomic(path, "old")
-    program = f"""
-import resource
-from pathlib import Path
-from nlrepro.files import BadInput
-from nlrepro.files import write_atomic
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-for size in (2_000, 200_000):
-    try:
-        write_atomic(Path({str(path)!r}), "n" * size)
-    except BadInput as error:
-        print(error)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent
-    )
-    assert done.stdout.count("cannot write") == 2, done
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(BadInput, match=r"cannot write .*below.txt"):
-        write_atomic(tmp_path / "file" / "below.txt", "new")
-
-
-def test_text_is_written_as_utf_8_and_readable_by_all(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "file.txt"
-    write_atomic(path, "±")
-    assert path.read_bytes() == "±".encode()
+def test_a_record_is_read_back_as_it_was_written(run: Run, tmp_path: Path) -> None:
+    curve = (Point(step=2, train_loss=0.1 + 0.2, value=0.0), Point(step=4, train_loss=1.0, value=100.0))
+    metrics = {"top1": 100 / 3, "top5": 200 / 3, "loss": 1.25e-3}
+    record = fresh_record(run, "019", curve=curve, metrics=metrics, kinds={"near": "01"}, notes=("a", "b"))
+    path = write_record(record, tmp_path)
+    assert path == run.record_path == tmp_path / "records/smoke" / LONG.key / "seed1.json"
+    assert read_record(path) == run.record() == record
     assert path.stat().st_mode & 0o777 == 0o644
+    assert record.headline == "top1 33.3, top5 66.7"
+
+
+def test_records_come_by_key_and_seed_and_tests_of_weights_after_them_by_date(
+    run: Run, tmp_path: Path
+) -> None:
+    for key, seed in (("b", 1), ("a", 2), ("b", 0)):
+        write_record(replace(fresh_record(run), key=key, seed=seed), tmp_path)
+    for variant, day in (("8x8", 2), ("32x2", 1)):
+        made = replace(fresh_record(run).made, date=f"2024-01-0{day}")
+        write_record(weights_record(run, variant, "01", made=made), tmp_path)
+    names = [r.weights.name if r.weights else (r.key, r.seed) for r in read_records(tmp_path, "smoke")]
+    assert names == [("a", 2), ("b", 0), ("b", 1), "caffe2 32x2", "caffe2 8x8"]
+    assert read_records(tmp_path, "mini") == []
+
+
+def rewrite(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
+    """Writes the record again with its fields changed."""
+
+    def apply(path: Path) -> None:
+        data = json.loads(path.read_text())
+        change(data)
+        path.write_text(json.dumps(data))
+
+    return apply
+
+
+def as_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "not text": lambda path: path.write_bytes(b"\x00\xff\x93" * 50),
+    "a folder": as_folder,
+    "a field is unknown": rewrite(lambda data: data.update(topp1=3)),
+    "a field of the wrong type": rewrite(lambda data: data.update(seed="three")),
+    "of another seed": rewrite(lambda data: data.update(seed=2)),
+    "of another key": rewrite(lambda data: data.update(key="r50-c2d")),
+    "of weights": lambda path: shutil.copy(path.with_name("weights-caffe2-8x8-00000000.json"), path),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_is_named_in_one_line_and_left_out(run: Run, tmp_path: Path, damage: str) -> None:
+    other, test = fresh_record(replace(run, seed=0)), weights_record(run, "8x8", "01")
+    path, *_ = [write_record(record, tmp_path) for record in (fresh_record(run), other, test)]
+    DAMAGE[damage](path)
+    with pytest.raises(Damaged) as caught:
+        read_record(path)
+    line = str(caught.value)
+    assert line.startswith(f"the record {path} is damaged: ")
+    assert line.endswith("; remove it; `sweep` or `evaluate` makes it anew")
+    assert len(line.splitlines()) == 1
+    assert read_records(tmp_path, "smoke") == [other, test]
+    assert list(damaged_records(tmp_path, "smoke")) == [line]
+    assert run.damage() == (None if path.is_dir() else line)  # training refuses a folder in this place
+    assert run.record() is None
+    assert run.status({}).state == "damaged"
+
+
+def test_stray_files_are_no_records(run: Run, tmp_path: Path) -> None:
+    path = write_record(fresh_record(run), tmp_path)
+    for name in ("seed1_old.json", "seed-1.json", "seedx.json", "seed01.json", "notes.json"):
+        shutil.copy(path, path.with_name(name))
+    (path.parent / "seed1-old").mkdir()
+    assert read_records(tmp_path, "smoke") == [fresh_record(run)]
+    assert list(damaged_records(tmp_path, "smoke")) == []
+
+
+def test_a_share_is_100_percent_only_if_nothing_is_missing() -> None:
+    assert share(19402, 19761) == "19,402 of 19,761 videos (98.2 %)"
+    assert [share(n, 100_000, "images")[-8:] for n in (99_999, 100_000)] == ["(99.9 %)", "100.0 %)"]
+
+
+# ---- settings ----
+
+
+def other(value: Any, name: str = "") -> Any:
+    """Another value of the same type, of a field of this name."""
+    choices = ("adamw", "sgd"), ("one-cycle", "steps"), ("32-true", "bf16-mixed"), ("text", "release")
+    swaps = {a: b for pair in choices for a, b in (pair, pair[::-1])}
+    match value:
+        case bool():
+            return not value
+        case str():
+            return swaps.get(value, f"{value}-other")
+        case int() | float():
+            return value / 2 if name == "warmup" else value + 1
+        case dict():
+            return {**value, min(value): 1}
+        case (first, *rest):
+            return (first + 1, *rest)
+        case ():
+            return (1,)
+    return 1.0  # in place of None
+
+
+def changes(part: Any) -> dict[str, Any]:
+    """The part with each of its fields changed, by the field's name."""
+    names = [field.name for field in fields(part)]
+    return {name: replace(part, **{name: other(getattr(part, name), name)}) for name in names}
+
+
+@pytest.mark.parametrize("part", ["geometry", "data", "generator", "recipes", "clips"])
+def test_a_fingerprint_changes_with_all_that_a_run_and_its_parent_depend_on(run: Run, part: str) -> None:
+    whole = getattr(run.profile, part)
+    parts = {kind: whole[kind] for kind in ("short", "long")} if isinstance(whole, dict) else {"": whole}
+    for kind, one in parts.items():
+        for name, new in changes(one).items():
+            profile = replace(run.profile, **{part: {**whole, kind: new} if kind else new})
+            assert replace(run, profile=profile).fingerprint != run.fingerprint, (kind, name)
+
+
+def test_a_fingerprint_does_not_change_with_what_other_runs_depend_on(run: Run) -> None:
+    short = run.parent
+    assert short
+    for part, field in (("recipes", "lr"), ("clips", "stride")):
+        whole = getattr(run.profile, part)
+        long = changes(whole["long"])[field]
+        profile = replace(run.profile, **{part: {**whole, "long": long}}, seeds=(5, 6))
+        assert replace(short, profile=profile).fingerprint == short.fingerprint
+        assert replace(run, profile=profile).fingerprint != run.fingerprint
+    specs = [LONG, LONG.parent, RunSpec(), RunSpec(net=replace(LONG.net, form="gaussian"))]
+    assert len({replace(run, spec=spec).fingerprint for spec in specs}) == len(specs)
+
+
+def of_charades(profile: Profile) -> list[Profile]:
+    """Other profiles of Table 4, which starts from other nets or has other videos."""
+    actions = profile.actions
+    assert actions
+    parts: list[dict[str, Any]] = [{"over_views": "mean"}, {"parents": "mini"}]
+    parts += [{"generator": generator} for generator in changes(actions.generator).values()]
+    return [replace(profile, actions=replace(actions, **part)) for part in parts]
+
+
+def of_detection(profile: Profile) -> list[Profile]:
+    """Other profiles of Table 5, with other recipes, heads or trunks."""
+    detection = profile.detection
+    assert detection
+    parts: list[dict[str, Any]] = [{"flip": not detection.flip}, {"test": "val"}, {"sides": {"boxes": (1,)}}]
+    parts += [{"small": small} for name, small in changes(detection.small).items() if name != "start"]
+    parts += [{"recipes": {"boxes": recipe}} for recipe in changes(detection.recipes["boxes"]).values()]
+    profiles = [replace(profile, detection=replace(detection, **part)) for part in parts]
+    return [*profiles, replace(profile, pretrained="mini-start1")]
+
+
+@pytest.mark.parametrize(
+    ("key", "others"), [("r101-i3d-3x1x1-charades-val", of_charades), ("r50-boxes", of_detection)]
+)
+def test_other_tasks_depend_on_their_part_and_on_what_they_start_from(key: str, others: Any) -> None:
+    run = TABLES.run(key, 0, "smoke", Folders())
+    assert digest(run.settings) == run.fingerprint
+    assert all(replace(run, profile=each).fingerprint != run.fingerprint for each in others(run.profile))
+
+
+# ---- runs ----
+
+
+def test_runs_are_equal_if_all_that_changes_a_result_is(run: Run) -> None:
+    same = replace(run, tables=("5",), module=int)  # type: ignore[arg-type]
+    assert len({run, same}) == 1
+    assert (
+        len({run, replace(run, seed=2), replace(run, spec=RunSpec()), replace(run, folders=Folders())}) == 4
+    )
+    assert run != replace(run, profile=replace(run.profile, dry_run=True))
+    assert run.parent == replace(run, spec=LONG.parent)
+    assert with_parents([run, run.parent, same]) == [run.parent, run]
+
+
+def test_files_of_other_settings_have_other_names_and_the_record_has_not(run: Run) -> None:
+    wide = replace(run.profile, geometry=changes(run.profile.geometry)["width"])
+    wider = replace(run, profile=wide)
+    assert (wider.folder, wider.record_path) == (run.folder, run.record_path)
+    assert not {wider.weights, wider.checkpoint} & {run.weights, run.checkpoint}
+
+
+def test_a_record_is_fresh_if_settings_and_known_data_are_the_same(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = fresh_record(run)
+    assert run.is_fresh(record)
+    assert not run.is_fresh(replace(record, fingerprint="others"))
+    for here, recorded, fresh in (("a", "a", True), ("a", "b", False), (None, "b", True)):
+        monkeypatch.setattr(type(VIDEO), "data_digest", lambda task, run, here=here: here)
+        assert run.is_fresh(replace(record, data=recorded)) == fresh
+
+
+def test_a_run_is_finished_if_its_record_is_fresh_and_its_net_is_the_one_that_the_record_names(
+    run: Run,
+) -> None:
+    run.folder.mkdir(parents=True)
+    write_record(fresh_record(run), run.folders.results)
+    assert run.finished() is None
+    run.weights.write_bytes(b"net")
+    assert run.finished() == fresh_record(run)  # of before the net's digest was kept
+    write_record(fresh_record(run, net=file_digest(run.weights)), run.folders.results)
+    assert run.finished()
+    assert run.damage() is None
+    run.weights.write_bytes(b"nets")
+    assert run.finished() is None
+    assert "is damaged: its record names another sha256" in str(run.damage())
+
+
+def states(run: Run) -> list[tuple[str, str]]:
+    """With SLURM's queue that has the job, that has it running, that lacks it, and that does not answer."""
+    queues: list[dict[str, str] | None] = [{"7": "PENDING"}, {"7": "RUNNING"}, {}, None]
+    return [run.status(queue) for queue in queues]
+
+
+def test_a_run_tells_how_far_it_is(run: Run) -> None:
+    assert states(run) == [("missing", "")] * 4
+    run.folder.mkdir(parents=True)
+    run.checkpoint.write_bytes(b"")
+    assert states(run) == [("stopped", "")] * 4
+    with exclusive(run.lock, "trains"):
+        assert states(run) == [("running", "")] * 4
+    run.mark_queued("7")
+    queued, running, lost, unknown = states(run)
+    assert (queued.state, running.state, lost.state, unknown.state) == (
+        "queued",
+        "running",
+        "failed",
+        "queued",
+    )
+    assert "SLURM's job 7 left the queue without a record; its log" in lost.why
+    run.mark_failed("no memory")
+    run.mark_failed("a later error")  # of other processes, which fail as the first has
+    assert [state.state for state in states(run)] == ["queued", "running", "failed", "queued"]
+    assert run.status({}).why == "no memory"
+    run.forget_queued()
+    assert states(run) == [("failed", "no memory")] * 4
+    run.forget_failure()
+    write_record(fresh_record(run, fingerprint="others"), run.folders.results)
+    assert states(run) == [("stopped", "")] * 4
+    run.checkpoint.unlink()
+    assert states(run) == [("stale", "")] * 4
+    write_record(fresh_record(run), run.folders.results)
+    assert states(run) == [("done", "")] * 4
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00garbage", b'{"job": 5}'])
+def test_garbage_in_the_notes_of_a_try_is_survived(run: Run, content: bytes) -> None:
+    run.folder.mkdir(parents=True)
+    (run.folder / runs.QUEUED).write_bytes(content)
+    assert run.queued() is None
+    assert run.status(None).state == "missing"
+    (run.folder / runs.FAILED).write_bytes(content)
+    assert run.failure()
+
+
+@pytest.mark.parametrize(
+    ("answer", "queue"),
+    [
+        ('echo "12 PENDING"; echo "13 RUNNING"', {"12": "PENDING", "13": "RUNNING"}),
+        ("exit 1", None),
+        (None, None),
+    ],
+)
+def test_slurms_queue_is_read_where_slurm_answers(
+    answer: str | None, queue: dict[str, str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin" if answer else str(tmp_path))
+    if answer:
+        (tmp_path / "squeue").write_text(f"#!/bin/sh\n{answer}\n")
+        (tmp_path / "squeue").chmod(0o755)
+    assert runs.slurm_queue() == queue

@@ -8,17 +8,14 @@ from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 
-import numpy as np
-import pandas as pd
 import pytest
 from conftest import PUBLISHED, command, fresh_record, record, weights_record
 
 from ablations.registry import TABLES
 from nlrepro import paper
 from nlrepro.record import Record, read_records, write_record
-from nlrepro.report.tables import claims_frame, delta, kinds_frame, table_frame, with_released
+from nlrepro.report.tables import delta, kinds_frame, table_frame, with_released
 from nlrepro.report.text import (
-    MISSING,
     by_kind,
     note,
     released_notes,
@@ -29,7 +26,7 @@ from nlrepro.report.text import (
     with_interval,
 )
 from nlrepro.run import Folders
-from nlrepro.stats.evidence import Evidence, accuracy
+from nlrepro.stats.evidence import accuracy
 from nlrepro.stats.moderated import Prior
 from nlrepro.table import Row, Table
 
@@ -147,14 +144,6 @@ def test_table_2e_shows_what_a_row_costs_relative_to_its_baseline(monkeypatch: p
     assert text["here params"].tolist() == ["1.0x", "1.6x", "1.2x", "--"]
 
 
-def test_verdicts_are_a_frame_too() -> None:
-    verdicts = [claim.verdict(Evidence([*TABLES.values()], records()), 2) for claim in TABLES["2e"].claims]
-    lines = to_csv(claims_frame(verdicts)).splitlines()
-    assert lines[0] == "table,claim,paper,verdict,difference,low,high,seeds,seeds_needed,preliminary"
-    assert lines[1] == "2e,the non-local C2D beats both I3D,holds,undecided,--,--,--,0,--,False"
-    assert lines[2].startswith("2e,the non-local C2D takes fewer FLOPs than both I3D,holds,holds,0.2")
-
-
 # ---- texts ----
 
 
@@ -174,25 +163,6 @@ def test_a_reader_sees_the_paper_the_published_and_ones_own() -> None:
     ]
 
 
-def test_several_measures_have_a_line_each() -> None:
-    keys = [row.key for row in TABLES["6"].rows]
-    metrics = {"kp_ap": 20.0, "kp_ap50": 30.0, "kp_ap75": 10.0}
-    some = [record(key, s, metrics={m: v + s for m, v in metrics.items()}) for key in keys for s in (0, 1)]
-    text = side_by_side(TABLES["6"], {"here": table_frame(TABLES["6"], some)})
-    assert text["row"].tolist()[:4] == ["baseline", "", "", "NL, +4 in head"]
-    assert text["measure"].tolist()[:4] == ["AP", "AP50", "AP75", "AP"]
-    assert text["here"].tolist()[0] == "20.5 [14.1, 26.9]"
-    assert text["here delta"].tolist()[2:4] == ["0", "+0.0 [0.0, 0.0]"]
-
-
-def test_csv_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    frame = table_frame(FORMS, records())
-    (tmp_path / "table.csv").write_text(to_csv(frame))
-    back = pd.read_csv(tmp_path / "table.csv", na_values=MISSING)
-    numeric = frame.select_dtypes("number").columns
-    np.testing.assert_allclose(back[numeric].to_numpy(float), frame[numeric].to_numpy(float), atol=0.0051)
-
-
 def test_missing_numbers_are_dashes_that_latex_does_not_join() -> None:
     text = side_by_side(DEEP, {"here": table_frame(DEEP, [])})
     latex = to_latex(DEEP.title, DEEP.name, text)
@@ -203,11 +173,9 @@ def test_missing_numbers_are_dashes_that_latex_does_not_join() -> None:
 
 def test_a_note_names_seeds_videos_views_and_what_brackets_mean() -> None:
     line = note(FORMS, records())
-    assert line.startswith(
-        "profile mini; seeds 0, 1; 10 test videos; clip-level accuracy (views a video: 1); "
-    )
-    assert "2024-01-01; a laptop CPU. Brackets: 95 % intervals over seeds and test videos" in line
-    assert "test videos only" in note(FORMS, records()[:1])
+    assert line.startswith("profile mini; seeds 0, 1; 10 test videos; clip-level accuracy")
+    assert "; a laptop CPU. Brackets: 95 % intervals over seeds and test videos" in line
+    assert "over test videos only" in note(FORMS, records()[:1])
     assert "seeds 0, 1 (1 in some rows); " in note(FORMS, records()[:-1])
     assert note(FORMS, []) == "No records yet."
     some = [record("r50-boxes", 0, metrics={"box_ap": 1.0}, tested=90, listed=100)]
@@ -249,9 +217,27 @@ def test_released_weights_of_other_tasks_have_the_measures_of_their_table() -> N
     run, table = TABLES.run("r50-boxes", 0, "paper", Folders()), TABLES["5"]
     test = weights_record(run, "v2", "", metrics={"box_ap": 46.7, "mask_ap": 41.8}, tested=90, listed=100)
     text = side_by_side(table, {"here": with_released(table, table_frame(table, []), [test])})
+    assert text["row"].tolist()[:7] == ["R50 baseline", *[""] * 5, "R50 +1 NL"]
+    assert text["measure"].tolist()[:6] == list(table.measures.values())
     assert text["released weights, caffe2 v2"].tolist()[:7] == ["46.7", "--", "--", "41.8", "--", "--", "--"]
     (paragraph,) = released_notes(table, [test])
     assert "box_ap 46.7, mask_ap 41.8; 90 of 100 images (90.0 %)" in paragraph
+
+
+def test_a_report_names_the_records_that_it_leaves_out(elsewhere: Path) -> None:
+    good, stale, damaged, _ = TABLES.runs(["5"], [0], "smoke", Folders(results=elsewhere))
+    for run, ap, fields in ((good, 10.0, {}), (stale, 20.0, {"fingerprint": "others"}), (damaged, 30.0, {})):
+        write_record(
+            fresh_record(run, "", metrics={"box_ap": ap, "mask_ap": ap}, tested=9, **fields), elsewhere
+        )
+    damaged.record_path.write_text("{")
+    done = command("report", "5", "--profile", "smoke", "--results", elsewhere)
+    assert done.out.startswith(
+        f"1 record is stale (made with other settings or data) and left out: {stale.record_path}\n"
+    )
+    assert f"the record {damaged.record_path} is damaged" in done.out
+    assert [f"{ap}.0 " in done.out for ap in (10, 20, 30)] == [True, False, False]
+    assert "X152" not in done.out  # which no generated scenes have
 
 
 def of_kinds(key: str, seed: int, **kinds: str) -> Record:

@@ -1,1 +1,115 @@
-"""`make bench`: the non-local block against its direct form and public implementations, time and memory, as ratios."""
+"""What all benches need: median times of calls in turn, peak memory, public code, and files of results."""
+
+import importlib
+import multiprocessing
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from statistics import median
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import torch
+
+from nlrepro.files import write_atomic
+
+OWN = "nlrepro"  # this project's code in tables
+REPEATS = 5
+BUDGET = 5.0  # seconds of timing a call after its warm-up, or one repeat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The outcome of a bench: all measured values, and the table to read."""
+
+    libraries: tuple[str, ...]  # that it depends on; the first one's version is part of the file names
+    caption: str
+    rows: pd.DataFrame
+    table: pd.DataFrame
+
+
+def in_turn(
+    calls: Mapping[str, Callable[[], object]], device: str = "cpu", budget: float = BUDGET
+) -> dict[str, float]:
+    """Median seconds of each call: processor time, which others lengthen little; with a GPU, elapsed time.
+
+    Calls take turns, A B C A B C ..., so that a change of the machine's speed affects all of them alike. The
+    first time is a warm-up. It is the result only of a call that is too slow to repeat.
+    """
+    clock = time.perf_counter if device == "cuda" else time.process_time
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(REPEATS + 1):
+        for name, call in calls.items():
+            if turn <= (repeats(times[name][0], budget) if turn else 0):
+                start = clock()
+                call()
+                times[name].append(clock() - start)
+    return {name: median(seconds[1:] or seconds) for name, seconds in times.items()}
+
+
+def repeats(warm_up: float, budget: float) -> int:
+    """How often to time a call after a warm-up of so many seconds; 0 if it took over twice the budget."""
+    return 0 if warm_up > 2 * budget else min(max(int(budget / warm_up), 1), REPEATS)
+
+
+def in_new_process(function: Callable[..., Any], *arguments: object) -> Any:
+    """Result of a picklable call in a process of one thread, which has no freed memory to use again."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch"])  # to import it takes seconds
+    with ProcessPoolExecutor(1, context, torch.set_num_threads, (1,)) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_mib(device: str) -> float:
+    """Peak memory of this process so far: what it has allocated on the GPU, or its resident memory."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+@cache
+def import_public(folder: Path, module: str) -> ModuleType | None:
+    """A module of public code in a folder; None, with a message, if it or what it imports is missing."""
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        print(f"{module} of {folder} is skipped: {error}", file=sys.stderr)
+        return None
+    finally:
+        sys.path.remove(str(folder))
+
+
+def write(what: str, result: Result, folder: Path, rivals: Path | None, device: str) -> Path:
+    """Write <what>-<device>-<library><version>: all rows as .csv, the table as .md, which is returned."""
+    from nlrepro.train.loop import processor  # with Lightning, which new processes need not import
+
+    versions = [f"{name} {importlib.import_module(name).__version__}" for name in result.libraries]
+    place, machine = f"{processor()}, 1 thread of {os.cpu_count()} cores", f"{platform.machine()}-1thread"
+    if device == "cuda":
+        place = machine = torch.cuda.get_device_name()
+    public = [git.parent for git in sorted(rivals.glob("*/.git"))] if rivals else []
+    commits = [f"{checkout.name or OWN} at {commit(checkout)}" for checkout in (Path(), *public)]
+    made = "; ".join([f"{datetime.now(UTC):%Y-%m-%d}", place, *versions, *commits])
+    name = f"{what}-{machine.replace(' ', '-')}-{versions[0].replace(' ', '')}"
+    table = result.table.astype(object).where(result.table.notna(), "").to_markdown(index=False)
+    write_atomic(folder / f"{name}.csv", result.rows.to_csv(index=False))
+    write_atomic(folder / f"{name}.md", f"{made}.\n\n{result.caption}\n\n{table}\n")
+    return folder / f"{name}.md"
+
+
+def commit(checkout: Path) -> str:
+    """Short name of a checkout's commit."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,47 +1,41 @@
-"""`python -m nlrepro.bench [--what blocks,nets,loader] [--rivals DIR]` writes tables and text to results/local/bench."""
+"""`python -m nlrepro.bench [--what block nets loader] [--rivals FOLDER]` writes to results/local/bench."""
 
 import argparse
-from importlib import import_module
+import os
 from pathlib import Path
 
 import torch
 
-from nlrepro.report.readme import paste
+from nlrepro.bench import block_bench, loader_bench, nets_bench, write
 
-# what can be measured -> the module whose `bench` does it, the README's marks
-BENCHES = {
-    "blocks": ("nlrepro.bench.block_cases", "bench"),
-    "nets": ("nlrepro.bench.nets", "bench-nets"),
-    "detectors": ("nlrepro.bench.detectors", "bench-detectors"),
-    "loader": ("nlrepro.bench.loader", "bench-loader"),
-}
+BENCHES = {"block": block_bench.bench, "nets": nets_bench.bench, "loader": loader_bench.bench}
+RIVALS = "the folder of the checkouts SlowFast, mmcv and Non-local_pytorch"
 
 
-def several(text: str) -> list[str]:
-    names = text.split(",")
-    if not set(names) <= set(BENCHES):
-        raise argparse.ArgumentTypeError(f"some of {','.join(BENCHES)} with commas between them; got {text!r}")
-    return names
+def use_one_core() -> None:
+    """Keep this process and its children on one core, with the threads of decoders."""
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):  # Linux
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
 
 def main() -> None:
+    default = "cuda" if torch.cuda.is_available() else "cpu"
     parser = argparse.ArgumentParser(prog="python -m nlrepro.bench", description=__doc__)
-    parser.add_argument("--what", type=several, default=list(BENCHES), help=f"some of {','.join(BENCHES)} (default: all)")
-    parser.add_argument("--rivals", type=Path, help="folder with checkouts named SlowFast, mmcv, Non-local_pytorch")
-    parser.add_argument("--publish", action="store_true", help="maintainers: to results/published, nlrepro/bench/README.md")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--clips", type=int, default=10_000, help="clips after which the loader's memory is looked at")
-    arguments = parser.parse_args()
-    if arguments.rivals and not arguments.rivals.is_dir():
-        parser.error(f"--rivals {arguments.rivals} is not a folder; give the one that holds SlowFast, mmcv, Non-local_pytorch")
-    torch.set_num_threads(1)
-    folder = Path("results", "published" if arguments.publish else "local", "bench")
-    for what in arguments.what:
-        module, mark = BENCHES[what]
-        said = import_module(module).bench(arguments, folder)
-        print(f"{said}\nwritten to {folder}", flush=True)
-        if arguments.publish:
-            paste(Path("nlrepro/bench/README.md"), mark, said)
+    parser.add_argument("--what", nargs="+", choices=BENCHES, default=list(BENCHES), help="default: all")
+    parser.add_argument("--rivals", type=Path, help=RIVALS)
+    parser.add_argument("--publish", action="store_true", help="maintainers: to results/published/bench")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=default)
+    options = parser.parse_args()
+    if options.rivals and not options.rivals.is_dir():
+        parser.error(f"--rivals {options.rivals} is not a folder; give {RIVALS}")
+    if options.device == "cpu":
+        use_one_core()
+    folder = Path("results", "published" if options.publish else "local", "bench")
+    for what in options.what:
+        result = BENCHES[what](options.rivals, options.device)
+        path = write(what, result, folder, options.rivals, options.device)
+        print(f"{result.caption}\n\n{result.table.to_string(index=False)}\n\nwritten to {path}", flush=True)
 
 
 if __name__ == "__main__":

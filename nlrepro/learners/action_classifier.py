@@ -1,14 +1,16 @@
-"""`ActionClassifier`: a sigmoid a class in place of the softmax, as a video may show several actions (Table 4).
+"""`ActionClassifier`: a sigmoid a class in place of the softmax, as a video may show several actions (Table
+4).
 
-The authors have not released what they did on Charades, and the paper (section 5.2) does not say all of it. Our readings: a test
-takes ten clips, in three crops, and the highest score of a class over all of them counts. That is what their later code for
-Charades does (`ENSEMBLE_METHOD: max` of facebookresearch/SlowFast, configs/Charades; `aggregate_predictions_from_clips` of
-facebookresearch/video-long-term-feature-banks). Test frames are larger than training crops, and the net takes the mean over all
-positions of the larger maps, where Table 2's released test averages softmax scores of windows.
+The authors have not released what they did on Charades, and the paper (section 5.2) does not say all of it.
+Our readings: a test takes ten clips, in three crops, and the highest score of a class over all of them
+counts. That is what their later code for Charades does (`ENSEMBLE_METHOD: max` of facebookresearch/SlowFast,
+configs/Charades; `aggregate_predictions_from_clips` of facebookresearch/video-long-term-feature-banks). Test
+frames are larger than training crops, and the net takes the mean over all positions of the larger maps, where
+Table 2's released test averages softmax scores of windows.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,16 +23,14 @@ from torch import Tensor
 
 from nlrepro.config import Profile
 from nlrepro.data.charades import PUBLIC, ActionClips, Videos, load_videos
-from nlrepro.data.order import WORKERS, Loader
+from nlrepro.data.order import WORKERS
 from nlrepro.files import write_atomic
 from nlrepro.learners.classifier import VideoClassifier, VideoData, start_from_parent
-from nlrepro.learners.learner import Result, RunData, gathered
-from nlrepro.nets.resnet import cost
+from nlrepro.learners.learner import Evaluator, Result, RunData, in_order
 from nlrepro.nets.weights import start_from_file, start_name
-from nlrepro.record import Cost
 from nlrepro.run import Run
 from nlrepro.spec import TRAINED, ActionSpec, Part
-from nlrepro.task import given_start
+from nlrepro.task import actions_of, given_start
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -48,6 +48,7 @@ class ActionData(VideoData):
         self.kinds: list[str] = []
         self.listed = None
         self.loaded: dict[Part, Videos] = {}
+        self.scores = scores_path(run)
 
     def videos(self, part: Part) -> Videos:
         """The folder of a part, loaded once."""
@@ -57,31 +58,23 @@ class ActionData(VideoData):
             self.loaded[key] = load_videos(self.profile, key, data, processes)
         return self.loaded[key]
 
-    def actions(self, parts: Sequence[Part], *, training: bool = False) -> ActionClips:
-        return ActionClips(self.videos(parts[0]), parts, self.clips.classes, training=training)
-
-    def train_dataloader(self) -> Loader:
-        videos = self.actions(TRAINED[self.run.spec.split], training=True)
-        return self.train_loader(videos, len(videos))
-
-    def val_dataloader(self) -> Loader:
-        videos = self.actions(["val"])
-        return self.val_loader(videos, len(videos))
-
-    def test_dataloader(self) -> Loader:
-        parts: tuple[Part, ...] = (*TRAINED[self.run.spec.split], self.run.spec.tested)
-        self.notes = tuple(note for part in parts for note in self.videos(part).notes(part))
-        videos = self.actions([self.run.spec.tested])
-        return self.test_loader(videos, len(videos))
+    def items(self, split: str) -> ActionClips:
+        spec: ActionSpec = self.run.spec
+        trained, tested = TRAINED[spec.split], (spec.tested,)
+        if split == "test":
+            self.notes = tuple(note for part in trained + tested for note in self.videos(part).notes(part))
+        parts = {"train": trained, "val": ("val",), "test": tested}[split]
+        return ActionClips(self.videos(parts[0]), parts, self.clips.classes, training=split == "train")
 
 
 class ActionEvaluator:
-    """Mean average precision as Charades' own evaluation has it (Charades_v1_classify.m, which comes with the annotations).
+    """Mean average precision as Charades' own evaluation has it (Charades_v1_classify.m, which comes with the
+    annotations).
 
-    The average precision of a class is the mean, over the videos that have it, of the precision among those ranked as high
-    or higher: scikit-learn's `average_precision_score`, which differs only among videos of equal scores. The mean is over the
-    classes. The official evaluation ranks videos without actions behind all others, so that they never count; here they are
-    not tested.
+    The average precision of a class is the mean, over the videos that have it, of the precision among those
+    ranked as high or higher: scikit-learn's `average_precision_score`, which differs only among videos of
+    equal scores. The mean is over the classes. The official evaluation ranks videos without actions behind
+    all others, so that they never count; here they are not tested.
     """
 
     def __init__(self, over_views: str) -> None:
@@ -93,7 +86,7 @@ class ActionEvaluator:
         self.items: list[tuple[Tensor, Tensor]] = []  # scores (classes,) and labels (classes,), a video
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Scores of the views of whole videos, (videos views, classes), and their labels, of the same shape."""
+        """Scores of all views of some videos and their labels, both (videos views, classes)."""
         by_view = outputs.double().sigmoid()  # of doubles no two are 1 that differed before
         scores = by_view.unflatten(0, (-1, self.views))  # (videos, views, classes)
         joined = scores.amax(1) if self.over_views == "max" else scores.mean(1)  # (videos, classes)
@@ -101,17 +94,20 @@ class ActionEvaluator:
 
     def collected(self) -> tuple[Floats, Bools]:
         """Scores and labels from all processes, (videos, classes) both, in the order of the videos."""
-        scores, labels = zip(*gathered(self.items), strict=True)
+        scores, labels = zip(*in_order(self.items), strict=True)
         return torch.stack(scores).numpy(), torch.stack(labels).numpy().astype(np.bool_)
 
     def compute(self) -> Result:
         scores, labels = self.collected()
-        return Result(metrics={"map": mean_average_precision(scores, labels)}, tested=len(scores), views=self.views)
+        return Result(
+            metrics={"map": mean_average_precision(scores, labels)}, tested=len(scores), views=self.views
+        )
 
 
 class ActionClassifier(VideoClassifier):
     """A video net with a sigmoid a class; labels are (B, classes) of 0 and 1."""
 
+    evaluator: ActionEvaluator
     data_module: ClassVar[type[RunData]] = ActionData
     curve_measure: ClassVar[str] = "map"
 
@@ -119,25 +115,23 @@ class ActionClassifier(VideoClassifier):
         super().__init__(spec.parent, profile, devices)
         self.net.window = sys.maxsize
 
-    def make_evaluator(self) -> Any:
-        assert self.profile.actions
-        return ActionEvaluator(self.profile.actions.over_views)
+    def make_evaluator(self) -> Evaluator:
+        return ActionEvaluator(actions_of(self.profile).over_views)
 
     def criterion(self, scores: Tensor, labels: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(scores, labels)  # mean over clips and classes
 
     def on_test_epoch_end(self) -> None:
-        """Write the scores of each video to a file; without labels, which a challenge holds back, there is no mAP."""
+        """Write the scores of each video to a file. Where labels are held back there is no mAP."""
         data: ActionData = self.trainer.datamodule  # type: ignore[attr-defined]
-        run, videos = data.run, data.actions([data.run.spec.tested])
+        videos = data.items("test")
         scores, labels = self.evaluator.collected()
-        path = scores_path(run)
-        if self.trainer.is_global_zero:
-            write_scores(path, videos.ids, scores)
+        if self.trainer.is_global_zero and not data.at_most:
+            write_scores(data.scores, videos.ids, scores)
         metrics, notes = {}, data.notes
         if videos.held_back:
-            where = f"the scores for the challenge's server are in {path}"
-            notes += (f"the labels of the test are held back, so there is no mAP; {where}",)
+            where = "" if data.at_most else f"; the scores for the challenge's server are in {data.scores}"
+            notes += (f"the labels of the test are held back, so there is no mAP{where}",)
         else:
             metrics = {"map": mean_average_precision(scores, labels)}
         self.result = Result(metrics=metrics, tested=len(scores), views=self.views, notes=notes)
@@ -151,12 +145,10 @@ class ActionClassifier(VideoClassifier):
         start_from_file(self.net, path, classifier=False)
         return {"start": start_name(path)}
 
-    def cost(self) -> Cost:
-        return cost(self.run_spec, self.profile)
-
 
 def mean_average_precision(scores: Floats, labels: Bools) -> float:
-    """Percent, (videos, classes) twice, over the classes that some video has; the official one is NaN if one has none.
+    """Percent, (videos, classes) twice, over the classes that some video has; the official one is NaN if one
+    has none.
 
     Raises:
         FloatingPointError: a score is infinite or not a number.
@@ -164,15 +156,19 @@ def mean_average_precision(scores: Floats, labels: Bools) -> float:
     if not np.isfinite(scores).all():
         raise FloatingPointError("a score of a tested video was no finite number")
     used = labels.any(0)  # (classes,)
-    return round(100 * float(np.mean(average_precision_score(labels[:, used], scores[:, used], average=None))), 4)
+    by_class = average_precision_score(labels[:, used], scores[:, used], average=None)  # (classes,)
+    return round(100 * float(np.mean(by_class)), 4)
 
 
 def scores_path(run: Run) -> Path:
-    """The scores of the tested videos, in the form that Charades' own evaluation reads: an id and its classes a line."""
+    """The scores of the tested videos, as Charades' own evaluation reads them."""
     return run.folder / f"scores-{run.fingerprint}.txt"
 
 
 def write_scores(path: Path, videos: Iterable[str], scores: Floats) -> None:
-    """As Charades' own evaluation reads them: "YSKX3 0.012 0.4 ...", a score a class."""
-    lines = [" ".join([video, *(f"{score:.9g}" for score in row)]) for video, row in zip(videos, scores, strict=True)]
+    """A line a video: "YSKX3 0.012 0.4 ...", a score a class."""
+    lines = [
+        " ".join([video, *(f"{score:.9g}" for score in row)])
+        for video, row in zip(videos, scores, strict=True)
+    ]
     write_atomic(path, "\n".join(lines) + "\n")

@@ -1,6 +1,6 @@
 """`VideoClassifier`: a video net that gives each video one class (Table 2), its data and its evaluator."""
 
-
+from dataclasses import replace
 from itertools import islice
 from math import isfinite
 from typing import Any, ClassVar, get_args
@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, distributed
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
-from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 
 from nlrepro.config import Profile, Sampling, VideoKind
@@ -30,10 +29,9 @@ from nlrepro.data.kinetics import open_split
 from nlrepro.data.order import WORKERS, ClipTrainSampler, Loader, eval_clips
 from nlrepro.data.synthetic.card_videos import kind_of
 from nlrepro.files import BadInput
-from nlrepro.learners.learner import Learner, Result, RunData, gathered
-from nlrepro.nets.resnet import VideoResNet, cost
+from nlrepro.learners.learner import Evaluator, Learner, Result, RunData, in_order
+from nlrepro.nets.resnet import VideoResNet
 from nlrepro.nets.weights import imagenet_file, pretrained, start_from, start_from_file
-from nlrepro.record import Cost
 from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 
@@ -67,44 +65,46 @@ class VideoData(RunData):
         return view_crops(self.profile.real, self.profile.release) if self.profile.real else [None]
 
     @property
+    def workers(self) -> int:
+        return WORKERS if self.profile.real else 0
+
+    @property
     def batch(self) -> int:
         """Videos in a batch of a validation or test."""
         return 1 if self.profile.real else TEST_BATCH
 
-    def train_loader(self, videos: Dataset[Any], number: int) -> Loader:
-        real, size = self.profile.real, self.profile.data.size
-        options = {"recipe": self.recipe, "seed": self.run.seed, "first": self.first, "real": real, "size": size}
-        sampler = ClipTrainSampler(items=number, anywhere=self.clips.anywhere, **options, **self.place)
-        return Loader(videos, sampler, WORKERS if real else 0)
-
-    def val_loader(self, videos: Dataset[Any], number: int) -> Loader:
-        """One clip of some videos, in one crop."""
-        some, middle = self.recipe.validate_videos, self.crops[len(self.crops) // 2]
-        sampler = eval_clips(number, [MIDDLE], self.batch, at_most=some, crops=[middle], **self.place)
-        return Loader(videos, sampler, WORKERS if self.profile.real else 0)
-
-    def test_loader(self, videos: Dataset[Any], number: int, sampling: Sampling = "paper") -> Loader:
-        """All views of all videos."""
-        starts = view_starts(sampling, self.profile.data.views)
-        sampler = eval_clips(number, starts, self.batch, at_most=self.at_most, crops=self.crops, **self.place)
-        return Loader(videos, sampler, WORKERS if self.profile.real else 0)
+    def items(self, split: str) -> Any:
+        """The items of "train", "val" or "test"."""
+        real = self.profile.real
+        sampling: Sampling = real.sampling if real and split == "test" else "paper"
+        return self.dataset(getattr(self.clips, split), sampling)
 
     def train_dataloader(self) -> Loader:
-        videos = self.dataset(self.clips.train)
-        return self.train_loader(videos, len(videos))
+        items, real, size = self.items("train"), self.profile.real, self.profile.data.size
+        options: dict[str, Any] = {
+            "anywhere": self.clips.anywhere,
+            "real": real,
+            "size": size,
+            **self.training,
+        }
+        return Loader(items, ClipTrainSampler(items=len(items), **options), self.workers)
 
     def val_dataloader(self) -> Loader:
-        videos = self.dataset(self.clips.val)
-        return self.val_loader(videos, len(videos))
+        """One clip of some videos, in one crop."""
+        items, crop = self.items("val"), self.crops[len(self.crops) // 2]
+        options = {"at_most": self.recipe.validate_videos, "crops": [crop], **self.place}
+        return Loader(items, eval_clips(len(items), [MIDDLE], self.batch, **options), self.workers)
 
     def test_dataloader(self) -> Loader:
-        sampling: Sampling = self.profile.real.sampling if self.profile.real else "paper"
-        videos = self.dataset(self.clips.test, sampling)
-        return self.test_loader(videos, len(videos), sampling)
+        """All views of all videos."""
+        items, real = self.items("test"), self.profile.real
+        starts = view_starts(real.sampling if real else "paper", self.profile.data.views)
+        options = {"at_most": self.at_most, "crops": self.crops, **self.place}
+        return Loader(items, eval_clips(len(items), starts, self.batch, **options), self.workers)
 
 
 class RankEvaluator:
-    """Top-1 and top-5 by the rank of the true class: how many classes score above it, of equal ones those before it."""
+    """Top-1 and top-5, by the ranks of the true classes."""
 
     def __init__(self, averaged: str, device_loss: MeanMetric) -> None:
         self.averaged, self.loss = averaged, device_loss
@@ -117,18 +117,22 @@ class RankEvaluator:
         self.loss.reset()
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Scores of the views of whole videos, (videos views, classes), and the labels of these views, (videos views,)."""
+        """Scores of all views of some videos, (videos views, classes), and their labels, (videos views,)."""
         scores = outputs.unflatten(0, (-1, self.views))  # (videos, views, classes)
         by_view = targets.unflatten(0, (-1, self.views))  # (videos, views)
         probabilities = scores.mean(1).softmax(1) if self.averaged == "scores" else scores.softmax(2).mean(1)
         labels = by_view[:, 0]  # (videos,)
         self.loss.update(F.nll_loss(probabilities.log(), labels), len(labels))
         self.ranks += ranks(probabilities, labels).tolist()
-        self.right_clips += (ranks(scores.flatten(0, 1), targets) == 0).unflatten(0, (-1, self.views)).sum(1).tolist()
+        self.right_clips += (
+            (ranks(scores.flatten(0, 1), targets) == 0).unflatten(0, (-1, self.views)).sum(1).tolist()
+        )
 
     def compute(self) -> Result:
-        ranks, right, loss = gathered(self.ranks), gathered(self.right_clips), float(self.loss.compute())
-        metrics = {f"top{k}": percent(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)} | {"loss": loss}
+        ranks, right, loss = in_order(self.ranks), in_order(self.right_clips), float(self.loss.compute())
+        metrics = {f"top{k}": percent(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)} | {
+            "loss": loss
+        }
         if self.views > 1:
             metrics["clip_top1"] = percent(sum(right), len(right) * self.views)
         digits = "".join(str(min(rank, 9)) for rank in ranks)
@@ -160,7 +164,8 @@ class VideoClassifier(Learner):
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__(spec, profile, profile.recipe(spec.clip, devices))
         self.clips = profile.clips[spec.clip]
-        self.views = profile.data.views * (len(view_crops(profile.real, profile.release)) if profile.real else 1)
+        crops = view_crops(profile.real, profile.release) if profile.real else [None]
+        self.views = profile.data.views * len(crops)
         self.net = VideoResNet(spec.net, profile.geometry, self.clips.classes)
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
         if self.recipe.frozen_norm:
@@ -171,8 +176,13 @@ class VideoClassifier(Learner):
         self.test_loss = MeanMetric(nan_strategy="disable")
         self.evaluator = self.make_evaluator()
 
-    def make_evaluator(self) -> Any:
-        return RankEvaluator(self.profile.real.averaged if self.profile.real else "probabilities", self.test_loss)
+    @classmethod
+    def build(cls, run: Run, devices: int) -> "VideoClassifier":
+        return cls(run.spec, run.profile, devices)
+
+    def make_evaluator(self) -> Evaluator:
+        real = self.profile.real
+        return RankEvaluator(real.averaged if real else "probabilities", self.test_loss)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Class scores: (B, T, H, W, 3) uint8 -> (B, classes)."""
@@ -190,7 +200,7 @@ class VideoClassifier(Learner):
         return F.cross_entropy(scores, labels)
 
     def freeze_norms(self) -> None:
-        """Call it before each step: Lightning does not call `train()` first, and restores all modes after a validation."""
+        """Call it before each step: after a validation Lightning restores the modes that it met first."""
         for norm in self.norms:
             norm.eval()
 
@@ -215,30 +225,22 @@ class VideoClassifier(Learner):
         data, result = self.trainer.datamodule, self.evaluator.compute()  # type: ignore[attr-defined]
         if not isfinite(result.metrics["loss"]):
             raise FloatingPointError(f"the test loss was {result.metrics['loss']}")
-        self.result = Result(
-            metrics=result.metrics,
-            tested=result.tested,
-            views=result.views,
-            ranks=result.ranks,
-            kinds=by_kind(result.ranks, data.kinds) if not data.at_most else {},
-            listed=data.listed if not data.at_most else None,
-        )
+        if not data.at_most:
+            result = replace(result, kinds=by_kind(result.ranks, data.kinds), listed=data.listed)
+        self.result = result
 
     def start(self, run: Run) -> dict[str, str]:
-        files = run.folders.imagenet
         if parent := run.parent:
             start_from_parent(self.net, run, parent)
             return {}
-        depth = run.spec.net.depth
-        if run.profile.dry_run and run.profile.real and not (files or imagenet_file(f"resnet{depth}")[0].is_file()):
+        depth, files = run.spec.net.depth, run.folders.imagenet
+        available = files or not run.profile.real or imagenet_file(f"resnet{depth}")[0].is_file()
+        if run.profile.dry_run and not available:
             print("dry run without ImageNet weights: it starts from random ones")
             return {}
         state, name = pretrained(depth, run.profile, files)
         start_from(self.net, state)
         return {"start": name}
-
-    def cost(self) -> Cost:
-        return cost(self.run_spec, self.profile)
 
     @property
     def nesterov(self) -> bool:
@@ -259,7 +261,7 @@ class VideoClassifier(Learner):
         return [{"params": others}, *([{"params": norms, "weight_decay": 0.0}] if norms else [])]
 
     def after_fit(self, trainer: pl.Trainer, data: Any) -> None:
-        """Precise BN, as in the authors' code: the statistics of normalisation anew, as plain means over training batches."""
+        """Precise BN, as in the authors' code: statistics of normalisation again, as means over batches."""
         real = self.profile.real
         if real is None or not self.released_recipe or self.recipe.frozen_norm:
             return
@@ -281,7 +283,9 @@ def start_from_parent(net: torch.nn.Module, run: Run, parent: Run, *, classifier
     """
     if not parent.weights.is_file():
         advice = "use `sweep`, or run it first"
-        raise BadInput(f"{run.key} starts from {parent.key}, which has no weights at {parent.weights}; {advice}")
+        raise BadInput(
+            f"{run.key} starts from {parent.key}, which has no weights at {parent.weights}; {advice}"
+        )
     if damage := parent.damage():
         raise BadInput(f"{run.key} starts from {parent.key}: {damage}")
     start_from_file(net, parent.weights, classifier=classifier)
@@ -294,5 +298,3 @@ def by_kind(ranks: str, kinds: list[str]) -> dict[str, str]:
         for kind in get_args(VideoKind)
         if kind in kinds
     }
-
-

@@ -1,33 +1,41 @@
 """`Detector`: Mask R-CNN or Keypoint R-CNN (Tables 5 and 6), its data, and COCO's own evaluation.
 
-Average precision is COCO's own code (pycocotools' COCOeval) on its own annotations. Thus crowds are ignored, at most 100 detections
-of an image count (20 for keypoints), and a keypoint's tolerance is COCO's. torchmetrics' MeanAveragePrecision calls the same
-code for boxes and masks, but has no keypoints, and takes dense masks, which it makes into annotations again.
+Average precision is COCO's own code (pycocotools' COCOeval) on its own annotations. Thus crowds are ignored,
+at most 100 detections of an image count (20 for keypoints), and a keypoint's tolerance is COCO's.
+torchmetrics' MeanAveragePrecision calls the same code for boxes and masks, but has no keypoints, and takes
+dense masks, which it makes into annotations again.
 """
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torchvision.models.detection import FasterRCNN
 
 from nlrepro.config import DetectionRecipe, Profile
-from nlrepro.data.coco import CocoImages, CocoSplit, index_annotations, open_split, pycocotools, training_images
+from nlrepro.data.coco import (
+    CocoImages,
+    CocoSplit,
+    index_annotations,
+    open_split,
+    pycocotools,
+    training_images,
+)
 from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
-from nlrepro.nets.rcnn import detector
-from nlrepro.nets.resnet import count
-from nlrepro.record import Cost
+from nlrepro.nets.rcnn import detector, torchvision_rcnn
 from nlrepro.run import Run
 from nlrepro.spec import DetectionSpec, Target
+from nlrepro.task import detection_of
 
-Batch = Sequence[tuple[int, Tensor | str, dict[str, Tensor]]]  # id, pixels (3, H, W) or the reason why there are none, target
+# An image's id, its pixels (3, H, W) or the reason why there are none, and its target
+Batch = Sequence[tuple[int, Tensor | str, dict[str, Tensor]]]
 Measure = Literal["box", "mask", "kp"]  # the names of the paper's columns
 MEASURES: dict[Target, tuple[Measure, ...]] = {"boxes": ("box", "mask"), "keypoints": ("box", "kp")}
 IOU_TYPES: dict[Measure, str] = {"box": "bbox", "mask": "segm", "kp": "keypoints"}  # COCOeval's
@@ -41,11 +49,10 @@ class DetectionData(RunData):
 
     @property
     def generated(self) -> bool:
-        assert self.profile.detection
-        return self.run.spec.kind in self.profile.detection.scenes
+        return self.run.spec.kind in detection_of(self.profile).scenes
 
     def split(self, name: str) -> CocoSplit:
-        return open_split(self.run.task.root(self.run), name, self.run.spec.kind)
+        return open_split(self.run.root, name, self.run.spec.kind)
 
     @property
     def workers(self) -> int:
@@ -54,10 +61,8 @@ class DetectionData(RunData):
     def train_dataloader(self) -> Loader:
         split = training_images(self.split("train"))
         self.notes += split.notes
-        assert self.profile.detection
-        options = {"recipe": self.recipe, "seed": self.run.seed, "first": self.first}
-        flip = self.profile.detection.flip
-        sampler = ImageTrainSampler(items=len(split.images), flip=flip, **options, **self.place)
+        flip = detection_of(self.profile).flip
+        sampler = ImageTrainSampler(items=len(split.images), flip=flip, **self.training)
         return Loader(CocoImages(split, training=True), sampler, self.workers)
 
     def val_dataloader(self) -> Loader:
@@ -65,8 +70,7 @@ class DetectionData(RunData):
         return self.test_loader(replace(split, images=split.images[: self.recipe.validate_videos]))
 
     def test_dataloader(self) -> Loader:
-        assert self.profile.detection
-        split = self.split(self.profile.detection.test)
+        split = self.split(detection_of(self.profile).test)
         self.notes += split.notes
         return self.test_loader(replace(split, images=split.images[: self.at_most]))
 
@@ -76,7 +80,9 @@ class DetectionData(RunData):
 
 
 class CocoEvaluator:
-    """COCO's average precision of boxes, and masks or keypoints: over overlaps from 0.5 to 0.95, at 0.5 and at 0.75."""
+    """COCO's average precision of boxes, and of masks or keypoints."""
+
+    views = 1
 
     def __init__(self, kind: Target) -> None:
         self.measures = MEASURES[kind]
@@ -112,7 +118,7 @@ class CocoEvaluator:
 def average_precision(
     coco: Any, images: Sequence[int], items: Sequence[Detection], measure: Measure
 ) -> dict[str, float]:
-    """Percent: "ap", "ap50" and "ap75" of all detections in these images; empty where the images show nothing to find."""
+    """Percent: "ap", "ap50" and "ap75" of all detections in these images; empty without any object."""
     results = [{**item} for item in items]  # loadRes writes into them
     _, cocoeval, _ = pycocotools()
     with redirect_stdout(io.StringIO()):  # it prints each of its steps
@@ -129,8 +135,8 @@ def average_precision(
 def detections(image: int, output: Mapping[str, Tensor], measure: Measure) -> Iterator[Detection]:
     """A net's output for one image as COCO's results.
 
-    Each measure has fields of its own: COCO's API takes an object's area, by which it is small or large, from the first it
-    meets.
+    Each measure has fields of its own: COCO's API takes an object's area, by which it is small or large, from
+    the first it meets.
     """
     fields = {"box": boxes, "mask": masks, "kp": keypoints}[measure]
     labels, scores = output["labels"].tolist(), output["scores"].tolist()
@@ -164,16 +170,28 @@ class Detector(Learner):
     recipe: DetectionRecipe
 
     def __init__(
-        self, spec: DetectionSpec, profile: Profile, devices: int = 1, imagenet: Sequence[Path] = ()
+        self,
+        spec: DetectionSpec,
+        profile: Profile,
+        devices: int = 1,
+        imagenet: Sequence[Path] = (),
+        net: FasterRCNN | None = None,
     ) -> None:
         super().__init__(spec, profile, profile.recipe(spec.kind, devices))
-        self.net, self.start_name = detector(spec, profile, imagenet)
+        self.net, self.start_name = (net, "") if net else detector(spec, profile, imagenet)
         self.evaluator: CocoEvaluator = CocoEvaluator(spec.kind)
         self.curve_measure = f"{MEASURES[spec.kind][-1]}_ap"  # type: ignore[misc]  # of an instance
 
     @classmethod
     def build(cls, run: Run, devices: int) -> "Detector":
         return cls(run.spec, run.profile, devices, run.folders.imagenet)
+
+    @classmethod
+    def untrained(cls, run: Run, devices: int) -> "Detector":
+        """Without ImageNet's weights; those that small nets start from are shipped."""
+        spec, detection = run.spec, detection_of(run.profile)
+        net = None if detection.small else torchvision_rcnn(spec, detection.sides[spec.kind])
+        return cls(spec, run.profile, devices, net=net)
 
     def start(self, run: Run) -> dict[str, str]:
         """The net has been built from them: its frozen normalisation is computed from their statistics."""
@@ -202,23 +220,11 @@ class Detector(Learner):
         result, data = self.evaluator.compute(), self.trainer.datamodule  # type: ignore[attr-defined]
         self.result = replace(result, notes=(*data.notes, *result.notes))
 
-    def cost(self) -> Cost:
-        """Of one square image: multiply-adds of trunk and feature pyramid; the heads' depend on what is detected."""
-        assert self.profile.detection
-        side = self.profile.detection.sides[self.run_spec.kind][-1]
-        backbone: nn.Module = deepcopy(self.net.get_submodule("backbone")).to("meta").eval()
-        macs = count(backbone, torch.empty(1, 3, side, side, device="meta"))[1]
-        return Cost(params=sum(p.numel() for p in self.net.parameters()), macs=macs)
-
     def configure_optimizers(self) -> Any:
         """The recipe's; SGD's learning rate rises to its value in the recipe's first steps."""
         configured = super().configure_optimizers()
         if self.recipe.schedule == "steps" and self.recipe.warmup_steps:
-            later = configured["lr_scheduler"]["scheduler"]
-            rise = torch.optim.lr_scheduler.LinearLR(
-                configured["optimizer"], 1e-3, total_iters=self.recipe.warmup_steps
-            )
+            later, steps = configured["lr_scheduler"]["scheduler"], self.recipe.warmup_steps
+            rise = torch.optim.lr_scheduler.LinearLR(configured["optimizer"], 1e-3, total_iters=steps)
             configured["lr_scheduler"]["scheduler"] = torch.optim.lr_scheduler.ChainedScheduler([rise, later])
         return configured
-
-

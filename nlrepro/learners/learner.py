@@ -1,4 +1,6 @@
-"""`Learner`: a net under a recipe. Optimiser, schedule, curve, and what its checkpoints hold, whatever the task."""
+"""`Learner`: a net under a recipe. Optimiser, schedule, curve, and what its checkpoints hold, whatever the
+task.
+"""
 
 from abc import abstractmethod
 from dataclasses import astuple, dataclass, field
@@ -8,10 +10,11 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, distributed, nn
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torchmetrics import MeanMetric
 
 from nlrepro.config import Profile, Recipe
-from nlrepro.record import Cost, Point
+from nlrepro.record import Point
 from nlrepro.run import Run
 
 T = TypeVar("T")
@@ -33,6 +36,8 @@ class Result:
 class Evaluator(Protocol):
     """Collects the outputs of a net on a split, batch by batch."""
 
+    views: int  # of each item in a batch, one after the other
+
     def reset(self) -> None: ...
     def update(self, outputs: Any, targets: Any) -> None: ...
     def compute(self) -> Result:
@@ -52,17 +57,22 @@ class RunData(pl.LightningDataModule):
         self.notes: tuple[str, ...] = ()  # on items that were left out
 
     @property
-    def place(self) -> dict[str, int]:
+    def place(self) -> dict[str, Any]:
         """Of this process among those of the run: what samplers need to give it its part."""
         trainer = self.trainer
         return {"rank": trainer.global_rank, "world_size": trainer.world_size} if trainer else {}
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What each sampler of training needs to know."""
+        return {"recipe": self.recipe, "seed": self.run.seed, "first": self.first, **self.place}
 
 
 class Learner(pl.LightningModule):
     """A net under a recipe.
 
-    Subclasses build `net` and `evaluator`, give the `loss` of a batch and the outputs of a net on one. Whichever subclass trains
-    a run, the result is the same: it depends on spec, profile, seed and data alone.
+    Subclasses build `net` and `evaluator`, give the `loss` of a batch and the outputs of a net on one.
+    Whichever subclass trains a run, the result is the same: it depends on spec, profile, seed and data alone.
     """
 
     data_module: ClassVar[type[RunData]]
@@ -80,9 +90,14 @@ class Learner(pl.LightningModule):
         self.result: Result | None = None  # of the test
 
     @classmethod
+    @abstractmethod
     def build(cls, run: Run, devices: int) -> "Learner":
         """The module of a run on so many devices, before its first step."""
-        return cls(run.spec, run.profile, devices)
+
+    @classmethod
+    def untrained(cls, run: Run, devices: int) -> "Learner":
+        """The same to test given weights with: what a run starts from need not be there."""
+        return cls.build(run, devices)
 
     @abstractmethod
     def start(self, run: Run) -> dict[str, str]:
@@ -100,10 +115,6 @@ class Learner(pl.LightningModule):
     def evaluate(self, batch: Any) -> None:
         """Hand the net's outputs on a batch to the evaluator."""
 
-    @abstractmethod
-    def cost(self) -> Cost:
-        """Parameters, and multiply-adds of a clip or image of the profile's size."""
-
     def after_fit(self, trainer: pl.Trainer, data: Any) -> None:
         """Between training and test."""
 
@@ -119,8 +130,9 @@ class Learner(pl.LightningModule):
         self.evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Add a point to the curve: the training loss since the last point, and the validation measure now."""
-        loss, value = float(self.train_loss.compute()), self.evaluator.compute().metrics.get(self.curve_measure, 0.0)
+        """Add a point to the curve: the training loss since the last one, and the validation measure."""
+        loss = float(self.train_loss.compute())
+        value = self.evaluator.compute().metrics.get(self.curve_measure, 0.0)
         check_finite(loss, self.global_step)
         self.curve.append(Point(step=self.global_step, train_loss=loss, value=value))
         self.log_dict(self.logged(self.curve[-1]))
@@ -142,14 +154,15 @@ class Learner(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and its schedule, advanced every step."""
         recipe, optimizer = self.recipe, self.optimizer(self.parameter_groups())
-        schedule: torch.optim.lr_scheduler.LRScheduler
+        schedule: LRScheduler
         if recipe.schedule == "one-cycle":
-            rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # of just one step PyTorch divides by zero
-            schedule = torch.optim.lr_scheduler.OneCycleLR(
-                optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising
-            )
+            total = recipe.steps
+            rising = (
+                recipe.warmup if recipe.warmup * total > 1 else 0.0
+            )  # in one step PyTorch divides by zero
+            schedule = OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=rising)
         else:
-            schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, list(recipe.milestones))
+            schedule = MultiStepLR(optimizer, list(recipe.milestones))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @property
@@ -169,7 +182,7 @@ class Learner(pl.LightningModule):
         return torch.optim.AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the curve and the random state; broken weights are not saved, as every later try would start from them."""
+        """Add the curve and the random state. Broken weights are not saved: the next try would load them."""
         if not all(bool(weights.isfinite().all()) for weights in self.net.parameters()):
             raise FloatingPointError(f"a weight was no finite number at step {self.global_step}")
         checkpoint["curve"] = [astuple(point) for point in self.curve]
@@ -200,14 +213,26 @@ def check_finite(loss: float, step: int) -> None:
 
 
 def gathered(items: list[T]) -> list[T]:
-    """The items of all processes in the order of the split: process r of n has the items r, r + n, ... of it."""
-    if not distributed.is_initialized():
-        return items
-    shares: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
-    distributed.all_gather_object(shares, items)
-    ordered = [item for share in shares for item in share]
-    for number, share in enumerate(shares):
-        ordered[number :: len(shares)] = share
+    """The items of all processes, those of one behind those of another."""
+    return [item for share in shares(items) for item in share]
+
+
+def in_order(items: list[T]) -> list[T]:
+    """One item of each video or image from all processes, in the order of the split.
+
+    Process r of n has those of the items r, r + n, ... of it.
+    """
+    parts = shares(items)
+    ordered = [item for share in parts for item in share]
+    for number, share in enumerate(parts):
+        ordered[number :: len(parts)] = share
     return ordered
 
 
+def shares(items: list[T]) -> list[list[T]]:
+    """The items of each process."""
+    if not distributed.is_initialized():
+        return [items]
+    parts: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, items)
+    return parts

@@ -227,13 +227,24 @@ def options(small: SmallRCNN, profile: Profile, sides: Sequence[int]) -> Mapping
     }
 
 
-def detector_cost(spec: DetectionSpec, height: int = SIDE, width: int = LONGEST) -> Cost:
-    """Of torchvision's net and one image, with its heads on as many regions as in a test.
+def detector_cost(spec: DetectionSpec, profile: Profile) -> Cost:
+    """Of torchvision's net and one image; of a small one the multiply-adds of backbone and FPN alone.
 
-    Counted on the meta device; pooling and non-maximum suppression are not counted. Section 6 says that a
-    block "only adds <5% computation to the baseline model": true of these nets, and because phi and g
-    are subsampled.
+    Section 6 says that a block "only adds <5% computation to the baseline model": true of torchvision's nets,
+    and because phi and g are subsampled.
     """
+    assert profile.detection
+    small, sides = profile.detection.small, profile.detection.sides[spec.kind]
+    if small is None:
+        return torchvision_cost(spec)
+    net, _ = small_rcnn(spec, profile, small, sides)
+    image = torch.empty(1, 3, sides[-1], sides[-1], device="meta")
+    _, macs = count(net.backbone.to("meta").eval(), image)
+    return Cost(params=sum(p.numel() for p in net.parameters()), macs=macs)
+
+
+def torchvision_cost(spec: DetectionSpec, height: int = SIDE, width: int = LONGEST) -> Cost:
+    """With the heads on as many regions as in a test; pooling and non-maximum suppression are not counted."""
     with torch.device("meta"):
         net = torchvision_rcnn(spec).eval()
         size = [-(-side // PADDED) * PADDED for side in (height, width)]

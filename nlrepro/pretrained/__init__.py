@@ -1,10 +1,11 @@
 """The shipped nets that runs on generated data start from, each with its digest. Imports no torch.
 
-`<set>-r<depth>.pt` are to `mini` what torchvision's ImageNet file is to `paper`; each has a note of how it was made
-(`python -m nlrepro.train.pretrain` makes both). `coco-<set>-<backbone>[-keypoints].pt` are detectors that find digits and cards
-and their inks, or digits and their strokes, of which nothing is hidden: a net must detect cards before it can use them. From the
-trunks alone the heads take most of a run to learn that, and when a row then began to use the card was chance. The code of all
-runs made them: `python -m ablations sweep 5 --profile start`, and 6; `python -m nlrepro.train.pretrain --half NET OUT`.
+`<set>-r<depth>.pt` are to `mini` what torchvision's ImageNet file is to `paper`; each has a note of how it
+was made (`python -m nlrepro.train.pretrain` makes both). `coco-<set>-<backbone>[-keypoints].pt` are detectors
+that find digits and cards and their inks, or digits and their strokes, of which nothing is hidden: a net must
+detect cards before it can use them. From the trunks alone the heads take most of a run to learn that, and
+when a row then began to use the card was chance. The code of all runs made them: `python -m ablations sweep 5
+--profile start`, and 6; `python -m nlrepro.train.pretrain --half NET OUT`.
 """
 
 import json
@@ -13,13 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nlrepro.config import Profile, as_json
+from nlrepro.config import Generator, Pretraining, Profile, as_json
 from nlrepro.files import BadInput, file_digest
 from nlrepro.spec import Depth, DetectionSpec
 
 HERE = Path(__file__).parent
 IMAGENET = "imagenet"
-OF_VIDEOS = {"videos", "kinds", "frames", "shown", "card_frames", "far", "crf"}  # of the generator: not visible in a still
+NOT_IN_STILLS = {"videos", "kinds", "frames", "shown", "card_frames", "far", "crf"}  # of [generator]
 
 
 def net_path(name: str, depth: Depth) -> Path:
@@ -51,24 +52,30 @@ def read_note(net: Path) -> dict[str, Any]:
 
 
 def pretrained_digest(profile: Profile, depth: Depth) -> str:
-    """sha256 of the weights that short clips start from; "imagenet" for torchvision's, whose file name is in the record."""
+    """sha256 of the weights that short clips start from; "imagenet" for torchvision's, which records name."""
     if profile.pretrained == IMAGENET:
         return IMAGENET
     return str(read_note(net_path(profile.pretrained, depth))["sha256"])
 
 
-def pretraining_settings(profile: Profile) -> dict[str, Any]:
-    """All that a pretrained net depends on besides its depth, as it stands in JSON.
+def pretraining_parts(profile: Profile) -> tuple[Pretraining, Generator]:
+    """The recipe of pretraining, and the generator of its stills.
 
     Raises:
-        BadInput: the profile has no recipe of pretraining.
+        BadInput: the profile has none.
     """
     if not profile.pretraining or not profile.generator:
         parts = "[pretraining] and [generator]"
         raise BadInput(f"the profile {profile.name} has no {parts}, which {profile.pretrained!r} needs")
-    drawing = {name: value for name, value in asdict(profile.generator).items() if name not in OF_VIDEOS}
+    return profile.pretraining, profile.generator
+
+
+def pretraining_settings(profile: Profile) -> dict[str, Any]:
+    """All that a pretrained net depends on besides its depth; errors as of `pretraining_parts`."""
+    recipe, generator = pretraining_parts(profile)
+    drawing = {name: value for name, value in asdict(generator).items() if name not in NOT_IN_STILLS}
     net = {name: value for name, value in asdict(profile.geometry).items() if name != "dropout"}
-    return dict(as_json({"pretraining": asdict(profile.pretraining), "drawing": drawing, "net": net}))
+    return dict(as_json({"pretraining": asdict(recipe), "drawing": drawing, "net": net}))
 
 
 def detector_path(name: str, spec: DetectionSpec) -> Path:

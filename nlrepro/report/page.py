@@ -111,7 +111,7 @@ class Panel:
     def letter(self) -> str:
         """The panel's letter in the paper's Table 2, or the table's name."""
         name = self.report.table.name
-        return f"({name[-1]})" if name.startswith("2") else f"Table {name}"
+        return f"({name[-1]})" if name.startswith("2") else f"Table {name}."
 
     @property
     def rows(self) -> list[tuple[Row, str]]:
@@ -177,11 +177,10 @@ class Page:
 
     @property
     def panels(self) -> list[Panel]:
-        """Of Table 2 all; of other tables those with numbers."""
+        """Of Table 2 all; of other tables those with numbers, or all where there is no Table 2."""
         tables = [report for each in self.reports for report in each.tables.values()]
-        return [
-            Panel(report=report) for report in tables if report.table.name.startswith("2") or report.readable
-        ]
+        chosen = [report for report in tables if report.table.name.startswith("2") or report.readable]
+        return [Panel(report=report) for report in chosen or tables]
 
     @property
     def sources(self) -> list[Source]:

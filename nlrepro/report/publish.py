@@ -25,7 +25,7 @@ SEEDS = 2  # that `make table2a` trains
 def report(catalogue: Catalogue, names: Sequence[str], profile: str, folders: Folders) -> None:
     """Write tables, figures and verdicts of `folders.results` and one page of all; print the chosen ones.
 
-    The published page is that of PAGES alone, whichever profile was published last.
+    The published page is that of PAGES alone; other profiles leave it as it is.
 
     Raises:
         BadInput: an unknown table or profile, or one that a table which was asked for by name does not have.
@@ -41,13 +41,13 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: str, folders: Fo
         named = [table.name for table in shown if table.trains or each.profile.real or table.name in names]
         if named:
             each.write(named, results)
-    hidden = profile not in PAGES and is_published(results)
-    order = dict.fromkeys(PAGES if hidden else (*PAGES, profile))
+    if is_published(results) and profile not in PAGES:
+        return
+    order = dict.fromkeys((*PAGES, profile))
     gathered = (reports if name == profile else gather(catalogue, name, folders) for name in order)
     pages = {each[0].name: each for each in gathered}
     html = [Page(name=name, reports=each, folder=results) for name, each in pages.items()]
-    opened = PAGES[0] if hidden else reports[0].name
-    print(f"written: {write_page(html, opened, results / 'report.html')}")
+    print(f"written: {write_page(html, reports[0].name, results / 'report.html')}")
 
 
 def publish(

@@ -136,7 +136,7 @@ def latest(keys: Iterable[str], tests: Sequence[Record]) -> dict[tuple[str, str]
 
 
 def with_released(table: Table, frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
-    """The table's frame with columns such as "released caffe2 32x2 top1", percent, if there are such tests."""
+    """The table's frame and columns such as "released caffe2 32x2 top1", percent, if there are such tests."""
     by_place = latest(frame["key"], tests)
     for name in dict.fromkeys(name for name, _ in by_place):
         cells = pd.DataFrame([released_cells(table, by_place.get((name, key))) for key in frame["key"]])

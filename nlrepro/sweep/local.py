@@ -1,8 +1,9 @@
 """Many runs on this machine: each once, parents first, `jobs` at a time.
 
-Several sweeps may work on the same folder, from one machine or from several that share it: each leaves to the others what they
-train, and does not train again what they have recorded. Each run has a process of its own with one thread: two such runs at once
-get more done than one run with two threads. Where there are GPUs, the runs are spread over them.
+Several sweeps may work on the same folder, from one machine or from several that share it: each leaves to the
+others what they train, and does not train again what they have recorded. Each run has a process of its own
+with one thread: two such runs at once get more done than one run with two threads. Where there are GPUs, the
+runs are spread over them.
 """
 
 import multiprocessing
@@ -30,9 +31,11 @@ from nlrepro.train.loop import one_line, rank, train
 TICK = 0.5  # seconds between two looks at the locks of other sweeps
 BUSY = 75  # exit status: another process trains the run
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-# A training step frees the same blocks of memory and asks for them again. If the process keeps them, on huge pages, a step
-# takes 3 to 8 % less time.
-KEEP_MEMORY = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296"
+# A training step frees the same blocks of memory and asks for them again. If the process keeps them, on huge
+# pages, a step takes 3 to 8 % less time.
+KEEP_MEMORY = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296"
+)
 
 Done = Callable[[Run], None]
 
@@ -72,8 +75,8 @@ def unfinished(runs: Sequence[Run], how: str) -> list[Run]:
 
 def prepare_data(runs: Sequence[Run], processes: int) -> None:
     """Make, decode or check the data of the runs, each once."""
-    for run in {run.task.shares(run): run for run in reversed(runs)}.values():
-        run.task.prepare(run, processes)
+    for run in {run.task.shares(run.spec, run.profile): run for run in reversed(runs)}.values():
+        run.task.prepare(run.spec, run.profile, run.folders.data, processes)
 
 
 class Scheduler:
@@ -87,7 +90,8 @@ class Scheduler:
         self.bar = progress_bar(total=sum(run.steps for run in runs), desc="sweep", unit=" steps")
         self.context: ForkServerContext = multiprocessing.get_context("forkserver")
         modules = {run.module.__module__ for run in runs if run.module}
-        self.context.set_forkserver_preload(["nlrepro.sweep.local", "wandb", *modules])  # imported once: 6 s saved a run
+        imports = ["nlrepro.sweep.local", "wandb", *modules]  # once, not 6 s in each run
+        self.context.set_forkserver_preload(imports)
 
     def go(self) -> dict[Run, str]:
         """Run all, and return those that failed with the reason."""
@@ -104,7 +108,7 @@ class Scheduler:
         return self.failures
 
     def start_ready(self) -> None:
-        """Start the runs whose parents are done, as many as may run, and drop those that others have recorded."""
+        """Start the runs whose parents are done, as many as may run; drop those that others have recorded."""
         pending = {*self.waiting, *(worker.run for worker in self.workers)}
         for run in list(self.waiting):
             parent = run.parent
@@ -120,7 +124,8 @@ class Scheduler:
                 if run.finished():
                     self.end(run, run.steps, "in another sweep")
                 else:
-                    self.workers.append(Worker(self.context, run, freest(self.gpus, [w.gpu for w in self.workers])))
+                    gpu = freest(self.gpus, [worker.gpu for worker in self.workers])
+                    self.workers.append(Worker(self.context, run, gpu))
                     self.say(f"{run.name}: started")
 
     def receive(self) -> None:
@@ -135,16 +140,16 @@ class Scheduler:
             self.workers.remove(worker)
             if worker.busy:
                 self.waiting.append(worker.run)
-            elif worker.failure and not worker.run.finished():  # of a recorded run only its process has come to harm
+            elif worker.failure and not worker.run.finished():
                 self.fail(worker.run, worker.failure)
             else:
                 self.end(worker.run, worker.run.steps - worker.step)
 
     def end(self, run: Run, steps: int, where: str = "") -> None:
         record = run.record()
-        outcome = f"done, {record.headline}, took {tqdm.format_interval(record.made.seconds)}" if record else "done"
+        took = [record.headline, f"took {tqdm.format_interval(record.made.seconds)}"] if record else []
         self.bar.update(steps)
-        self.say(f"{run.name}: {', '.join(filter(None, (outcome, where)))}")
+        self.say(f"{run.name}: {', '.join(['done', *took, *filter(None, [where])])}")
         if self.done:
             self.done(run)
 

@@ -1,8 +1,9 @@
-"""Many runs on a cluster: one SLURM job a run, through submitit; a child waits for its parent's job (afterok).
+"""Many runs on a cluster: one SLURM job a run, through submitit; a child waits for its parent's job
+(afterok).
 
-A job that reaches its time limit, or is preempted, is queued again and goes on from its last checkpoint. Where a run has several
-processes, SLURM starts them and sets their ranks. The number of its job lies in the folder of each run, so that a run that is in
-the queue is not submitted again.
+A job that reaches its time limit, or is preempted, is queued again and goes on from its last checkpoint.
+Where a run has several processes, SLURM starts them and sets their ranks. The number of its job lies in the
+folder of each run, so that a run that is in the queue is not submitted again.
 """
 
 from collections.abc import Sequence

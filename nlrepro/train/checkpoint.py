@@ -1,8 +1,8 @@
-"""The state of an unfinished run, written at each validation. The next try goes on from it as if nothing had happened.
+"""The state of an unfinished run, written at each validation, from which the next try goes on.
 
-Lightning saves the net, the optimiser, the schedule and its counters. `Learner` adds the curve and the random numbers of dropout,
-`RunCallback` the seconds, devices and data of this try. Order and crop of items are functions of the step (nlrepro/data/order.py)
-and need no state.
+Lightning saves the net, the optimiser, the schedule and its counters. `Learner` adds the curve and the random
+numbers of dropout, `RunCallback` the seconds, devices and data of this try. Order and crop of items are
+functions of the step (nlrepro/data/order.py) and need no state.
 """
 
 import io
@@ -28,7 +28,6 @@ class Progress:
 
     step: int  # done, also by earlier tries
     steps: int
-    loss: float | None = None  # of a recent batch, of this process's part of it
     last: Point | None = None  # of the curve, also of an earlier try
     tested: float | None = None  # the part of the test that is done; None before it
 
@@ -44,10 +43,7 @@ def state_bytes(state: dict[str, Any]) -> bytes:
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are written whole or not at all.
-
-    Lightning's own are written to the temporary folder. Its move to another disk is a copy, which can be cut off.
-    """
+    """Checkpoints that are written whole or not at all: Lightning copies its own from a temporary folder."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         write_atomic(Path(path), state_bytes(checkpoint))
@@ -64,7 +60,6 @@ class RunCallback(Callback):
         self.devices, self.data = devices, data
         self.before, self.begun = 0.0, time.monotonic()
         self.reported = 0.0
-        self.loss: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -79,17 +74,18 @@ class RunCallback(Callback):
 
     def send(self, trainer: pl.Trainer, tested: float | None = None) -> None:
         if self.report:
-            curve, steps = self.learner.curve, self.learner.recipe.steps
-            last = curve[-1] if curve else None
-            self.report(Progress(step=trainer.global_step, steps=steps, loss=self.loss, last=last, tested=tested))
+            last = self.learner.curve[-1] if self.learner.curve else None
+            steps = self.learner.recipe.steps
+            self.report(Progress(step=trainer.global_step, steps=steps, last=last, tested=tested))
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self.send(trainer)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, *_: Any
+    ) -> None:
         if self.is_time():
-            self.loss = float(outputs["loss"])  # waits for the device: not at each step
-            check_finite(self.loss, trainer.global_step)
+            check_finite(float(outputs["loss"]), trainer.global_step)  # waits for the device
             self.send(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, *_: Any) -> None:
@@ -112,7 +108,7 @@ class RunCallback(Callback):
 
 
 def resumable(path: Path, learner: Learner, callback: RunCallback) -> dict[str, Any] | None:
-    """The checkpoint that an earlier try left; None if there is none, or it is damaged, of another net or of other data.
+    """The checkpoint that an earlier try left; None without one, or if it is damaged or of other data.
 
     Raises:
         BadInput: it was made on another number of devices, which take other steps.

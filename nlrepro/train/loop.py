@@ -24,13 +24,22 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from nlrepro.files import BadInput, exclusive, remove_temporaries, write_atomic
+from nlrepro.learners.action_classifier import ActionClassifier
+from nlrepro.learners.classifier import VideoClassifier
+from nlrepro.learners.detector import Detector
 from nlrepro.learners.learner import Learner, points
 from nlrepro.processes import die_with_parent
 from nlrepro.record import Provenance, Record, write_record
 from nlrepro.run import Run
+from nlrepro.task import CharadesTask, DetectionTask, Task, VideoTask
 from nlrepro.tracking import conclude, resume, wandb_id_path, wandb_logger
 from nlrepro.train.checkpoint import AtomicCheckpoints, Report, RunCallback, resumable, state_bytes
 
+LEARNERS: dict[type[Task], type[Learner]] = {  # by class: in the process of a run a task is a copy
+    VideoTask: VideoClassifier,
+    CharadesTask: ActionClassifier,
+    DetectionTask: Detector,
+}
 READER = "decord" if find_spec("decord") else "av"  # of generated videos
 VERSIONS = ("torch", "torchvision", "pytorch-lightning", READER, "numpy")
 
@@ -77,7 +86,8 @@ def rank() -> int:
 def train(run: Run, machine: Machine = ONE, report: Report | None = None, wait: bool = True) -> Record:
     """Train and test a run and write its record; return the record if it is there and fresh.
 
-    If another process trains the same run, this one waits for its record. A run of several processes does not wait.
+    If another process trains the same run, this one waits for its record. A run of several processes does not
+    wait.
 
     Raises:
         BadInput: data, or the parent's weights, are missing or damaged, or the record cannot be written.
@@ -99,7 +109,7 @@ def train(run: Run, machine: Machine = ONE, report: Report | None = None, wait: 
 
 @contextmanager
 def failures_noted(run: Run) -> Iterator[None]:
-    """Begin a try without the leftovers of an earlier one; if it fails, its folder says why until the next try."""
+    """Begin a try without the leftovers of an earlier one; if it fails, its folder says why."""
     if not rank():
         run.forget_failure()
         for path in (run.checkpoint, run.weights, run.record_path):
@@ -121,7 +131,7 @@ def train_locked(run: Run, machine: Machine, report: Report | None) -> Record:
     state = resumable(run.checkpoint, learner, callback)
     first = int(state["global_step"]) if state else 0
     log(f"{run.name} from step {first} of {learner.recipe.steps}", stamp=True)
-    cost = learner.cost()
+    cost = run.task.cost(run.spec, run.profile)
     trainer = make_trainer(learner, run, callback, machine, wandb_logger(run, learner.recipe, cost))
     if trainer.logger and trainer.is_global_zero:
         resume(trainer.logger, run.folder, learner, points(state["curve"]) if state else [])
@@ -129,7 +139,7 @@ def train_locked(run: Run, machine: Machine, report: Report | None) -> Record:
     checkpoint = str(run.checkpoint) if state else None
     trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     learner.after_fit(trainer, data)
-    trainer.test(learner, datamodule=learner.data_module(run, learner.recipe), verbose=False)
+    trainer.test(learner, datamodule=data, verbose=False)  # it has notes of the training
     net = state_bytes(learner.net.state_dict())
     assert learner.result
     record = Record(
@@ -173,7 +183,8 @@ def prepare(run: Run, devices: int) -> Learner:
         torch.set_num_threads(1)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(run.seed, verbose=False)
-    return (run.module or run.task.learner()).build(run, devices)
+    learner: type[Learner] = run.module or LEARNERS[type(run.task)]
+    return learner.build(run, devices)
 
 
 def make_trainer(
@@ -181,7 +192,9 @@ def make_trainer(
 ) -> pl.Trainer:
     """Lightning's trainer, for the recipe's number of steps, with a checkpoint at each validation."""
     recipe, folder = learner.recipe, run.checkpoint.parent
-    saver = ModelCheckpoint(folder, run.checkpoint.stem, save_on_train_epoch_end=False, enable_version_counter=False)
+    saver = ModelCheckpoint(
+        folder, run.checkpoint.stem, save_on_train_epoch_end=False, enable_version_counter=False
+    )
     exact: Literal["warn"] | bool = learner.deterministic_on_gpu if torch.cuda.is_available() else True
     return pl.Trainer(
         **machine.trainer_options,
@@ -233,22 +246,25 @@ def processor() -> str:
     Clouds give several kinds one name: on Linux the vendor's number of the model tells them apart.
     """
     file = Path("/proc/cpuinfo")
-    facts = dict(re.findall(r"^(model name|model)\s*: (.+)$", file.read_text(), re.MULTILINE)) if file.is_file() else {}
+    lines = file.read_text() if file.is_file() else ""
+    facts = dict(re.findall(r"^(model name|model)\s*: (.+)$", lines, re.MULTILINE))
     name = facts.get("model name") or platform.processor() or platform.machine()
     number = f"model {facts['model']}, " if "model" in facts else ""
     return f"{name} ({number}{torch.backends.cpu.get_cpu_capability()})"
 
 
-def provenance(seconds: float, device: torch.device | None = None, start: Mapping[str, str] | None = None) -> Provenance:
+def provenance(
+    seconds: float, device: torch.device | None = None, start: Mapping[str, str] | None = None
+) -> Provenance:
     """When, where and with what a result was made just now; `start` names pretrained weights."""
     git = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     gpu = torch.cuda.get_device_name() if device and device.type == "cuda" else None
-    versions = {"python": platform.python_version(), **{name: version(name) for name in VERSIONS}, **(start or {})}
+    versions = {name: version(name) for name in VERSIONS} | {"python": platform.python_version()}
     return Provenance(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         git=commit,
-        versions=versions,
+        versions=versions | dict(start or {}),
         device=gpu or f"{processor()}, {os.cpu_count()} cores",
         seconds=round(seconds, 1),
     )

@@ -1,7 +1,7 @@
-"""The nets that short clips of generated videos start from. They tag drawn stills: which digits, which card, in which ink.
+"""The nets that runs on generated videos start from. They tag stills: which digits, which card, in which ink.
 
-The tags are of all that a frame shows: a non-local block can only match what the features that it compares contain. Maintainers
-run it; users need not:
+The tags are of all that a frame shows: a non-local block can only match what the features that it compares
+contain. Maintainers run it; users need not:
 
     python -m nlrepro.train.pretrain --depth 50 --profile mini
 """
@@ -20,31 +20,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nlrepro.config import Generator, Pretraining, Profile, load_profile
+from nlrepro.config import Generator, Profile, load_profile
 from nlrepro.data.synthetic.card_videos import pretraining_image, tags
 from nlrepro.files import BadInput, write_atomic
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.nets.weights import convert_floats, read_tensors
-from nlrepro.pretrained import net_path, note_path, pretraining_settings
+from nlrepro.pretrained import net_path, note_path, pretraining_parts, pretraining_settings
 from nlrepro.processes import progress_bar
 from nlrepro.spec import Depth, NetSpec
 from nlrepro.train.checkpoint import state_bytes
 from nlrepro.train.loop import provenance
 
 TEST_BATCH = 250
-
-
-def parts(profile: Profile) -> tuple[Pretraining, Generator]:
-    """The profile's recipe of pretraining, and the generator of its stills.
-
-    Raises:
-        BadInput: it has none.
-    """
-    if not profile.pretraining or not profile.generator:
-        raise BadInput(
-            f"the profile {profile.name} has no [pretraining] and [generator]; its clips start from {profile.pretrained}"
-        )
-    return profile.pretraining, profile.generator
 
 
 def stills(task: Generator, split: str, numbers: range) -> tuple[Tensor, Tensor]:
@@ -62,14 +49,14 @@ def scores(net: VideoResNet, frames: Tensor, profile: Profile) -> Tensor:
 
 
 def pretrain(
-    depth: Depth, profile: Profile, out: Path, report: Callable[[int], None] = lambda step: None
+    depth: Depth, profile: Profile, out: Path, report: Callable[[int], object] = lambda step: None
 ) -> dict[str, float]:
     """Train and test a net; write it at `out` in float16, with its note; return what `accuracy` gives.
 
     Raises:
         BadInput: the profile has no such recipe, or the net misses its bar; then nothing is written.
     """
-    recipe, task = parts(profile)
+    recipe, task = pretraining_parts(profile)
     begun = time.monotonic()
     torch.set_num_threads(1)  # another number may add in another order
     torch.manual_seed(recipe.seed)
@@ -94,9 +81,9 @@ def pretrain(
     return result
 
 
-def train(net: VideoResNet, profile: Profile, report: Callable[[int], None]) -> None:
+def train(net: VideoResNet, profile: Profile, report: Callable[[int], object]) -> None:
     """Train with the binary cross-entropy of all tags; no still comes twice."""
-    recipe, task = parts(profile)
+    recipe, task = pretraining_parts(profile)
     optimizer = torch.optim.AdamW(net.parameters(), recipe.lr, weight_decay=recipe.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps)
     split = f"train-{recipe.seed}"
@@ -113,8 +100,8 @@ def train(net: VideoResNet, profile: Profile, report: Callable[[int], None]) -> 
 
 @torch.no_grad()
 def accuracy(net: VideoResNet, profile: Profile) -> dict[str, float]:
-    """Percent of right tags, and of stills all of whose tags are right, on stills of digits that training has not used."""
-    recipe, task = parts(profile)
+    """Percent of right tags, and of stills with all tags right, of digits that training has not used."""
+    recipe, task = pretraining_parts(profile)
     net.eval()
     right = []
     for first in range(0, recipe.stills, TEST_BATCH):
@@ -126,10 +113,13 @@ def accuracy(net: VideoResNet, profile: Profile) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="maintainers: a net that runs on generated videos start from")
+    parser = argparse.ArgumentParser(
+        description="maintainers: a net that runs on generated videos start from"
+    )
     parser.add_argument("--profile", default="mini")
     parser.add_argument("--depth", type=int, choices=(50, 101), default=50)
-    parser.add_argument("--half", nargs=2, type=Path, metavar=("NET", "OUT"), help="write a trained net in float16")
+    half = "write a trained net in float16"
+    parser.add_argument("--half", nargs=2, type=Path, metavar=("NET", "OUT"), help=half)
     arguments = parser.parse_args()
     try:
         if arguments.half:
@@ -138,7 +128,7 @@ def main() -> int:
             return 0
         profile = load_profile(arguments.profile)
         out = net_path(profile.pretrained, arguments.depth)
-        with progress_bar(total=parts(profile)[0].steps, desc=out.name, unit=" steps") as bar:
+        with progress_bar(total=pretraining_parts(profile)[0].steps, desc=out.name, unit=" steps") as bar:
             result = pretrain(arguments.depth, profile, out, lambda step: bar.update(step - bar.n))
         print(f"{out}: {result['tags']:.1f} % of the tags right, {result['stills']:.1f} % of the stills")
     except BadInput as error:
