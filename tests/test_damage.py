@@ -1,4 +1,4 @@
-"""Damaged and stray files: each is named in one line that says what is wrong and what to do, and stops nothing else."""
+"""Damaged and stray files: each is named in one line, with what is wrong and what to do."""
 
 import shutil
 from dataclasses import replace
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 
 @pytest.fixture
 def folders(swept: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
-    """A copy of what a sweep has left, elsewhere than in the repository, whose results/published is not looked at."""
+    """A copy of what a sweep has left, elsewhere than in the repository, which has published results."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(swept, tmp_path / "results")
     return Folders(data=data, results=tmp_path / "results")
