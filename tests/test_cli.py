@@ -19,24 +19,9 @@ from nlrepro.record import read_records
 from nlrepro.run import Folders
 
 SMOKE = ("--profile", "smoke")
-VERBS = (
-    "list",
-    "run",
-    "sweep",
-    "report",
-    "publish",
-    "verify",
-    "cost",
-    "data",
-    "weights",
-    "evaluate",
-    "attend",
-)
-READMES = sorted(
-    path
-    for path in ROOT.rglob("README.md")
-    if not {".venv", "local", ".pytest_cache", "build"} & {*path.relative_to(ROOT).parts}
-)
+VERBS = "list run sweep data report publish verify cost weights evaluate attend dashboard sync"
+ELSEWHERE = {".venv", "local", ".pytest_cache", "build"}
+READMES = sorted(path for path in ROOT.rglob("README.md") if not ELSEWHERE & {*path.relative_to(ROOT).parts})
 
 
 def refusal(*words: str | Path) -> str:
@@ -49,7 +34,7 @@ def refusal(*words: str | Path) -> str:
 
 
 def test_every_verb_has_help_with_an_example() -> None:
-    for verb in (*VERBS, "dashboard", "sync"):
+    for verb in VERBS.split():
         done = command(verb, "--help")
         assert done.status == 0
         assert f"example: python -m ablations {verb} " in done.out
