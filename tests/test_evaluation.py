@@ -127,7 +127,7 @@ class Small(nn.Module):
 def test_torchvisions_detectors_are_tested_on_coco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of three objects is found; `Small` stands for torchvision's net and file."""
     net = Small()
-    monkeypatch.setattr("nlrepro.learners.detector.torchvision_rcnn", lambda *words: net)
+    monkeypatch.setattr("nlrepro.learners.detector.detector", lambda *words: (net, ""))
     monkeypatch.setattr("nlrepro.learners.detector.WORKERS", 0)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     folders = Folders(data=coco_tree.make(tmp_path / "coco"), results=tmp_path / "out")

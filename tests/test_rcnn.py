@@ -21,6 +21,7 @@ from nlrepro.nets.rcnn import (
     batch_independent,
     detector,
     freeze_norm,
+    load_imagenet,
     pretrained_trunk,
     torchvision_rcnn,
 )
@@ -134,16 +135,16 @@ def test_nets_of_the_papers_size_start_from_imagenet(tmp_path: Path, monkeypatch
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     state, paper_weights = resnet50().state_dict(), tmp_path / "r50.pth"
     torch.save(state, paper_weights)
-    net, start = detector(BOXES, load_profile("coco-paper"), (paper_weights,))
+    net, shipped = detector(BOXES, load_profile("coco-paper"))
+    start = load_imagenet(net, BOXES, (paper_weights,))
+    assert not shipped
     body = net.backbone.body.state_dict()
     assert start.startswith("r50.pth (sha256 ")
     assert all(torch.equal(x, state[name]) for name, x in body.items() if "nonlocal" not in name)
     with pytest.raises(
         BadInput, match=r"no ImageNet weights of resnext101_32x8d: .*r50.pth has layer1\.0\.conv1\.weight"
     ):
-        detector(replace(BOXES, backbone="x101"), load_profile("coco-paper"), (paper_weights,))
-    with pytest.raises(BadInput, match=r"the profile mini has no \[detection\]"):
-        detector(BOXES, load_profile("mini"))
+        load_imagenet(net, replace(BOXES, backbone="x101"), (paper_weights,))
 
 
 def test_frozen_normalisation_computes_what_it_does_in_a_test() -> None:

@@ -1,5 +1,4 @@
-"""`ActionClassifier`: a sigmoid a class in place of the softmax, as a video may show several actions (Table
-4).
+"""`ActionClassifier` (Table 4): a sigmoid a class in place of the softmax, for several actions a video.
 
 The authors have not released what they did on Charades, and the paper (section 5.2) does not say all of it.
 Our readings: a test takes ten clips, in three crops, and the highest score of a class over all of them
@@ -43,10 +42,7 @@ class ActionData(VideoData):
     """
 
     def __init__(self, run: Run, recipe: Any, first: int = 0, at_most: int | None = None) -> None:
-        RunData.__init__(self, run, recipe, first, at_most)
-        self.clips = run.profile.clips["long"]
-        self.kinds: list[str] = []
-        self.listed = None
+        super().__init__(run, recipe, first, at_most)
         self.loaded: dict[Part, Videos] = {}
         self.scores = scores_path(run)
 
@@ -68,8 +64,7 @@ class ActionData(VideoData):
 
 
 class ActionEvaluator:
-    """Mean average precision as Charades' own evaluation has it (Charades_v1_classify.m, which comes with the
-    annotations).
+    """Mean average precision as in Charades_v1_classify.m, which comes with the annotations.
 
     The average precision of a class is the mean, over the videos that have it, of the precision among those
     ranked as high or higher: scikit-learn's `average_precision_score`, which differs only among videos of

@@ -44,7 +44,7 @@ class VideoData(RunData):
 
     def __init__(self, run: Run, recipe: Any, first: int = 0, at_most: int | None = None) -> None:
         super().__init__(run, recipe, first, at_most)
-        self.clips = run.profile.clips[run.spec.clip]
+        self.clips = run.profile.clips[run.task.recipe(run.spec)]
         self.listed: int | None = None  # videos that the real split should have, which was opened last
         self.kinds: list[str] = []  # of the videos of the generated split that was opened last
 
@@ -80,14 +80,10 @@ class VideoData(RunData):
         return self.dataset(getattr(self.clips, split), sampling)
 
     def train_dataloader(self) -> Loader:
-        items, real, size = self.items("train"), self.profile.real, self.profile.data.size
-        options: dict[str, Any] = {
-            "anywhere": self.clips.anywhere,
-            "real": real,
-            "size": size,
-            **self.training,
-        }
-        return Loader(items, ClipTrainSampler(items=len(items), **options), self.workers)
+        items, profile = self.items("train"), self.profile
+        options = {"real": profile.real, "size": profile.data.size, **self.training}
+        sampler = ClipTrainSampler(items=len(items), anywhere=self.clips.anywhere, **options)
+        return Loader(items, sampler, self.workers)
 
     def val_dataloader(self) -> Loader:
         """One clip of some videos, in one crop."""
@@ -124,15 +120,13 @@ class RankEvaluator:
         labels = by_view[:, 0]  # (videos,)
         self.loss.update(F.nll_loss(probabilities.log(), labels), len(labels))
         self.ranks += ranks(probabilities, labels).tolist()
-        self.right_clips += (
-            (ranks(scores.flatten(0, 1), targets) == 0).unflatten(0, (-1, self.views)).sum(1).tolist()
-        )
+        right = ranks(scores.flatten(0, 1), targets) == 0  # (videos views,)
+        self.right_clips += right.unflatten(0, (-1, self.views)).sum(1).tolist()
 
     def compute(self) -> Result:
         ranks, right, loss = in_order(self.ranks), in_order(self.right_clips), float(self.loss.compute())
-        metrics = {f"top{k}": percent(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)} | {
-            "loss": loss
-        }
+        metrics = {f"top{k}": percent(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)}
+        metrics["loss"] = loss
         if self.views > 1:
             metrics["clip_top1"] = percent(sum(right), len(right) * self.views)
         digits = "".join(str(min(rank, 9)) for rank in ranks)
@@ -176,10 +170,6 @@ class VideoClassifier(Learner):
         self.test_loss = MeanMetric(nan_strategy="disable")
         self.evaluator = self.make_evaluator()
 
-    @classmethod
-    def build(cls, run: Run, devices: int) -> "VideoClassifier":
-        return cls(run.spec, run.profile, devices)
-
     def make_evaluator(self) -> Evaluator:
         real = self.profile.real
         return RankEvaluator(real.averaged if real else "probabilities", self.test_loss)
@@ -192,17 +182,13 @@ class VideoClassifier(Learner):
 
     def loss(self, batch: Batch) -> Tensor:
         clips, labels = batch
-        if self.recipe.frozen_norm:
-            self.freeze_norms()
+        if self.recipe.frozen_norm:  # at each step: after a validation Lightning restores the first modes
+            for norm in self.norms:
+                norm.eval()
         return self.criterion(self(clips), labels)
 
     def criterion(self, scores: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(scores, labels)
-
-    def freeze_norms(self) -> None:
-        """Call it before each step: after a validation Lightning restores the modes that it met first."""
-        for norm in self.norms:
-            norm.eval()
 
     def evaluate(self, batch: Batch) -> None:
         clips, labels = batch
@@ -226,7 +212,7 @@ class VideoClassifier(Learner):
         if not isfinite(result.metrics["loss"]):
             raise FloatingPointError(f"the test loss was {result.metrics['loss']}")
         if not data.at_most:
-            result = replace(result, kinds=by_kind(result.ranks, data.kinds), listed=data.listed)
+            result = replace(result, kinds=split_by_kind(result.ranks, data.kinds), listed=data.listed)
         self.result = result
 
     def start(self, run: Run) -> dict[str, str]:
@@ -283,18 +269,16 @@ def start_from_parent(net: torch.nn.Module, run: Run, parent: Run, *, classifier
     """
     if not parent.weights.is_file():
         advice = "use `sweep`, or run it first"
-        raise BadInput(
-            f"{run.key} starts from {parent.key}, which has no weights at {parent.weights}; {advice}"
-        )
+        missing = f"{run.key} starts from {parent.key}, which has no weights at {parent.weights}"
+        raise BadInput(f"{missing}; {advice}")
     if damage := parent.damage():
         raise BadInput(f"{run.key} starts from {parent.key}: {damage}")
     start_from_file(net, parent.weights, classifier=classifier)
 
 
-def by_kind(ranks: str, kinds: list[str]) -> dict[str, str]:
+def split_by_kind(ranks: str, kinds: list[str]) -> dict[str, str]:
     """The ranks of the test videos of each kind."""
-    return {
-        kind: "".join(rank for rank, of in zip(ranks, kinds, strict=True) if of == kind)
-        for kind in get_args(VideoKind)
-        if kind in kinds
-    }
+    by_kind = {kind: "" for kind in get_args(VideoKind) if kind in kinds}
+    for rank, kind in zip(ranks if kinds else "", kinds, strict=True):
+        by_kind[kind] += rank
+    return by_kind

@@ -10,13 +10,11 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.models.detection import FasterRCNN
 
 from nlrepro.config import DetectionRecipe, Profile
 from nlrepro.data.coco import (
@@ -29,7 +27,7 @@ from nlrepro.data.coco import (
 )
 from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
-from nlrepro.nets.rcnn import detector, torchvision_rcnn
+from nlrepro.nets.rcnn import detector, load_imagenet
 from nlrepro.run import Run
 from nlrepro.spec import DetectionSpec, Target
 from nlrepro.task import detection_of
@@ -169,33 +167,15 @@ class Detector(Learner):
     curve_measure: ClassVar[str] = ""  # the AP of masks or of keypoints
     recipe: DetectionRecipe
 
-    def __init__(
-        self,
-        spec: DetectionSpec,
-        profile: Profile,
-        devices: int = 1,
-        imagenet: Sequence[Path] = (),
-        net: FasterRCNN | None = None,
-    ) -> None:
+    def __init__(self, spec: DetectionSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__(spec, profile, profile.recipe(spec.kind, devices))
-        self.net, self.start_name = (net, "") if net else detector(spec, profile, imagenet)
+        self.net, self.shipped = detector(spec, profile)
         self.evaluator: CocoEvaluator = CocoEvaluator(spec.kind)
         self.curve_measure = f"{MEASURES[spec.kind][-1]}_ap"  # type: ignore[misc]  # of an instance
 
-    @classmethod
-    def build(cls, run: Run, devices: int) -> "Detector":
-        return cls(run.spec, run.profile, devices, run.folders.imagenet)
-
-    @classmethod
-    def untrained(cls, run: Run, devices: int) -> "Detector":
-        """Without ImageNet's weights; those that small nets start from are shipped."""
-        spec, detection = run.spec, detection_of(run.profile)
-        net = None if detection.small else torchvision_rcnn(spec, detection.sides[spec.kind])
-        return cls(spec, run.profile, devices, net=net)
-
     def start(self, run: Run) -> dict[str, str]:
-        """The net has been built from them: its frozen normalisation is computed from their statistics."""
-        return {"start": self.start_name}
+        """Small nets have been built of what they start from, as their frozen normalisation depends on it."""
+        return {"start": self.shipped or load_imagenet(self.net, run.spec, run.folders.imagenet)}
 
     def loss(self, batch: Batch) -> Tensor:
         losses = self.net([pixels for _, pixels, _ in batch], [target for _, _, target in batch])

@@ -1,6 +1,4 @@
-"""`Learner`: a net under a recipe. Optimiser, schedule, curve, and what its checkpoints hold, whatever the
-task.
-"""
+"""`Learner`: a net under a recipe. Optimiser, schedule, curve, and what checkpoints hold, for all tasks."""
 
 from abc import abstractmethod
 from dataclasses import astuple, dataclass, field
@@ -71,8 +69,9 @@ class RunData(pl.LightningDataModule):
 class Learner(pl.LightningModule):
     """A net under a recipe.
 
-    Subclasses build `net` and `evaluator`, give the `loss` of a batch and the outputs of a net on one.
-    Whichever subclass trains a run, the result is the same: it depends on spec, profile, seed and data alone.
+    Subclasses are made of spec, profile and number of devices. They build `net` and `evaluator`, give the
+    `loss` of a batch and the outputs of the net on one. Whichever subclass trains a run, the result is the
+    same: it depends on spec, profile, seed and data alone.
     """
 
     data_module: ClassVar[type[RunData]]
@@ -88,16 +87,6 @@ class Learner(pl.LightningModule):
         self.curve: list[Point] = []
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.result: Result | None = None  # of the test
-
-    @classmethod
-    @abstractmethod
-    def build(cls, run: Run, devices: int) -> "Learner":
-        """The module of a run on so many devices, before its first step."""
-
-    @classmethod
-    def untrained(cls, run: Run, devices: int) -> "Learner":
-        """The same to test given weights with: what a run starts from need not be there."""
-        return cls.build(run, devices)
 
     @abstractmethod
     def start(self, run: Run) -> dict[str, str]:
@@ -156,11 +145,8 @@ class Learner(pl.LightningModule):
         recipe, optimizer = self.recipe, self.optimizer(self.parameter_groups())
         schedule: LRScheduler
         if recipe.schedule == "one-cycle":
-            total = recipe.steps
-            rising = (
-                recipe.warmup if recipe.warmup * total > 1 else 0.0
-            )  # in one step PyTorch divides by zero
-            schedule = OneCycleLR(optimizer, recipe.lr, total_steps=total, pct_start=rising)
+            rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # PyTorch divides by it
+            schedule = OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising)
         else:
             schedule = MultiStepLR(optimizer, list(recipe.milestones))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -32,7 +32,6 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from nlrepro.config import Profile, SmallRCNN
-from nlrepro.files import BadInput
 from nlrepro.nets import weights
 from nlrepro.nets.add_nonlocal import add_nonlocal
 from nlrepro.nets.nonlocal_block import NonLocalBlock
@@ -70,40 +69,33 @@ class Affine(nn.Module):
         return x * self.weight.view(shape) + self.bias.view(shape)  # (B, C, T, H, W)
 
 
-def detector(spec: DetectionSpec, profile: Profile, files: Sequence[Path] = ()) -> tuple[FasterRCNN, str]:
-    """The net of a spec before its first step, and what a record calls its start.
+def detector(spec: DetectionSpec, profile: Profile) -> tuple[FasterRCNN, str]:
+    """The net of a spec, and what a record calls the shipped weights in it; "" before `load_imagenet`."""
+    assert profile.detection
+    sides, small = profile.detection.sides[spec.kind], profile.detection.small
+    return small_rcnn(spec, profile, small, sides) if small else (torchvision_rcnn(spec, sides), "")
 
-    `files` may hold ImageNet's weights, of which torchvision's cache is the other place.
 
-    Raises:
-        BadInput: weights to start from are missing or damaged, or the profile has no part [detection].
+def load_imagenet(net: FasterRCNN, spec: DetectionSpec, files: Sequence[Path]) -> str:
+    """Load ImageNet's weights, of `files` or torchvision's cache, into the backbone of `torchvision_rcnn`.
+
+    Returns what a record calls them; errors as of `weights.imagenet`.
     """
-    if not profile.detection:
-        advice = "use one of Tables 5 and 6, such as coco-mini"
-        raise BadInput(f"the profile {profile.name} has no [detection]; {advice}")
-    sides = profile.detection.sides[spec.kind]
-    if profile.detection.small:
-        return small_rcnn(spec, profile, profile.detection.small, sides)
-    name = RESNETS[spec.backbone]
+    name, body = RESNETS[spec.backbone], net.backbone.body
     with torch.device("meta"):
         resnet = get_model(name, weights=None)
     state, start = weights.imagenet(name, resnet, files)
-    return torchvision_rcnn(spec, sides, state), start
+    body.load_state_dict({name: x for name, x in state.items() if name in body.state_dict()}, strict=False)
+    return start
 
 
-def torchvision_rcnn(
-    spec: DetectionSpec, sides: Sequence[int] = (SIDE,), state: weights.State | None = None
-) -> FasterRCNN:
+def torchvision_rcnn(spec: DetectionSpec, sides: Sequence[int] = (SIDE,)) -> FasterRCNN:
     """The net of the paper's size, for images (3, H, W) of values from 0 to 1, of any sizes.
 
     Their shorter sides are scaled to one of `sides`, drawn in training, the last one in a test. Images of a
-    batch are padded to one size, and the block's sums run over the padding too. `state`: ImageNet weights of
-    the ResNet.
+    batch are padded to one size, and the block's sums run over the padding too.
     """
     backbone = resnet_fpn_backbone(backbone_name=RESNETS[spec.backbone], weights=None)
-    if state is not None:
-        body = backbone.body.state_dict()
-        backbone.body.load_state_dict({name: x for name, x in state.items() if name in body})
     build: type[FasterRCNN] = MaskRCNN if spec.kind == "boxes" else KeypointRCNN
     longest = round(LONGEST / SIDE * max(sides))
     net = build(backbone, COCO_CLASSES[spec.kind], min_size=tuple(sides), max_size=longest)

@@ -13,6 +13,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from nlrepro.config import Profile
 from nlrepro.files import BadInput, file_digest
+from nlrepro.learners.classifier import VideoClassifier
 from nlrepro.learners.learner import Learner
 from nlrepro.nets.resnet import cost_of
 from nlrepro.record import Cost, Record, Weights, digest, write_record
@@ -115,10 +116,10 @@ def prepare(run: Run, file: Path, given: Weights, devices: int) -> tuple[Learner
         torch.set_num_threads(1)  # as in training: more may add in another order
     if isinstance(run.spec, RunSpec):
         net, profile = build_net(given, run.spec, run.profile)
-        learner = LEARNERS[type(run.task)].untrained(replace(run, profile=profile), devices)
+        learner: Learner = VideoClassifier(run.spec, profile, devices)
         learner.net = net
     else:
-        learner, profile = LEARNERS[type(run.task)].untrained(run, devices), run.profile
+        learner, profile = LEARNERS[type(run.task)](run.spec, run.profile, devices), run.profile
     load_state(learner.net, file)
     if given.source == TORCHVISION:
         for module in learner.net.modules():

@@ -6,7 +6,7 @@ import platform
 import re
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ from nlrepro.task import CharadesTask, DetectionTask, Task, VideoTask
 from nlrepro.tracking import conclude, resume, wandb_id_path, wandb_logger
 from nlrepro.train.checkpoint import AtomicCheckpoints, Report, RunCallback, resumable, state_bytes
 
-LEARNERS: dict[type[Task], type[Learner]] = {  # by class: in the process of a run a task is a copy
+LEARNERS: dict[type[Task], Callable[..., Learner]] = {  # by class: in the process of a run a task is a copy
     VideoTask: VideoClassifier,
     CharadesTask: ActionClassifier,
     DetectionTask: Detector,
@@ -183,8 +183,8 @@ def prepare(run: Run, devices: int) -> Learner:
         torch.set_num_threads(1)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(run.seed, verbose=False)
-    learner: type[Learner] = run.module or LEARNERS[type(run.task)]
-    return learner.build(run, devices)
+    learner = run.module or LEARNERS[type(run.task)]
+    return learner(run.spec, run.profile, devices)
 
 
 def make_trainer(
