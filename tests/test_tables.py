@@ -1,9 +1,7 @@
 """Tables as frames and as text, and what each ablation says of itself."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
-from math import inf
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -14,7 +12,7 @@ from conftest import PUBLISHED, command, fresh_record, record, weights_record
 from ablations.registry import TABLES
 from nlrepro import paper
 from nlrepro.record import Record, read_records, write_record
-from nlrepro.report.tables import delta, kinds_frame, table_frame, with_released
+from nlrepro.report.tables import delta, kinds_frame, released_frames, table_frame, with_released
 from nlrepro.report.text import (
     by_kind,
     note,
@@ -26,9 +24,8 @@ from nlrepro.report.text import (
     with_interval,
 )
 from nlrepro.run import Folders
-from nlrepro.stats.evidence import accuracy
-from nlrepro.stats.moderated import Prior
-from nlrepro.table import Row, Table
+from nlrepro.stats.evidence import Evidence
+from nlrepro.table import Cell, Row, Table
 
 EVERY = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 FORMS = TABLES["2a"]
@@ -112,26 +109,6 @@ def test_rows_are_compared_on_the_seeds_that_all_of_a_baseline_have() -> None:
     assert table_frame(DEEP, some)["seeds"].tolist() == [1, 1, 2, 0]
 
 
-def test_the_variance_between_seeds_is_shared_by_all_rows_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    def wide(
-        records: Sequence[Record], groups: list[list[str]], measure: str, centred: bool = False
-    ) -> Prior:
-        asked.append((groups, measure, centred))
-        return Prior(variance=200.0, freedom=inf, pooled=50)
-
-    deep = [record(row.key, s, "01" * 200) for row in DEEP.rows for s in (0, 1)]
-    before = table_frame(DEEP, deep)
-    monkeypatch.setattr("nlrepro.report.tables.pool", wide)
-    after = table_frame(DEEP, deep)
-    groups = [["50-baseline", "50-5-block"], ["101-baseline", "101-5-block"]]
-    assert asked == [(groups, "top1", False), (groups, "top5", False), (groups, "top1", True)]
-    for name, least in (("top1", 20), ("top5", 20), ("delta", 25)):
-        assert float((before[f"{name}_high"] - before[f"{name}_low"])[1]) < least
-        assert float((after[f"{name}_high"] - after[f"{name}_low"])[1]) > least
-
-
 def test_table_2e_shows_what_a_row_costs_relative_to_its_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
     table = TABLES["2e"]
     costs = {
@@ -207,16 +184,18 @@ def test_released_weights_have_columns_of_their_own_and_the_latest_test_counts()
         weights_record(run, "8x8", ranks, made=replace(records()[0].made, date=f"2024-0{month}-01"))
         for month, ranks in ((2, "0001"), (1, "1111"))
     ]
-    frame = with_released(FORMS, table_frame(FORMS, []), tests)
+    released = released_frames(FORMS, tests)
+    frame = with_released(FORMS, table_frame(FORMS, []), released)
     assert frame["released caffe2 8x8 top1"].tolist()[0] == 75.0
     assert frame["released caffe2 8x8 top5"].isna().tolist() == [False, True, True, True, True]
-    assert "released weights, caffe2 8x8" in side_by_side(FORMS, {"here": frame})
+    assert frame["released caffe2 8x8 clip_top1"].tolist()[0] == 75.0
+    assert "released weights, caffe2 8x8" in side_by_side(FORMS, {"here": frame}, released)
 
 
 def test_released_weights_of_other_tasks_have_the_measures_of_their_table() -> None:
     run, table = TABLES.run("r50-boxes", 0, "paper", Folders()), TABLES["5"]
     test = weights_record(run, "v2", "", metrics={"box_ap": 46.7, "mask_ap": 41.8}, tested=90, listed=100)
-    text = side_by_side(table, {"here": with_released(table, table_frame(table, []), [test])})
+    text = side_by_side(table, {"here": table_frame(table, [])}, released_frames(table, [test]))
     assert text["row"].tolist()[:7] == ["R50 baseline", *[""] * 5, "R50 +1 NL"]
     assert text["measure"].tolist()[:6] == list(table.measures.values())
     assert text["released weights, caffe2 v2"].tolist()[:7] == ["46.7", "--", "--", "41.8", "--", "--", "--"]
@@ -252,7 +231,8 @@ def test_a_row_has_its_mean_over_seeds_on_the_videos_of_each_kind() -> None:
     assert frame["videos"].tolist() == [10, 5, 10, 5, 0, 0, 0, 0]
     assert frame["seeds"].tolist() == [3, 3, 3, 3, 0, 0, 0, 0]  # not the baseline's fourth
     assert frame["top1"].tolist()[:4] == pytest.approx([80, 20, 100, 40])  # far: 2, 1 and 0 of 5 videos
-    alone = accuracy([record(r.key, r.seed, r.kinds["far"]) for r in some], "50-5-block")
+    far = Evidence([DEEP], [record(r.key, r.seed, r.kinds["far"]) for r in some])
+    alone = far.interval({Cell("2c", 50, "5-block"): 1.0})
     assert alone
     assert tuple(frame.loc[3, ["low", "high"]]) == pytest.approx((alone.low, alone.high))
     assert list(by_kind(DEEP, frame).columns) == ["row", "near", "far"]

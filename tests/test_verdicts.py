@@ -12,7 +12,7 @@ from conftest import record
 from ablations.registry import TABLES
 from nlrepro import paper
 from nlrepro.record import Record
-from nlrepro.report.text import comparisons, outlook, verdict_line
+from nlrepro.report.text import comparisons, error_rates, outlook, verdict_line
 from nlrepro.stats.anova import Analysis, Interval
 from nlrepro.stats.evidence import Evidence
 from nlrepro.stats.moderated import Prior
@@ -26,7 +26,6 @@ from nlrepro.stats.verdicts import (
     any_below,
     beat,
     decide,
-    error_rates,
     name_of,
     seeds_needed,
 )
@@ -36,7 +35,7 @@ CLAIMS = [claim for table in TABLES.values() for claim in table.claims]
 BASE, GAUSSIAN, EMBEDDED, DOT, CONCATENATION = (row.key for row in TABLES["2a"].rows)
 
 
-def verdicts(claims: Sequence, records: Sequence[Record], declared: int | None = None) -> list[Verdict]:
+def verdicts(claims: Sequence, records: Sequence[Record], declared: int = 3) -> list[Verdict]:
     evidence = Evidence([*TABLES.values()], records)
     return [claim.verdict(evidence, declared) for claim in claims]
 
@@ -58,9 +57,7 @@ def of_2a(*accuracies: float) -> list[Verdict]:
     return verdicts(TABLES["2a"].claims, simulated(*accuracies))
 
 
-def test_the_papers_own_numbers_hold_for_all_of_its_sentences_but_the_one_that_it_gives_no_number_for() -> (
-    None
-):
+def test_the_papers_own_numbers_hold_for_its_sentences_but_the_one_that_it_gives_no_number_for() -> None:
     words = {verdict.claim.text: verdict.paper for verdict in verdicts(CLAIMS, [])}
     assert len(words) == 22
     (open_,) = [text for text, word in words.items() if word != "holds"]
@@ -81,8 +78,7 @@ def test_every_sentence_names_rows_and_measures_that_the_paper_has() -> None:
     pairs = {cell for claim in CLAIMS if isinstance(claim, Counted) for pair in claim.pairs for cell in pair}
     cells = pairs.union(*(claim.cells for claim in CLAIMS))
     evidence = Evidence([*TABLES.values()], [])
-    assert all(evidence.row(cell) for cell in cells)
-    unprinted = {cell for cell in cells if np.isnan(evidence.printed(cell, evidence.measure(cell)))}
+    unprinted = {cell for cell in cells if np.isnan(evidence.printed(cell))}
     assert unprinted == {Cell("2c", 50, "5 residual blocks")}
 
 
@@ -120,11 +116,10 @@ def test_a_difference_names_what_its_cells_do_not_share() -> None:
     titles = {"box_ap": "box AP", "mask_ap": "mask AP"}
     boxes, masks = (Cell("5", 50, "+1 NL", measure) for measure in titles)
     minus = "\N{MINUS SIGN}"
-    assert name_of({boxes: 1, boxes._replace(label="base"): -1}, titles) == f"+1 NL {minus} base, R50, box AP"
-    assert (
-        name_of({masks: 1, masks._replace(depth=101): -1}, titles) == f"R50 +1 NL {minus} R101 +1 NL, mask AP"
-    )
-    assert name_of({Cell("2f", 50, "NL"): -1, Cell("2g", 50, "NL"): 1}, titles) == f"2g NL {minus} 2f NL, R50"
+    others = boxes._replace(label="base"), masks._replace(depth=101)
+    assert name_of(boxes, others[0], titles) == f"+1 NL {minus} base, R50, box AP"
+    assert name_of(masks, others[1], titles) == f"R50 +1 NL {minus} R101 +1 NL, mask AP"
+    assert name_of(Cell("2g", 50, "NL"), Cell("2f", 50, "NL"), titles) == f"2g NL {minus} 2f NL, R50"
 
 
 def analysis(mean: float, error: float) -> Analysis:
@@ -187,11 +182,9 @@ def test_seeds_needed_are_those_that_would_settle_it() -> None:
     assert [re.findall(r"\d+|not", text) for text in outlooks] == [[], ["12"], ["100"], ["not"]]
 
 
-@pytest.mark.parametrize(
-    ("declared", "text"), [(3, ""), (5, "3 seeds of 5"), (1, "3 seeds instead of 1"), (None, "")]
-)
+@pytest.mark.parametrize(("declared", "text"), [(3, ""), (5, "3 seeds of 5"), (1, "3 seeds instead of 1")])
 def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary(
-    declared: int | None, text: str
+    declared: int, text: str
 ) -> None:
     found = verdicts(TABLES["2a"].claims, simulated(60, 70, 70, 70, 70), declared)
     assert [v.preliminary for v in found] == [text] * 2
@@ -201,7 +194,7 @@ def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary(
 @pytest.mark.parametrize("keys", [(), (BASE, GAUSSIAN, EMBEDDED, CONCATENATION)])
 def test_missing_runs_leave_a_sentence_undecided(keys: tuple[str, ...]) -> None:
     records = [r for r in simulated(60, 70, 70, 70, 70) if r.key in keys]
-    beats, _ = verdicts(TABLES["2a"].claims, records, 3)
+    beats, _ = verdicts(TABLES["2a"].claims, records)
     assert verdict_line(beats) == "each form beats the baseline: undecided (--; paper +0.7)"
 
 
@@ -210,27 +203,29 @@ def test_the_variance_between_seeds_is_shared_by_the_rows_of_the_compared_tables
 ) -> None:
     asked = []
 
-    def pool(
-        records: Sequence[Record], groups: Sequence[frozenset[str]], measure: str, centred: bool
-    ) -> Prior:
-        asked.append((set(groups), measure, centred))
+    def fit(groups: Sequence[np.ndarray], centred: bool) -> Prior:
+        asked.append(([means.shape for means in groups], centred))
         return Prior(400.0, inf, 50)
 
     records = simulated(60, 70, 70, 70, 70)
     before = verdicts(TABLES["2a"].claims, records)[0].difference
-    monkeypatch.setattr("nlrepro.stats.evidence.pool", pool)
+    monkeypatch.setattr("nlrepro.stats.evidence.fit_prior", fit)
     after = verdicts(TABLES["2a"].claims, records)[0].difference
     assert before
     assert after
     assert after.high - after.low > 3 * (before.high - before.low)
+    rows = {row.key: row for name in ("2f", "2g") for row in TABLES[name].rows}
+    evidence = Evidence([*TABLES.values()], [record(key, s, "01" * 9) for key in rows for s in range(3)])
     asked.clear()
-    f, deep_f, g, deep_g = (frozenset(r.key for r in group) for t in "fg" for group in TABLES[f"2{t}"].groups)
-    within = beat("2f", 50, ("NL I3D", "I3D"))
-    tables = ((Cell("2g", 50, "I3D"), Cell("2f", 50, "I3D")),)
-    depths = ((Cell("2f", 50, "NL I3D"), Cell("2f", 101, "I3D")),)
-    verdicts([Beats(table="2g", text="", pairs=pairs) for pairs in (within, tables, depths)], [])
-    groups = [{f, deep_f}, {f | g, deep_f | deep_g}, {f | deep_f}]
-    assert asked == [(group, "top1", True) for group in groups]
+    nl = Cell("2f", 50, "NL I3D")
+    for other in (Cell("2f", 50, "I3D"), Cell("2g", 50, "I3D"), Cell("2f", 101, "I3D")):
+        evidence.prior({nl: 1.0, other: -1.0})
+    evidence.prior({nl: 1.0})
+    f, deep_f = ({row.key for row in group} for group in TABLES["2f"].groups)
+    g, deep_g = ({row.key for row in group} for group in TABLES["2g"].groups)
+    groups = [(f, deep_f), (f | g, deep_f | deep_g), (f | deep_f,), (f, deep_f)]
+    shapes = [[(3, len(keys)) for keys in each] for each in groups]
+    assert asked == list(zip(shapes, (True, True, True, False), strict=True))
 
 
 def of_r50(*pairs: tuple[float, float]) -> list[Record]:
@@ -260,7 +255,7 @@ def test_average_precisions_are_paired_by_seed(gains: tuple[float, ...], word: s
 def test_all_measures_of_a_sentence_must_be_better() -> None:
     records = of_r50((1, 3), (2, 5), (3, 5))
     worse = [replace(r, metrics=r.metrics | {"mask_ap": 50 - r.metrics["mask_ap"]}) for r in records]
-    words = [verdicts(TABLES["5"].claims, each, declared=3)[0].verdict for each in (records, worse)]
+    words = [verdicts(TABLES["5"].claims, each)[0].verdict for each in (records, worse)]
     assert words == ["holds", "fails"]
 
 
@@ -289,7 +284,7 @@ def test_what_a_block_adds_is_the_most_that_it_adds_to_any_net(
 
 
 def test_error_rates_are_of_the_tested_sentences() -> None:
-    tested = [v for v in verdicts(CLAIMS, []) if not v.claim.counted]
+    tested = [v for v in verdicts(CLAIMS, []) if not isinstance(v.claim, Counted)]
     text = error_rates(verdicts(CLAIMS, []))
     assert f"Of the {len(tested)} sentences tested" in text
     assert f"at most about {0.025 * len(tested):.1f} are" in text
