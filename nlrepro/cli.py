@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nlrepro.table import Catalogue
 
 SEEDS = 2**32  # that NumPy's generator takes
-SOURCES = ("caffe2", "pyslowfast", "mmaction2", "torchvision")  # of released weights
+SOURCES = ("caffe2", "pyslowfast", "mmaction2")  # of released weights
 
 Add = Callable[..., argparse.ArgumentParser]
 

@@ -1,6 +1,7 @@
 """A table of the paper as data: rows, measures, sentences; the catalogue of all tables and runs. No torch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -172,9 +173,8 @@ class Catalogue(dict[str, Table]):
 
     def tables_of(self, key: str) -> tuple[str, ...]:
         """The tables that train the run of this key."""
-        return tuple(
-            name for name, table in self.items() if table.trains and key in {row.key for row in table.rows}
-        )
+        training = {name: table for name, table in self.items() if table.trains}
+        return tuple(name for name, table in training.items() if any(row.key == key for row in table.rows))
 
     def runs(
         self,
@@ -193,14 +193,13 @@ class Catalogue(dict[str, Table]):
             BadInput: an unknown table, there is no such profile, or no key matches `only`, a pattern such as
                 "r50-*".
         """
-        chosen = [table for table in self.chosen(names) if table.trains]
-        profiles = {table.name: self.profile(table, names, profile, steps) for table in chosen}
-        rows = {
-            row.key: (table, row.spec, own)
-            for table in chosen
-            if (own := profiles[table.name])
-            for row in table.within(own).rows
-        }
+        rows: dict[str, Run] = {}
+        for table in self.chosen(names):
+            own = self.profile(table, names, profile, steps) if table.trains else None
+            if own:
+                rows |= {
+                    row.key: self.run_of(table, row.spec, own, 0, folders) for row in table.within(own).rows
+                }
         keys = [key for key in rows if fnmatchcase(key, only)]
         if not keys:
             without = [name for name in names if name in self and not self[name].trains]
@@ -208,30 +207,19 @@ class Catalogue(dict[str, Table]):
                 raise BadInput(f"table {without[0]} has no runs of its own; `report {without[0]}` shows it")
             known = ", ".join(rows) or "none"
             raise BadInput(f"no run key matches {only!r}; the keys of these tables are {known}")
-        return [
-            self.run_of(task_table, spec, own, seed, folders)
-            for seed in seeds
-            for task_table, spec, own in (rows[key] for key in keys)
-        ]
+        return [replace(rows[key], seed=seed) for seed in seeds for key in keys]
 
     def profile(
         self, table: Table, names: Sequence[str], name: str, steps: int | None = None
     ) -> Profile | None:
         """The profile of a table's task; None if there is none and the table was not asked for by name."""
         try:
-            profile = table.task.profile(name)
+            return table.task.profile(name, steps)
         except BadInput:
-            asked = table.name in names or (TABLE2 in names and table.name.startswith(TABLE2))
-            if asked or not any(self.has_profile(other, name) for other in self.values()):
+            named = table.name in names or (TABLE2 in names and table.name.startswith(TABLE2))
+            if named or not any(has_profile(other.task, name) for other in self.values()):
                 raise
             return None
-        return profile.dry(steps) if steps else profile
-
-    def has_profile(self, table: Table, name: str) -> bool:
-        try:
-            return bool(table.task.profile(name))
-        except BadInput:
-            return False
 
     def run_of(self, table: Table, spec: Any, profile: Profile, seed: int, folders: Folders) -> Run:
         tables = self.tables_of(spec.key)
@@ -241,26 +229,17 @@ class Catalogue(dict[str, Table]):
         """One run by its key: of a row, or of any other video net, which no table shows.
 
         Raises:
-            BadInput: there is no such run, or no such profile.
+            BadInput: there is no such run, or no such profile, or the profile cannot build its net.
         """
-        for table in self.values():
-            for row in table.rows:
-                if row.key == key and table.trains:
-                    own = self.profile(table, [table.name], profile, steps)
-                    assert own
-                    if not table.task.can(row.spec, own):
-                        raise BadInput(f"the profile {own.name} cannot build {key}; `paper` has all nets")
-                    return self.run_of(table, row.spec, own, seed, folders)
+        if tables := self.tables_of(key):
+            return self.runs(tables[:1], [seed], profile, folders, key, steps)[0]
         spec = RunSpec.of_key(key)
         if spec is None:
             keys = dict.fromkeys(row.key for table in self.values() for row in table.rows if row.spec)
             near = ", ".join(get_close_matches(key, keys, cutoff=0.0))
             advice = "`python -m ablations list` shows those of the tables"
             raise BadInput(f"unknown run key {key!r}; {advice}; near: {near}")
-        own = VIDEO.profile(profile)
-        return Run(
-            task=VIDEO, spec=spec, profile=own.dry(steps) if steps else own, seed=seed, folders=folders
-        )
+        return Run(task=VIDEO, spec=spec, profile=VIDEO.profile(profile, steps), seed=seed, folders=folders)
 
     def spec(self, key: str) -> RunSpec:
         """The spec of a video net's key, with the errors of `run`."""
@@ -277,3 +256,9 @@ class Catalogue(dict[str, Table]):
         """The runs with the Lightning module of the first table that shows each."""
         modules = self.modules()
         return [replace(run, module=modules.get(next(iter(run.tables), ""))) for run in runs]
+
+
+def has_profile(task: Task, name: str) -> bool:
+    with suppress(BadInput):
+        return bool(task.profile(name))
+    return False

@@ -5,9 +5,10 @@ the Lightning modules are in nlrepro/learners.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
 
@@ -28,8 +29,8 @@ class Task(ABC):
     items: ClassVar[str] = "videos"  # that a run is tested on
     untested: ClassVar[tuple[str, ...]] = ()  # settings that a test of given weights does not depend on
 
-    def profile(self, name: str) -> Profile:
-        """The task's own profile of that name, or any TOML file by path.
+    def profile(self, name: str, steps: int | None = None) -> Profile:
+        """The task's own profile of that name, or any TOML file by path; with `steps` that of a dry run.
 
         Raises:
             BadInput: there is none, or it lacks the task's part.
@@ -39,7 +40,7 @@ class Task(ABC):
         profile = load_profile(name)
         if self.part and getattr(profile, self.part) is None:
             raise BadInput(f"the profile {name} has no [{self.part}], which this table needs; see {PROFILES}")
-        return profile
+        return profile.dry(steps) if steps else profile
 
     def can(self, spec: Any, profile: Profile) -> bool:
         """Whether the profile can build the spec's net."""
@@ -85,8 +86,8 @@ class Task(ABC):
         """Make, decode or check the data in so many processes, before runs would each wait for it."""
 
     @abstractmethod
-    def check(self, spec: Any, profile: Profile, data: Path, processes: int) -> None:
-        """Read every file below `root`, and print which cannot be used and why.
+    def check(self, specs: Sequence[Any], profile: Profile, data: Path, processes: int) -> None:
+        """Read every file of these specs below their one `root`; print which cannot be used and why.
 
         Raises:
             BadInput: a split is missing, has no usable file, or has an unusable generated one.
@@ -156,10 +157,10 @@ class VideoTask(Task):
             tree = Tree.scan(root / split, clips.classes, profile.generator, profile.limit(split))
             decoded(tree, profile.data, data / "cache", processes)
 
-    def check(self, spec: RunSpec, profile: Profile, data: Path, processes: int) -> None:
+    def check(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.kinetics import check_generated, check_real
 
-        root = self.root(spec, profile, data)
+        root = self.root(specs[0], profile, data)
         if profile.real:
             check_real(profile, root, data / "cache", processes)
         else:
@@ -220,13 +221,13 @@ class CharadesTask(Task):
         for part in sorted({"train", spec.tested} - {"val"}):  # train and val share a folder
             load_videos(profile, part, data, processes)
 
-    def check(self, spec: ActionSpec, profile: Profile, data: Path, processes: int) -> None:
+    def check(self, specs: Sequence[ActionSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.charades import load_videos
 
-        for part in parts_of(spec):
+        for part in dict.fromkeys(part for spec in specs for part in parts_of(spec)):
             videos = load_videos(profile, part, data, processes)
-            print(f"{part}: {len(videos.usable(part)):,} videos can be used")
-            print(*(f"  {note}" for note in videos.notes(part)), sep="\n")
+            usable = f"{part}: {len(videos.usable(part)):,} videos can be used"
+            print(usable, *videos.notes(part), sep="\n  ")
 
 
 class DetectionTask(Task):
@@ -283,11 +284,12 @@ class DetectionTask(Task):
         if scenes := detection_of(profile).scenes.get(spec.kind):
             write_dataset(scene_set(scenes), self.root(spec, profile, data), processes)
 
-    def check(self, spec: DetectionSpec, profile: Profile, data: Path, processes: int) -> None:
+    def check(self, specs: Sequence[DetectionSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.coco import check_images
 
-        for split in dict.fromkeys(("train", "val", detection_of(profile).test)):
-            check_images(self.root(spec, profile, data), split, spec.kind, processes)
+        root, splits = self.root(specs[0], profile, data), ("train", "val", detection_of(profile).test)
+        for kind, split in product(dict.fromkeys(spec.kind for spec in specs), dict.fromkeys(splits)):
+            check_images(root, split, kind, processes)
 
 
 VIDEO, CHARADES, DETECTION = VideoTask(), CharadesTask(), DetectionTask()

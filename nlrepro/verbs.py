@@ -198,8 +198,12 @@ def data(catalogue: Catalogue, words: Words) -> None:
 
         prepare_data([run for run in runs if not run.profile.real], words.jobs)
         runs = [run for run in runs if run.profile.real]
-    for run in {run.root: run for run in reversed(runs)}.values():
-        run.task.check(run.spec, run.profile, words.data, words.jobs)
+    by_root: dict[Path, list[Run]] = {}
+    for run in runs:
+        by_root.setdefault(run.root, []).append(run)
+    for group in by_root.values():
+        specs = [run.spec for run in group]
+        group[0].task.check(specs, group[0].profile, words.data, words.jobs)
 
 
 def report(catalogue: Catalogue, words: Words) -> None:
@@ -290,8 +294,8 @@ def evaluate(catalogue: Catalogue, words: Words) -> None:
     record = test(chosen, words.weights, Machine(devices=words.devices), words.items)
     if rank() == 0:
         assert record.weights
-        print(f"{record.key}, {record.weights.name} {record.weights.file}: {record.headline}")
-        print(*(f"  {note}" for note in record.notes), sep="\n")
+        result = f"{record.key}, {record.weights.name} {record.weights.file}: {record.headline}"
+        print(result, *record.notes, sep="\n  ")
 
 
 def attend(catalogue: Catalogue, words: Words) -> None:

@@ -18,46 +18,52 @@ import torch
 from torch import Tensor
 from wandb.proto import wandb_internal_pb2
 
-from nlrepro import record as records
 from nlrepro.config import Profile
 from nlrepro.files import BadInput
-from nlrepro.record import Record
+from nlrepro.learners.classifier import Batch, VideoClassifier
+from nlrepro.learners.learner import Learner
+from nlrepro.record import Record, read_records
 from nlrepro.run import Run
-from nlrepro.spec import RunSpec
-from nlrepro.sweep.jobs import Job
-from nlrepro.sweep.launch import sweep
-from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.pretraining import pretrain
-from nlrepro.trial import Folders
+from nlrepro.sweep.local import sweep
+from nlrepro.train.pretrain import pretrain
 
 SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.train.runner", "wandb"])
+SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.train.loop", "wandb"])
 
 
-def begin(jobs: Sequence[Job], at_once: int = 1, **environment: str) -> ForkServerProcess:
+def begin(runs: Sequence[Run], jobs: int = 1, **environment: str) -> ForkServerProcess:
     """A sweep that has just begun; what it prints is appended to `log.txt` of the results."""
-    process = SERVER.Process(target=attempt, args=(jobs, at_once, environment))
+    process = SERVER.Process(target=attempt, args=(runs, jobs, environment))
     process.start()
     return process
 
 
-def attempt(jobs: Sequence[Job], at_once: int, environment: dict[str, str]) -> None:
+def attempt(runs: Sequence[Run], jobs: int, environment: dict[str, str]) -> None:
     """One sweep as the command line would run it, in a process group of its own, its runs forked, not started anew."""
     os.setpgid(0, 0)
     os.environ.update(environment)
     forked: Any = multiprocessing.get_context("fork")
+    forked.set_forkserver_preload = lambda modules: None
     multiprocessing.get_context = lambda method=None: forked  # type: ignore[assignment]
-    results = jobs[0].run.folders.results
+    results = runs[0].folders.results
     results.mkdir(parents=True, exist_ok=True)
     log = (results / "log.txt").open("a")
     os.dup2(log.fileno(), 1)
     os.dup2(log.fileno(), 2)
     try:
-        sweep(jobs, at_once)
+        sweep(runs, jobs)
     except BadInput as error:
         print(f"error: {error}", flush=True)
         sys.exit(2)
+
+
+def end(process: ForkServerProcess, results: Path) -> str:
+    """Wait for a sweep that must end well; returns what it printed."""
+    process.join()
+    log = (results / "log.txt").read_text()
+    assert process.exitcode == 0, log
+    return log
 
 
 def kill_all(process: ForkServerProcess) -> None:
@@ -67,24 +73,30 @@ def kill_all(process: ForkServerProcess) -> None:
     process.kill()
 
 
-def longer(profile: Profile) -> Profile:
-    """Runs of 12 steps, more than the 8 or 10 of an epoch, with a checkpoint at 3, 6 and 9."""
-    recipes = {clip: replace(recipe, steps=12, validate_every=3) for clip, recipe in profile.recipes.items()}
-    return replace(profile, recipes=recipes)
+def longer(profile: Profile, steps: int = 12, every: int = 3) -> Profile:
+    """Runs of `steps` steps, more than the 8 or 10 of an epoch, with a checkpoint after each `every` of them."""
+    recipes = {clip: replace(r, steps=steps, validate_every=every) for clip, r in profile.recipes.items()}
+    detection = profile.detection
+    if detection:
+        scenes = {
+            kind: replace(r, steps=steps, validate_every=every) for kind, r in detection.recipes.items()
+        }
+        detection = replace(detection, recipes=scenes)
+    return replace(profile, recipes=recipes, detection=detection)
 
 
 def lasting(record: Record) -> Record:
-    """All of a record but its date and duration."""
-    return replace(record, made=replace(record.made, date="", seconds=0.0))
+    """All of a record but its date, commit and duration."""
+    return replace(record, made=replace(record.made, date="", git="", seconds=0.0))
 
 
-def outcomes(results: Path, profile: Profile) -> dict[tuple[str, int], tuple[Record, bytes]]:
+def outcomes(results: Path, profile: str) -> dict[tuple[str, int | None], tuple[Record, bytes]]:
     """Of each run its record, and the bytes of its weights."""
-    folders, found = Folders(results=results), {}
-    for record in records.read_all(results, profile.name):
-        run = Run(spec=record.spec, profile=profile, seed=record.seed, folders=folders)
-        found[run.key, run.seed] = (lasting(record), run.weights.read_bytes())
-    return found
+    outcome = {}
+    for record in read_records(results, profile):
+        net = results / "runs" / profile / record.key / f"seed{record.seed}" / f"net-{record.fingerprint}.pt"
+        outcome[record.key, record.seed] = (lasting(record), net.read_bytes())
+    return outcome
 
 
 def beginnings(results: Path) -> list[str]:
@@ -100,11 +112,11 @@ def wait_for_training(process: ForkServerProcess, results: Path) -> None:
         time.sleep(0.02)
 
 
-def cut_off_at(step: int) -> type[VideoClassifier]:
+def cut_off_at(step: int, base: type[Learner]) -> type[Learner]:
     """Raises RuntimeError instead of taking that step."""
 
-    class CutOff(VideoClassifier):
-        def training_step(self, batch: Batch, index: int) -> Tensor:
+    class CutOff(base):  # type: ignore[misc,valid-type]
+        def training_step(self, batch: Any, index: int) -> Tensor:
             if self.global_step == step:
                 raise RuntimeError("the power is gone")
             return super().training_step(batch, index)
@@ -128,13 +140,21 @@ class Broken(VideoClassifier):
         return loss * torch.nan if self.global_step == 5 else loss
 
 
-class Killed(VideoClassifier):
-    """Its process is killed at step 5, as Linux does when memory runs out."""
+class Signalled(VideoClassifier):
+    """Its process is sent this signal at step 5."""
+
+    number = signal.SIGKILL  # as Linux does when memory runs out
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         if self.global_step == 5:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.number)
         return super().training_step(batch, index)
+
+
+class Terminated(Signalled):
+    """Lightning turns this signal into an exception without words."""
+
+    number = signal.SIGTERM
 
 
 class Greedy(VideoClassifier):
@@ -172,8 +192,8 @@ class Strike:
     victim: str  # "run", "sweep" or "group"
     signal: str
 
-    def planned(self, results: Path) -> Path:
-        """Tell the runs below `results`; the path that will be there once it has landed."""
+    def plan(self, results: Path) -> Path:
+        """Write it for the runs below `results`; returns the path that will be there once it has landed."""
         results.mkdir(parents=True, exist_ok=True)
         (results / "strike.json").write_text(json.dumps(asdict(self)))
         (results / "struck.json").unlink(missing_ok=True)
@@ -190,15 +210,17 @@ class Strike:
 class Struck(VideoClassifier):
     """A run that strikes as planned, once."""
 
-    def __init__(self, spec: RunSpec, plan: Path, profile: Profile, devices: int = 1) -> None:
-        super().__init__(spec, profile, devices)
-        self.plan = plan
+    @classmethod
+    def build(cls, run: Run, devices: int) -> Learner:
+        learner = cls(run.spec, run.profile, devices)
+        learner.planned = run.folders.results / "strike.json"
+        return learner
 
     def strike(self, moment: str) -> None:
-        if self.plan.exists():
-            strike = Strike(**json.loads(self.plan.read_text()))
+        if self.planned.exists():
+            strike = Strike(**json.loads(self.planned.read_text()))
             if (strike.clip, strike.moment, strike.step) == (self.run_spec.clip, moment, self.global_step):
-                self.plan.rename(self.plan.with_name("struck.json"))
+                self.planned.rename(self.planned.with_name("struck.json"))
                 strike.land()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:

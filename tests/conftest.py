@@ -1,6 +1,8 @@
 """What test files share: two geometries, the generated videos of the smoke profile, records and commands."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, replace
@@ -19,9 +21,10 @@ from films import film
 from matplotlib.figure import Figure
 
 from ablations.__main__ import main
+from ablations.registry import TABLES
 from nlrepro.config import Geometry, Profile, Real, load_profile
 from nlrepro.record import Cost, Provenance, Record, Weights, digest
-from nlrepro.run import Run
+from nlrepro.run import Folders, Run
 
 ROOT = Path(__file__).parent.parent
 
@@ -67,16 +70,76 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
     return shared / name
 
 
+KINDS = ("r50-c2d", "r101-i3d-3x1x1-charades-val", "r50-boxes", "r101-keypoints")  # one of each kind of data
+SWEPT = {  # runs of which each differs from the others in code, with their seeds
+    "r50-c2d-nl-res4-embedded-spacetime": (0, 1),
+    "r50-c2d-nl-res4-gaussian-spacetime": (0,),
+    "r50-c2d-nl-res4-dot-spacetime": (0,),
+    "r50-c2d-nl-res4-concatenation-spacetime": (0,),
+    "r50-c2d-nl-5-block-embedded-space": (0,),
+    "r50-c2d-nl-5-block-embedded-time": (0,),
+    "r50-c2d-residual-5-block": (0,),
+    "r101-i3d-3x3x3": (0,),
+    "r50-c2d-long": (0, 1),
+    "r50-i3d-3x1x1-nl-5-block-embedded-spacetime-long": (0,),
+}
+
+
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, smoke: Profile) -> Path:
-    """A data folder with the videos of the smoke profile; only read, except for its cache."""
-    from nlrepro.data.synthetic.write import card_video_set, write_dataset
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with the generated videos and images of the smoke profiles; only read, except for its cache."""
 
-    def made(folder: Path) -> None:
-        assert smoke.generator
-        write_dataset(card_video_set(smoke.generator), folder / smoke.data.root)
+    def make(folder: Path) -> None:
+        for key in KINDS:
+            run = smoke_run(key, Folders(data=folder))
+            run.task.prepare(run.spec, run.profile, folder, 1)
 
-    return once(tmp_path_factory, "data", made)
+    return once(tmp_path_factory, "data", make)
+
+
+@pytest.fixture(scope="session")
+def swept(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder that a sweep of `SWEPT` has left, two runs at a time; only read."""
+    from nlrepro.sweep.local import sweep
+
+    def make(folder: Path) -> None:
+        folders = Folders(data=data, results=folder)
+        runs = [smoke_run(key, folders, seed) for key, seeds in SWEPT.items() for seed in seeds]
+        sweep(TABLES.complete(runs), 2)
+
+    return once(tmp_path_factory, "swept", make)
+
+
+def smoke_run(key: str, folders: Folders, seed: int = 0) -> Run:
+    return TABLES.run(key, seed, "smoke", folders)
+
+
+class Finished(NamedTuple):
+    """What a command left: exit status, the two streams."""
+
+    status: int
+    out: str
+    err: str
+
+
+def command(*words: str | Path) -> Finished:
+    """`python -m ablations WORDS`, in this process."""
+    out, err = StringIO(), StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            status = main([str(word) for word in words])
+        except SystemExit as error:  # argparse's
+            status = int(error.code or 0)
+    return Finished(status, out.getvalue(), err.getvalue())
+
+
+def child(*words: str | Path, **environment: str) -> Finished:
+    """`python -m ablations WORDS` in a process of its own, which takes seconds to import all."""
+    line = [sys.executable, "-m", "ablations", *map(str, words)]
+    done = subprocess.run(
+        line, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
@@ -146,25 +209,6 @@ def weights_record(run: Run, variant: str, ranks: str, state: str = "0" * 64, **
     own = {"profile": run.profile.name, "spec": asdict(run.spec), "settings": settings, "weights": weights}
     own |= {"fingerprint": digest(settings), "views": 30, "listed": len(ranks) + 1}
     return record(run.key, None, ranks, **(own | fields))
-
-
-class Finished(NamedTuple):
-    """What a command left: exit status, the two streams."""
-
-    status: int
-    out: str
-    err: str
-
-
-def command(*words: str | Path) -> Finished:
-    """`python -m ablations WORDS`, in this process."""
-    out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            status = main([str(word) for word in words])
-        except SystemExit as error:  # argparse's
-            status = int(error.code or 0)
-    return Finished(status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture

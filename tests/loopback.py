@@ -57,13 +57,15 @@ def start(stack: ExitStack, *words: str) -> None:
     """A daemon in the foreground, ended with the stack."""
     quiet = subprocess.DEVNULL
     path = shutil.which(words[0], path=f"{os.environ['PATH']}:/usr/sbin")
-    process = subprocess.Popen([path or words[0], *words[1:]], stdout=quiet, stderr=quiet, start_new_session=True)
+    process = subprocess.Popen(
+        [path or words[0], *words[1:]], stdout=quiet, stderr=quiet, start_new_session=True
+    )
     stack.callback(process.wait)
     stack.callback(process.terminate)
 
 
-def said(*words: str) -> str:
-    """What a command of SLURM's prints, errors included."""
+def output(*words: str) -> str:
+    """A SLURM command's output, errors included."""
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     return done.stdout + done.stderr
 
@@ -90,14 +92,15 @@ def loopback(cpus: int) -> Iterator[None]:
         key.touch(0o600)
         key.write_bytes(os.urandom(1024))
         files = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
-        start(stack, "munged", "--foreground", f"--key-file={key}", *(f"--{o}={folder}/munge.{end}" for o, end in files.items()))
+        options = [f"--{option}={folder}/munge.{end}" for option, end in files.items()]
+        start(stack, "munged", "--foreground", f"--key-file={key}", *options)
         until("munge answers", (folder / "munge.socket").exists, 10)
-        user = said("id", "-un").strip()
+        user = output("id", "-un").strip()
         config = folder / "slurm.conf"
         config.write_text(CONFIG.format(host=host, ports=free_ports(2), user=user, folder=folder, cpus=cpus))
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("SLURM_CONF", str(config))
         for daemon in ("slurmctld", "slurmd"):
             start(stack, daemon, "-D", "-f", str(config))
-        until("a node is idle", lambda: said("sinfo", "--noheader", "--format=%T").strip() == "idle", 30)
-        stack.callback(said, "scancel", "--user", user)
+        until("a node is idle", lambda: output("sinfo", "--noheader", "--format=%T").strip() == "idle", 30)
+        stack.callback(output, "scancel", "--user", user)
         yield

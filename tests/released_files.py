@@ -1,6 +1,6 @@
-"""Stand-ins for released files: the peers' own names and shapes (golden/released), filled by name from a seed.
+"""Stand-ins for released files: names and shapes of the peers' own nets (golden/released), filled by name.
 
-The lists come from nets that the peers' public code built. `x.bn.*` stands for the tensors of a batch normalisation.
+In the lists `x.bn.*` stands for all tensors of a batch normalisation.
 """
 
 import math
@@ -12,60 +12,44 @@ import torch
 from torch import Tensor
 
 from nlrepro.config import Profile
-from nlrepro.released.adopt import fixed
-from nlrepro.released.importing import net
-from nlrepro.released.names import Source, theirs
-from nlrepro.released.nets import ReleasedResNet
+from nlrepro.released.importing import ReleasedResNet, constant
+from nlrepro.released.names import Source, find_variant, source_name
 from nlrepro.spec import RunSpec
 
 GOLDEN = Path(__file__).parent / "golden" / "released"
 TORCH = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-CAFFE2 = ("s", "b", "rm", "riv")
+KINDS = {"caffe2": ("s", "b", "rm", "riv"), "pyslowfast": TORCH, "mmaction2": TORCH}
+LACKED_BY_AFFINE = r"_rm$|_riv$|nonlocal.*_bn_"  # files of Caffe2
 Shapes = dict[str, tuple[int, ...]]
 
 
-def shapes(source: str) -> Shapes:
-    """Names and shapes of the source's I3D ResNet-50 with five non-local blocks."""
-    found: Shapes = {}
+def shapes(source: str, *, blocks: bool = True, flat: bool = False, without: str = "$^") -> Shapes:
+    """Of the source's I3D ResNet-50 with five non-local blocks, or C2D; `without` is an expression."""
+    listed: Shapes = {}
     for line in (GOLDEN / f"{source}.txt").read_text().splitlines():
         name, text = line.split()
         shape = tuple(map(int, text.split("x")))
-        kinds = (CAFFE2 if source == "caffe2" else TORCH) if name.endswith("*") else ("",)
-        found |= {name.removesuffix("*") + kind: () if kind == TORCH[-1] else shape for kind in kinds}
-    return found
+        shape = (*shape[:2], 1, *shape[3:]) if flat and len(shape) == 5 else shape
+        kinds = KINDS[source] if name.endswith("*") else ("",)
+        listed |= {name.removesuffix("*") + kind: () if kind == TORCH[-1] else shape for kind in kinds}
+    lacks = without if blocks else f"{without}|non_?local"
+    return {name: shape for name, shape in listed.items() if not re.search(lacks, name)}
 
 
-def baseline(found: Shapes) -> Shapes:
-    return {name: shape for name, shape in found.items() if not re.search("non_?local", name)}
-
-
-def flat(found: Shapes) -> Shapes:
-    """C2D: kernels without extent in time."""
-    return {name: (*shape[:2], 1, *shape[3:]) if len(shape) == 5 else shape for name, shape in found.items()}
-
-
-def affine(found: Shapes) -> Shapes:
-    """Scale and bias alone, non-local blocks without either."""
-    return {name: shape for name, shape in found.items() if not re.search(r"_rm$|_riv$|nonlocal.*_bn_", name)}
-
-
-def deeper(found: Shapes) -> Shapes:
+def deeper(listed: Shapes) -> Shapes:
     """PySlowFast's ResNet-101: 17 more blocks in its s4, inflated in turns as those of ResNet-50."""
     more: Shapes = {}
     for n in range(6, 23):
         like = f"s4.pathway0_res{4 + n % 2}."
-        more |= {name.replace(like, f"s4.pathway0_res{n}."): shape for name, shape in found.items() if name.startswith(like)}
-    return found | more
-
-
-def gaussian(found: Shapes) -> Shapes:
-    return {name: shape for name, shape in found.items() if ".theta." not in name and ".phi." not in name}
+        own = {name: shape for name, shape in listed.items() if name.startswith(like)}
+        more |= {name.replace(like, f"s4.pathway0_res{n}."): shape for name, shape in own.items()}
+    return listed | more
 
 
 def blob(name: str, shape: tuple[int, ...]) -> Tensor:
     """As the peers' nets were filled when their outputs were taken: by name, from seed 0."""
-    generator = torch.Generator().manual_seed(int(sha256(f"0 {name}".encode()).hexdigest()[:8], 16))
-    x = torch.randn(shape, generator=generator)
+    seed = int(sha256(f"0 {name}".encode()).hexdigest()[:8], 16)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     if name.endswith(("running_var", "_riv")):
         return x.abs() * 0.5 + 0.5
     if re.search("non_?local", name):
@@ -75,8 +59,8 @@ def blob(name: str, shape: tuple[int, ...]) -> Tensor:
     return x * math.prod(shape[1:]) ** -0.5 if shape else torch.tensor(0)
 
 
-def blobs(found: Shapes) -> dict[str, Tensor]:
-    return {name: blob(name, shape) for name, shape in found.items()}
+def blobs(listed: Shapes) -> dict[str, Tensor]:
+    return {name: blob(name, shape) for name, shape in listed.items()}
 
 
 def clip(frames: int, side: int = 64) -> Tensor:
@@ -85,12 +69,11 @@ def clip(frames: int, side: int = 64) -> Tensor:
 
 
 def narrow(source: Source, spec: RunSpec, profile: Profile, variant: str) -> dict[str, Tensor]:
-    """A net of the profile's width as a file of the source has it."""
+    """A random net of the profile's width as a file of the source has it."""
     torch.manual_seed(0)
-    found = net(source, spec, profile, variant)
-    assert isinstance(found, ReleasedResNet)
+    net = ReleasedResNet(spec, profile, source, find_variant(source, variant))
     return {
-        theirs(source, name): tensor.clone()
-        for name, tensor in found.state_dict().items()
-        if fixed(name, source, found.variant.affine) is None
+        source_name(source, name): x.clone()
+        for name, x in net.state_dict().items()
+        if constant(name, source, net.variant.affine) is None
     }

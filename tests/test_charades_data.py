@@ -20,7 +20,7 @@ from nlrepro.data.charades import (
     open_split,
     read_annotations,
 )
-from nlrepro.data.crops import ClipSample, Crop
+from nlrepro.data.clips import ClipSample, Crop
 from nlrepro.data.synthetic.action_videos import (
     Layout,
     layout_actions,
@@ -64,8 +64,6 @@ def test_actions_are_read_as_the_official_files_have_them(tmp_path: Path) -> Non
         ({"A": "c001 0.00"}, "the video A has the action"),
         ({"A": "c001 0.00 1.00 2.00"}, "the video A has the action"),
         ({"A": "c001 0.00 nan"}, "the video A has the action"),
-        ({"A": "", "../B": ""}, "an id is of letters, digits, - or _, got '../B'"),
-        ({"": ""}, "an id is of letters, digits, - or _, got ''"),
         ({}, "lists no videos"),
     ],
 )
@@ -102,11 +100,6 @@ def test_train_and_val_share_a_folder_and_each_has_its_own_videos(root: Path) ->
 def test_a_missing_folder_and_tables_that_do_not_fit_are_refused(root: Path) -> None:
     with pytest.raises(BadInput, match="no folder Charades_vu17_test_480 or Charades_vu17_test in"):
         open_split(root, "test", 157)
-    table(root, "val", {"VVVVV": "", "AAAAA": ""})
-    with pytest.raises(
-        BadInput, match=r"Charades_v1_train.csv and Charades_v1_test.csv both list the video AAAAA"
-    ):
-        open_split(root, "train", 157)
     table(root, "val", {"NONE1": ""})
     with pytest.raises(
         BadInput, match=r"has none of the videos of Charades_v1_test.csv; expected .*<id>.mp4"

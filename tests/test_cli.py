@@ -1,343 +1,235 @@
-"""The command line, end to end on the smoke profile: every verb, and what is said when something is wrong."""
+"""The command line: verbs on the smoke profile, wrong words in one line, commands of the READMEs."""
 
+import doctest
 import json
+import os
 import re
+import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, command
+from conftest import ROOT, SWEPT, command, smoke_run
 
-from ablations.__main__ import main
 from ablations.registry import TABLES
-from nlrepro import record as records
-from nlrepro.config import load_profile
-from nlrepro.experiments.costs import labour
-from nlrepro.trial import Folders
+from nlrepro.cli import parser
+from nlrepro.record import read_records
+from nlrepro.run import Folders
 
 SMOKE = ("--profile", "smoke")
-KEYS = [job.run.key for job in TABLES.complete(TABLES.values(), [0], load_profile("smoke"), Folders())]
-OUTSIDE = pytest.mark.usefixtures("elsewhere")
+VERBS = (
+    "list",
+    "run",
+    "sweep",
+    "report",
+    "publish",
+    "verify",
+    "cost",
+    "data",
+    "weights",
+    "evaluate",
+    "attend",
+)
+READMES = sorted(
+    path
+    for path in ROOT.rglob("README.md")
+    if not {".venv", "local", ".pytest_cache", "build"} & {*path.relative_to(ROOT).parts}
+)
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Default paths, such as results/published, are relative: those of the repository are not looked at."""
-    monkeypatch.chdir(tmp_path)
-
-
-def refusal(capfd: pytest.CaptureFixture[str], *words: str | Path) -> str:
+def refusal(*words: str | Path) -> str:
     """The one line that a wrong command prints to stderr."""
-    capfd.readouterr()
-    assert main([str(word) for word in words]) == 2
-    err = capfd.readouterr().err
-    lines = [line for line in err.splitlines() if line and "%|" not in line]  # other than progress bars
-    assert len(lines) == 1, err
-    assert lines[0].startswith("error: ")
-    return lines[0]
+    done = command(*words)
+    assert done.status == 2, done
+    lines = [line for line in done.err.splitlines() if "%|" not in line]  # other than progress bars
+    assert "Traceback" not in done.err
+    return lines[-1]
 
 
-def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    verbs = ("list", "run", "sweep", "report", "publish", "verify", "cost", "data", "pretrain", "weights", "evaluate", "attend")
-    for verb in (*verbs, "evaluate-coco", "keep", "dashboard", "sync"):
-        with pytest.raises(SystemExit) as ended:
-            main([verb, "--help"])
-        assert ended.value.code == 0
-        assert f"example: python -m ablations {verb} " in capsys.readouterr().out
+def test_every_verb_has_help_with_an_example() -> None:
+    for verb in (*VERBS, "dashboard", "sync"):
+        done = command(verb, "--help")
+        assert done.status == 0
+        assert f"example: python -m ablations {verb} " in done.out
 
 
-def test_help_and_a_mistyped_word_need_nothing_heavy() -> None:
-    """They answer at once: none of the libraries that take a second to import is."""
-    program = """
-import sys
-from ablations.__main__ import main
-for words in (["--help"], ["sweep", "--help"], ["swep"], ["sweep", "--seeds", "x"]):
-    try:
-        main(words)
-    except SystemExit:
-        pass
-print(sorted({"torch", "pandas", "pydantic", "scipy", "matplotlib", "pytorch_lightning"} & set(sys.modules)))
-"""
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
-    """As `| head` is: its end of the pipe closes while there is more to say."""
-    words = [sys.executable, "-u", "-m", "ablations", "list", "2a", "--results", tmp_path]
-    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stderr
-        process.stdout.close()
-        assert process.stderr.read() == ""
-    assert process.returncode == 141
-
-
-def test_a_net_that_no_table_shows_is_run_by_its_key(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    key, words = "r50-c2d-nl-res4-dot-time", [*SMOKE, "--data", str(data), "--results", str(tmp_path)]
-    assert main(["run", key, *words]) == 0
-    (record,) = records.read_all(tmp_path, "smoke")
-    assert (record.key, record.tables) == (key, ())
-    assert main(["list", "2a", *words]) == 0
-    assert main(["report", "2a", *SMOKE, "--results", str(tmp_path)]) == 0
-    assert key not in (tmp_path / "tables" / "smoke" / "table2a.md").read_text()
-
-
-def test_a_sweep_leaves_a_fresh_record_of_every_run_and_seed(swept: Path) -> None:
-    found = records.read_all(swept, "smoke")
-    assert sorted((r.key, r.seed) for r in found) == sorted((key, seed) for key in KEYS for seed in (0, 1))
-    assert not list(swept.rglob("*.ckpt"))  # no half runs
-    for record in found:
-        asked = {name for name, axis in TABLES.items() if any(axis.spec(**row.value).key == record.key for row in axis.rows)}
-        assert set(record.tables) == asked
-        assert records.digest(record.settings) == record.fingerprint
-
-
-def test_sweeping_again_does_nothing(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    before = {path: path.stat().st_mtime_ns for path in swept.rglob("*")}
-    assert main(["sweep", "all", "--seeds", "0,1", "--jobs", "2", *SMOKE, "--data", str(data), "--results", str(swept)]) == 0
-    first, last = capfd.readouterr().out.splitlines()
-    assert f"{2 * len(KEYS)} recorded, 0 to do" in first
-    options = f"--profile smoke --data {data} --results {swept}"
-    assert last == f"to see the tables of what is recorded: python -m ablations report all {options}"
-    assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
-
-
-def test_a_sweep_can_be_limited_to_keys_of_a_pattern(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    options = ["--seeds", "0", *SMOKE, "--data", str(data), "--results", str(swept)]
-    assert main(["sweep", "2c", "--only", "r101-*", *options]) == 0
-    assert "4 recorded, 0 to do" in capfd.readouterr().out  # baseline, three numbers of blocks
-    assert "r101-*" in refusal(capfd, "sweep", "2a", "--only", "r101-*", *options)
-
-
-def test_run_skips_a_fresh_record(swept: Path, data: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    path = records.record_path(swept, "smoke", "r50-c2d", 0)
-    before = path.stat().st_mtime_ns
-    assert main(["run", "r50-c2d", "--seed", "0", *SMOKE, "--data", str(data), "--results", str(swept)]) == 0
-    assert path.stat().st_mtime_ns == before
-    top1 = records.read(path).metrics.top1
-    assert f"r50-c2d seed 0: top-1 {top1:.1f} %" in capfd.readouterr().out
-
-
-def test_list_shows_every_key_its_tables_parent_and_seeds(swept: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["list", *SMOKE, "--results", str(swept)]) == 0
-    listing, _, totals = capfd.readouterr().out.partition("\n\n")
-    header, *lines = listing.splitlines()
-    assert totals == f"{2 * len(KEYS)} done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale\n"
-    assert header.split() == ["key", "tables", "parent", "seeds"]
-    assert [line.split()[0] for line in lines] == KEYS
-    assert all(line.endswith("0, 1") for line in lines)
-    long = next(line for line in lines if line.split()[0] == "r50-c2d-long")
-    assert long.split()[1:3] == ["2g", "r50-c2d"]
-
-
-def test_list_tells_stale_records_apart(swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_list_shows_every_key_its_tables_parent_and_seeds(swept: Path, data: Path, tmp_path: Path) -> None:
     shutil.copytree(swept / "records", tmp_path / "records")
-    path = records.record_path(tmp_path, "smoke", "r50-c2d", 1)
+    path = smoke_run("r50-c2d", Folders(results=tmp_path), 1).record_path
     path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "old"}))
-    assert main(["list", *SMOKE, "--results", str(tmp_path)]) == 0
-    out = capfd.readouterr().out
-    (line,) = (line for line in out.splitlines() if line.startswith("r50-c2d "))
-    assert line.endswith("0, 1 (stale)")
-    assert "\n1 record is stale: r50-c2d seed 1; " in out
+    done = command("list", "2", *SMOKE, "--data", data, "--results", tmp_path)
+    assert done.status == 0
+    table, _, totals = done.out.partition("\n\n")
+    rows = {line.split()[0]: line for line in table.splitlines()}
+    runs = TABLES.complete(TABLES.runs(["2"], [0], "smoke", Folders()))
+    assert list(rows) == ["key", *(run.key for run in runs)]
+    assert rows["r50-c2d"].endswith("0, 1 (stale)")
+    assert re.fullmatch(r"r50-c2d-long +2g +r50-c2d +0, 1", rows["r50-c2d-long"])
+    assert rows["r101-c2d"].endswith(" --")
+    number = len(read_records(tmp_path, "smoke"))
+    assert totals.startswith(f"{number - 1} done, 0 running, 0 queued, 0 stopped, 0 failed, 1 stale\n")
+    assert "stale: r50-c2d seed 1" in totals
 
 
-def test_records_of_other_videos_are_stale(swept: Path, data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """One training video is gone: records are told and shown by no table."""
+def test_a_sweep_makes_what_is_missing_and_nothing_twice(swept: Path, data: Path, tmp_path: Path) -> None:
+    """Run by run it is tested elsewhere: here all is there already."""
+    folders = Folders(data=data, results=swept)
+    runs = TABLES.complete(smoke_run(key, folders, seed) for key, seeds in SWEPT.items() for seed in seeds)
+    assert all(run.finished() for run in runs)
+    assert sorted(read.key for read in read_records(swept, "smoke")) == sorted(run.key for run in runs)
+    assert not list(swept.rglob("*.ckpt"))
+    before = {path: path.stat().st_mtime_ns for path in swept.rglob("*")}
+    where = (*SMOKE, "--data", data, "--results", swept)
+    done = command("sweep", "2a", "2g", "--only", "r50-c2d*", "--seeds", "0", *where)
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[0].startswith("6 runs: 6 recorded, 0 to do")
+    words = f"python -m ablations report 2a 2g --profile smoke --data {data} --results {swept}"
+    assert done.out.splitlines()[-1] == f"to see the tables of what is recorded: {words}"
+    done = command("run", "r50-c2d", *where)
+    assert re.search(r"^r50-c2d seed 0: top1 .* tested on 24 videos$", done.out, re.MULTILINE)
+    assert {path: path.stat().st_mtime_ns for path in swept.rglob("*")} == before
+    assert "r101-*" in refusal("sweep", "2a", "--only", "r101-*", *where)
+
+
+def test_records_of_other_videos_are_stale(swept: Path, data: Path, tmp_path: Path) -> None:
+    """One training video has another size: records are named and shown by no table."""
     shutil.copytree(swept / "records", tmp_path / "records")
     shutil.copytree(data / "smoke", tmp_path / "data" / "smoke")
-    next((tmp_path / "data" / "smoke" / "train").rglob("*.mp4")).unlink()
-    where = (*SMOKE, "--data", str(tmp_path / "data"), "--results", str(tmp_path))
-    assert main(["list", "2a", *where]) == 0
-    told = capfd.readouterr().out
-    assert "0 done, 0 running, 0 queued, 0 stopped, 0 failed, 10 stale" in told
-    assert "\n10 records are stale: r50-c2d seed 0, " in told
-    assert main(["report", "2a", *where]) == 0
-    assert "records are stale (made with other settings or videos) and left out: " in capfd.readouterr().out
+    video = next((tmp_path / "data" / "smoke" / "train").rglob("*.mp4"))
+    video.write_bytes(video.read_bytes() + b"0")
+    where = (*SMOKE, "--data", tmp_path / "data", "--results", tmp_path)
+    listed = command("list", "2a", *where).out
+    assert "0 done, 0 running, 0 queued, 0 stopped, 0 failed, 7 stale" in listed
+    reported = command("report", "2a", *where)
+    assert reported.status == 0, reported.err
+    assert "left out: " in reported.out
     table = pd.read_csv(tmp_path / "tables" / "smoke" / "table2a.csv", na_values="--")
     assert table["paper_top1"].notna().all()
     assert table["top1"].isna().all()
 
 
-def test_cost_estimates_the_training_of_real_videos(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["cost", "2a", "--teraflops", "100"]) == 0
-    told = capfd.readouterr().out.splitlines()[-1]
-    golden = (Path(__file__).parent / "golden" / "costs.txt").read_text().splitlines()
-    macs = next(int(line.split()[-1].replace(",", "")) for line in golden if line.startswith("r50-c2d |"))
-    hours = 3 * 2 * macs * 400_000 * 64 / 100e12 / 3600  # 400,000 steps of 64 clips
-    assert told.startswith("Training 5 runs once takes ")
-    assert f"from {hours:.0f} of r50-c2d to" in told
-
-
-def test_the_readme_s_gpu_hours_are_those_that_cost_tells() -> None:
-    paper, readme = load_profile("paper"), " ".join((ROOT / "nlrepro" / "data" / "README.md").read_text().split())
-    for tables, words in {
-        ("2f", "2g"): "{} exaFLOPs of training, {} GPU-hours",
-        ("all",): "runs {} exaFLOPs, {} GPU-hours",
-    }.items():
-        told = labour(TABLES.chosen(tables), paper, 50)
-        assert words.format(*re.findall(r"(\d+) (?:exaFLOPs|GPU-hours)", told)) in readme
-
-
-def test_cost_has_every_row(capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["cost", *SMOKE]) == 0
-    out = capfd.readouterr().out
-    for axis in TABLES.values():
-        for row in axis.rows:
-            assert any(line.startswith(f"| {axis.table}") and f"| {row.label} " in line for line in out.splitlines()), row.label
-    assert "1.000" in out
-
-
-def test_check_passes_the_generated_videos(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert main(["data", "check", *SMOKE, "--data", str(data), "--jobs", "1"]) == 0
-    assert "train: 32 of 32 videos can be used" in capfd.readouterr().out
-
-
-@OUTSIDE
-def test_a_report_writes_table_figure_and_claims_from_records_alone(
-    swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    results = tmp_path / "mine"
-    shutil.copytree(swept / "records", results / "records")
-    assert main(["report", "all", *SMOKE, "--results", str(results)]) == 0
-    out = capfd.readouterr().out
-    head, claim = "paper top-1 ", "every model gains from longer clips: "
-    parts = [head, f"\n{claim}", f"\nwritten: {results / 'tables'}", f"\nwritten: {results / 'report.html'}\n"]
-    assert sorted(parts, key=out.rindex) == parts
-    assert out.endswith(parts[-1])
-    tables, figures = results / "tables" / "smoke", results / "figures" / "smoke"
-    for name, axis in TABLES.items():
-        text = {suffix: (tables / f"table{name}.{suffix}").read_text() for suffix in ("md", "csv", "tex")}
-        for row in axis.rows:
-            assert row.label in out
-            assert all(row.label.replace("_", "\\_") in part or row.label in part for part in text.values()), row.label
-        assert (figures / f"table{name}.svg").read_text().lstrip().startswith("<?xml")
-        assert len(text["csv"].splitlines()) == len(axis.rows) + 1
-        assert all(axis.spec(**row.value).key in text["csv"] for row in axis.rows)
-    assert (tables / "claims.csv").read_text().startswith("table,claim,paper,verdict,")
-    assert not list(results.rglob(".*"))
-
-
-@OUTSIDE
-def test_a_report_without_records_shows_missing_cells(tmp_path: Path) -> None:
-    assert main(["report", "2a", *SMOKE, "--results", str(tmp_path)]) == 0
-    assert "--" in (tmp_path / "tables" / "smoke" / "table2a.csv").read_text()
-
-
-@OUTSIDE
-def test_a_stale_record_is_left_out_of_the_report(swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(swept / "records", tmp_path / "records")
-    path = records.record_path(tmp_path, "smoke", "r50-c2d-nl-res4-dot-spacetime", 1)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "old"}))
-    assert main(["report", "2a", *SMOKE, "--results", str(tmp_path)]) == 0
-    assert str(path) in capfd.readouterr().out
-    lines = (tmp_path / "tables" / "smoke" / "table2a.csv").read_text().splitlines()
-    seeds = {line.split(",")[-12 if '"' in line else 4] for line in lines if "-dot-" in line}
-    assert seeds == {"1"}
-
-
-@OUTSIDE
-def test_publishing_copies_fresh_records_and_reports_from_them(swept: Path, tmp_path: Path) -> None:
-    assert main(["publish", "2a", "--seeds", "0,1", *SMOKE, "--results", str(swept)]) == 0
-    published = tmp_path / "results" / "published"
-    keys = {TABLES["2a"].spec(**row.value).key for row in TABLES["2a"].rows}
-    assert {(r.key, r.seed) for r in records.read_all(published, "smoke")} >= {(key, seed) for key in keys for seed in (0, 1)}
-    assert (published / "tables" / "smoke" / "table2a.md").is_file()
-    assert (published / "figures" / "smoke" / "table2a.svg").is_file()
-
-
-@OUTSIDE
-def test_an_incomplete_table_is_not_published(swept: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    line = refusal(capfd, "publish", "2a", "--seeds", "0,1,7", *SMOKE, "--results", swept)
-    assert "r50-c2d seed 7" in line
-    assert not (tmp_path / "results").exists()
-
-
-def test_wandb_logs_a_run_offline_with_name_group_tags_and_config(swept: Path, data: Path, tmp_path: Path) -> None:
-    done = command("run", "r50-c2d", *SMOKE, "--data", data, "--results", tmp_path, WANDB_MODE="offline")
+def test_a_net_that_no_table_shows_is_run_by_its_key(data: Path, tmp_path: Path) -> None:
+    key, where = "r50-c2d-nl-res4-dot-time", (*SMOKE, "--data", data, "--results", tmp_path)
+    done = command("run", key, *where)
     assert done.status == 0, done.err
-    (log,) = (tmp_path / "runs" / "smoke" / "r50-c2d").rglob("run-*.wandb")
-    assert log.parent.name.startswith("offline-run-")
-    content = log.read_bytes()
-    words = ("r50-c2d seed 0", "smoke r50-c2d", "table2a", "nonlocal-table2", "spacetime", "test_top5", "macs", "steps")
-    curves = [f"{place}{name}" for place in ("", "table2a/", "table2f/") for name in ("val_top1", "train_loss", "test_top1")]
-    assert [word for word in (*words, *curves) if word.encode() not in content] == []
-    assert b"table2e/" not in content  # a table without this row
-    silent, logged = (records.read(records.record_path(results, "smoke", "r50-c2d", 0)) for results in (swept, tmp_path))
-    assert (silent.metrics, silent.curve) == (logged.metrics, logged.curve)  # logging changes no result
+    (record,) = read_records(tmp_path, "smoke")
+    assert (record.key, record.tables) == (key, ())
+    done = command("run", "r50-c2d", "--steps", "1", *where)
+    assert done.status == 0, done.err
+    assert [record.key for record in read_records(tmp_path, "smoke-dry-run")] == ["r50-c2d"]
 
 
-def test_a_run_without_wandb_leaves_no_log_of_it(swept: Path) -> None:
-    assert not [path for path in swept.rglob("*") if "wandb" in path.name]
+def test_cost_has_every_row_and_the_hours_of_real_videos(tmp_path: Path) -> None:
+    done = command("cost", "2e", "6", *SMOKE, "--csv", tmp_path / "costs.csv")
+    assert done.status == 0, done.err
+    rows = TABLES["2e"].rows + TABLES["6"].rows
+    assert [row.label for row in rows if f"| {row.label} " not in done.out] == []
+    costs = pd.read_csv(tmp_path / "costs.csv")
+    assert set(costs["key"]) == {row.key for row in rows}
+    done = command("cost", "2a", "--teraflops", "100")
+    macs = int(pd.read_csv(ROOT / "nlrepro" / "paper" / "costs.csv").set_index("key").loc["r50-c2d", "macs"])
+    hours = 3 * 2 * macs * 400_000 * 64 / 100e12 / 3600  # 400,000 steps of 64 clips
+    assert f"from {hours:,.0f} of r50-c2d to" in done.out
 
 
-def test_wrong_names_name_the_right_ones(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "'r50-c3d'" in (line := refusal(capfd, "run", "r50-c3d", *SMOKE, "--results", tmp_path))
-    assert "`python -m ablations list`" in line
-    for verb in ("list", "sweep", "report", "cost", "publish"):
-        assert "unknown table '2z'; use one of 2a" in refusal(capfd, verb, "2z", *SMOKE, "--results", tmp_path)
-    line = refusal(capfd, "list", "--profile", "large")
-    assert all(word in line for word in ("'large'", "mini", "smoke"))
+def test_data_are_made_and_checked(data: Path) -> None:
+    where = (*SMOKE, "--data", data, "--jobs", "1")
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*.*4")}
+    assert command("data", "make", "all", *where).status == 0
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*.*4")} == before
+    done = command("data", "check", "all", *where)
+    assert done.status == 0, done.err
+    lines = done.out.splitlines()
+    expected = ["train: 32 of 32 videos can be used", "test: 16 videos can be used"]
+    for name in ("instances", "person_keypoints"):
+        expected.append(f"{name}, test: 6 of 6 images (100.0 %) can be used")
+    assert [line for line in expected if lines.count(line) != 1] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (("run", "r50-c3d"), ("unknown run key 'r50-c3d'", "`python -m ablations list`")),
+        (("list", "2z"), ("unknown table '2z'; use one of 2a",)),
+        (("list", "--profile", "large"), ("'large'", "mini", "smoke")),
+        (("sweep", "3"), ("table 3 has no runs of its own; `report 3` shows it",)),
+        (("sweep", "2a", "--seeds", "0,x"), ("seeds are such as 0,1,2", "0 to 4294967295, got 'x'")),
+        (("sweep", "2a", "--jobs", "0"), ("a whole number, at least 1, got '0'",)),
+        (("run", "r50-c2d", "--seed", "4294967296"), ("a whole number, 0 to 4294967295, got '4294967296'",)),
+        (("attend", "a.mp4", "--weights", "net.pt", "--at", "1,2,x"), ("2,3,5", "got '1,2,x'")),
+        (("sweep", "2a", "--slurm", "account"), ("account=vision", "got 'account'")),
+        (("run", "r50-c2d", "--profile", "paper", "--data", "nowhere"), ("no folder nowhere", "--data")),
+        (("data", "check", "--profile", "paper", "--data", "nowhere"), ("no folder nowhere", "--data")),
+        (
+            ("data", "check", "--profile", "smoke", "--data", "nowhere"),
+            ("no folder nowhere/smoke/", "data make"),
+        ),
+        (("run", "x101-boxes", "--profile", "smoke"), ("no run key matches 'x101-boxes'", "r101-boxes")),
+    ],
+)
+def test_wrong_words_are_named_in_one_line_with_what_is_allowed(
+    words: tuple[str, ...], parts: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = refusal(*words)
+    assert [part for part in parts if part not in line] == [], line
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("words", "named"), [(("--seeds", "0,x"), "'0,x'"), (("--jobs", "0"), "'0'")])
-def test_wrong_options_are_told_with_status_2(words: tuple[str, ...], named: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(["sweep", "2a", *SMOKE, *words])
-    assert ended.value.code == 2
-    assert named in capsys.readouterr().err.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (b'name = "../outside"', "name: String should match pattern"),
+        (b"seeds = [-1]", "seeds.0: Input should be greater than or equal to 0"),
+        (b"[recipes.short]\nsteps = 0", "recipes.short.steps: Input should be greater than or equal to 1"),
+        ("# é".encode("latin1"), "is no TOML in UTF-8"),
+    ],
+)
+def test_a_profile_is_checked_when_it_is_read(tmp_path: Path, text: bytes, part: str) -> None:
+    path = tmp_path / "own.toml"
+    path.write_bytes(b'base = "smoke"\n' + text + b"\n")
+    line = refusal("list", "2a", "--profile", path, "--results", tmp_path / "results")
+    assert str(path) in line
+    assert part in line
+    assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_missing_data_folder_is_named(capfd: pytest.CaptureFixture[str], swept: Path, tmp_path: Path) -> None:
-    nowhere = tmp_path / "nowhere"
-    for words in (("sweep", "2a", "--jobs", "1"), ("run", "r50-c2d"), ("data", "check", "--jobs", "1")):
-        line = refusal(capfd, *words, *SMOKE, "--data", nowhere, *(() if words[0] == "data" else ("--results", tmp_path / "r")))
-        assert f"no folder {nowhere}/smoke/" in line
-        assert "data make" in line
-    assert not list((tmp_path / "r").rglob("*.json"))
-
-
-def test_a_results_folder_that_cannot_be_written_is_named(
-    capfd: pytest.CaptureFixture[str], swept: Path, data: Path, tmp_path: Path
+def test_more_devices_than_the_machine_has_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Below a regular file: root may write everywhere else."""
-    (tmp_path / "file").write_text("")
-    below = tmp_path / "file" / "results"
-    for words in (
-        ("report", "2a"),
-        ("run", "r50-c2d", "--data", data),
-        ("sweep", "2a", "--seeds", "0", "--jobs", "1", "--data", data),
-    ):
-        assert str(below) in refusal(capfd, *words, *SMOKE, "--results", below), words
-    assert str(below) in refusal(capfd, "data", "make", *SMOKE, "--data", below, "--jobs", "1")
+    """Never let this begin a run: Lightning starts the tests themselves again as its other processes."""
+    for verb in ("run", "evaluate"):
+        monkeypatch.setattr(f"nlrepro.verbs.{verb}", lambda *_: pytest.fail("it was begun"))
+    for words in (("run", "r50-c2d"), ("evaluate", "r50-c2d", "--weights", "net.pt")):
+        line = refusal(*words, *SMOKE, "--results", tmp_path, "--devices", "4096")
+        assert f"--devices 4096: this machine has {os.cpu_count()} processors" in line
 
 
-def test_generated_videos_of_other_settings_are_refused(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    note = tmp_path / "smoke" / "generator.json"
-    note.parent.mkdir()
-    note.write_text("{}")
-    assert "other generator settings" in refusal(capfd, "data", "make", *SMOKE, "--data", tmp_path, "--jobs", "1")
+def test_results_that_cannot_be_written_are_named(data: Path, tmp_path: Path) -> None:
+    """A regular file, and a folder below it: root may write everywhere else."""
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for words in (("list",), ("report", "2a"), ("run", "r50-c2d"), ("dashboard",)):
+        assert f"--results {file} is a file; give a folder" in refusal(*words, *SMOKE, "--results", file)
+    below = file / "results"
+    for words in (("report", "2a"), ("run", "r50-c2d"), ("sweep", "2a", "--seeds", "0", "--jobs", "1")):
+        assert str(below) in refusal(*words, *SMOKE, "--data", data, "--results", below), words
+    assert str(below) in refusal("data", "make", *SMOKE, "--data", below, "--jobs", "1")
+    assert file.read_text() == "mine"
 
 
-def test_a_damaged_video_stops_a_sweep_before_anything_is_trained(data: Path, tmp_path: Path) -> None:
-    copied = tmp_path / "data"
-    shutil.copytree(data / "smoke", copied / "smoke")
-    victim = sorted((copied / "smoke" / "train").glob("*/*.mp4"))[5]
-    victim.write_bytes(victim.read_bytes()[:200])
-    done = command("sweep", "2a", "--seeds", "0", "--jobs", "1", *SMOKE, "--data", copied, "--results", tmp_path / "r")
-    assert done.status == 2
-    assert done.err.splitlines()[-1].startswith("error: ")
-    assert str(victim) in done.err.splitlines()[-1]
-    assert "Traceback" not in done.err
-    assert not list((tmp_path / "r").rglob("*.json"))
-
-
-def test_an_error_of_the_module_is_one_line_without_a_traceback() -> None:
-    done = command("run", "nothing", *SMOKE)
-    assert (done.status, done.out) == (2, "")
-    assert len(done.err.splitlines()) == 1
-    assert done.err.startswith("error: unknown run key 'nothing'")
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_commands_of_a_readme_are_understood_and_its_examples_run(readme: Path) -> None:
+    code = "\n".join(re.findall(r"^```\w*\n(.*?)^```", readme.read_text(), re.DOTALL | re.MULTILINE))
+    for line in code.replace("\\\n", " ").replace("$KEY", "r50-c2d").splitlines():
+        words = shlex.split(line, comments=True) if line.startswith(("make ", "python -m ablations ")) else []
+        if words and words[0] == "make":
+            done = subprocess.run(
+                ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        elif words:
+            parser().parse_args(words[3:])
+    assert doctest.testfile(str(readme), module_relative=False).failed == 0

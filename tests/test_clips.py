@@ -86,9 +86,7 @@ def test_a_generated_tree_has_exactly_the_generators_videos(
         Tree.scan(tmp_path / "val", 6, generator)
     path.unlink()
     number = generator.videos["val"]
-    with pytest.raises(
-        BadInput, match=f"val has {number - 1} videos where the profile's generator says {number}"
-    ):
+    with pytest.raises(BadInput, match=f"val has {number - 1} of the {number} videos"):
         Tree.scan(tmp_path / "val", 6, generator)
 
 
@@ -114,7 +112,7 @@ def test_the_cache_is_made_once_and_anew_when_a_video_changes(
     assert not np.array_equal(second[1], first[1])
 
 
-@pytest.mark.parametrize("damage", ["cut off", "empty", "half zeroed", "another's", "without a checksum"])
+@pytest.mark.parametrize("damage", ["cut off", "empty", "another's", "without a checksum"])
 def test_a_damaged_cache_is_named_and_decoded_anew(
     folder: Path, smoke: Profile, tmp_path: Path, damage: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,22 +120,12 @@ def test_a_damaged_cache_is_named_and_decoded_anew(
     first = decoded(tree, smoke.data, tmp_path).copy()
     (path,) = tmp_path.glob("*.npy")
     content = path.read_bytes()
+    damaged = {"cut off": content[: len(content) // 2], "empty": b"", "another's": content[:-1] + b"\1"}
+    path.write_bytes(damaged.get(damage, content + b"\1\2\3\4"))
     if damage == "without a checksum":  # as earlier versions left them, with four bytes more
         path.with_name(f"{path.name}.sha256").unlink()
-    half = len(content) // 2
-    damaged = {
-        "cut off": content[:half],
-        "empty": b"",
-        "half zeroed": content[:half] + bytes(len(content) - half),
-    }
-    damaged |= {"another's": content[:-1] + b"\1", "without a checksum": content + b"\1\2\3\4"}
-    path.write_bytes(damaged[damage])
-    capfd.readouterr()
     assert np.array_equal(decoded(tree, smoke.data, tmp_path), first)
-    assert (
-        f"{path} is damaged or of an earlier version; its videos are decoded again\n"
-        in capfd.readouterr().out
-    )
+    assert f"{path} is damaged or of an earlier version; its videos" in capfd.readouterr().out
     assert path.read_bytes() == content
 
 
@@ -210,7 +198,7 @@ def facts(frames: int, fps: float = 30.0) -> Facts:
     ],
 )
 def test_a_clip_of_a_file_lies_where_it_is_asked(video: Facts, where: float, expected: list[int]) -> None:
-    assert FileClips(tree_of(), [], kind(4, 2)).frame_indices(video, where) == expected
+    assert FileClips(tree_of(), [video], kind(4, 2)).frame_indices(0, where) == expected
 
 
 def test_a_video_that_is_gone_is_named() -> None:
@@ -232,15 +220,9 @@ def test_all_samplings_are_known_and_compared() -> None:
     assert {*SAMPLINGS} == {*get_args(Sampling)} == {"paper", *(line.split()[0] for line in LINES)}
 
 
-@pytest.mark.parametrize(
-    ("views", "ends", "short_of_it"),
-    [(1, [0.5], [0.5]), (2, [0, 1], [0, 0.5]), (3, [0, 0.5, 1], [0, 1 / 3, 2 / 3])],
-)
-def test_clips_begin_from_the_first_to_the_last_place_or_one_short_of_it(
-    views: int, ends: list[float], short_of_it: list[float]
-) -> None:
-    for sampling in get_args(Sampling):
-        assert view_starts(sampling, views) == (short_of_it if sampling in ("caffe2", "pyslowfast") else ends)
+def test_one_clip_lies_in_the_middle_and_several_from_the_first_to_the_last_place() -> None:
+    assert {tuple(view_starts(sampling, 1)) for sampling in get_args(Sampling)} == {(0.5,)}
+    assert (view_starts("paper", 3), view_starts("caffe2", 2)) == ([0, 0.5, 1], [0, 0.5])
 
 
 @pytest.mark.parametrize("sampling", get_args(Sampling))

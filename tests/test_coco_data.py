@@ -16,7 +16,7 @@ from PIL import Image
 from nlrepro.data import coco
 from nlrepro.data.coco import (
     CocoImages,
-    Draw,
+    ImageSample,
     is_trainable,
     open_split,
     read_image,
@@ -110,16 +110,16 @@ def test_a_broken_image_stops_training_and_is_noted_in_a_test(root: Path) -> Non
     content, split = path.read_bytes(), open_split(root, "val", "boxes")
     Image.new("RGB", (WIDTH, HEIGHT - 1)).save(other := io.BytesIO(), "jpeg")
     for bad, words in {
-        content[: len(content) // 2]: "is missing or damaged .*truncated",
-        b"no image": "is no image",
+        content[: len(content) // 2]: "is missing, damaged or no image .*truncated",
+        b"no image": "is missing, damaged or no image",
         other.getvalue(): f"is {WIDTH}x{HEIGHT - 1}, in the annotations {WIDTH}x{HEIGHT}",
     }.items():
         path.write_bytes(bad)
         with pytest.raises(BadInput, match=f"000000000001.jpg {words}"):
-            CocoImages(split, training=True)[Draw(0)]
+            CocoImages(split, training=True)[ImageSample(0)]
     path.unlink()
-    assert "is missing or damaged" in str(CocoImages(split, training=False)[Draw(0)][1])
-    image, pixels, target = CocoImages(split, training=False)[Draw(1)]
+    assert "is missing, damaged" in str(CocoImages(split, training=False)[ImageSample(0)][1])
+    image, pixels, target = CocoImages(split, training=False)[ImageSample(1)]
     assert isinstance(pixels, torch.Tensor)
     assert (image, target) == (2, {})
 
@@ -151,7 +151,7 @@ def test_what_is_flipped_lies_where_the_image_shows_it() -> None:
 
 def test_an_image_of_the_training_is_flipped_where_its_sample_says_so(root: Path) -> None:
     images = CocoImages(training_images(open_split(root, "train", "boxes")), training=True)
-    (_, plain, _), (_, flipped, target) = images[Draw(0)], images[Draw(0, mirrored=True)]
+    (_, plain, _), (_, flipped, target) = images[ImageSample(0)], images[ImageSample(0, mirrored=True)]
     assert torch.equal(torch.as_tensor(flipped), torch.as_tensor(plain).flip(2))
     assert target["boxes"][0].tolist() == [WIDTH - 44, 6, WIDTH - 4, 56]
 
@@ -180,21 +180,16 @@ def test_damaged_rows_are_refused(root: Path, kind: Target, how: Change, words: 
         ("id", 0, ": .*greater than or equal to 1"),
         ("image_id", 9, ": the file has no image 9"),
         ("category_id", 19, ": the file has no category 19"),
-        ("category_id", [18], r": .*got \[18\]"),
-        ("area", None, ": .*got None"),
         ("area", float("nan"), ": .*finite"),
         ("iscrowd", None, ".*: .*got None"),
         ("bbox", [1, 2, 3], r": .*got \[1, 2, 3\]"),
         ("bbox", [1, 2, 3, "4"], ".3: .*got '4'"),
-        ("segmentation", None, ".polygons: .*got None"),
         ("segmentation", [], r".polygons: .*got \[\]"),
         ("segmentation", [[]], r".polygons.0: .*got \[\]"),
-        ("segmentation", [[1, 2, 30, 40]], ".polygons: .*at least 3 points"),
+        ("segmentation", [[1, 2, 30, 40]], ": its first polygon must have 3 points"),
         ("segmentation", [[1, 2, 1e9, 40, 5, 6]], ".polygons.0.2: .*less than or equal to 100000"),
         ("segmentation", {"counts": [9]}, ".run lengths.size: Field required"),
-        ("segmentation", {"counts": [12], "size": [3, 4]}, r": its size is \[3, 4\]"),
         ("keypoints", [0] * 50, ": .*at least 51 items"),
-        ("num_keypoints", None, ": .*got None"),
     ],
 )
 def test_a_damaged_annotation_is_refused_with_its_field(
@@ -218,10 +213,10 @@ def test_odd_but_readable_annotations_are_taken(root: Path) -> None:
     }
     change(root, lambda file: file["annotations"][1].update(odd))
     assert read_target(open_split(root, "val", "boxes"), 1)["masks"].shape == (2, HEIGHT, WIDTH)
-    runs = {"size": [HEIGHT, WIDTH], "counts": "abc!!"}  # only pycocotools can see that they are damaged
-    change(root, lambda file: file["annotations"][1].update(segmentation=runs))
-    with pytest.raises(BadInput, match="the annotation 2 of val2017 has a damaged segmentation"):
-        read_target(open_split(root, "val", "boxes"), 1)
+    for runs in ({"size": [HEIGHT, WIDTH], "counts": "abc!!"}, {"size": [3, 4], "counts": "012"}):
+        change(root, lambda file, runs=runs: file["annotations"][1].update(segmentation=runs))
+        with pytest.raises(BadInput, match="the annotation 2 of val2017 has a damaged segmentation"):
+            read_target(open_split(root, "val", "boxes"), 1)
 
 
 def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,10 +224,10 @@ def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: py
     for content, words in {
         b'{"images": [': "is damaged",
         b"\xff\xfe": "is damaged",
-        b"[]": "holds a list",
+        b"[]": "images: there is no list of rows",
     }.items():
         path.write_bytes(content)
-        with pytest.raises(BadInput, match=f"{path} {words}"):
+        with pytest.raises(BadInput, match=f"{path},? {words}"):
             open_split(root, "val", "boxes")
     path.unlink()
     with pytest.raises(
@@ -240,8 +235,8 @@ def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: py
     ):
         open_split(root, "val", "boxes")
     (root / "val2017").rename(root / "elsewhere")
-    with pytest.raises(BadInput, match=r"none of the 3 images of val2017 is in .*; unpack val2017.zip there"):
+    with pytest.raises(BadInput, match=r"none of the 3 images is in .*; unpack val2017.zip there"):
         open_split(root, "val", "keypoints")
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    with pytest.raises(BadInput, match=r"pycocotools, which is not installed: pip install pycocotools"):
+    with pytest.raises(BadInput, match="pip install pycocotools"):
         open_split(root, "train", "boxes")

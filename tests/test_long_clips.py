@@ -2,69 +2,45 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from attempts import cut_off_at
+from attempts import cut_off_at, longer
+from conftest import smoke_run
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from ablations.long_clips import LongClips
+from ablations.modules import LongClips
 from nlrepro.config import Profile, load_profile
-from nlrepro.run import Run
-from nlrepro.spec import RunSpec
-from nlrepro.sweep.jobs import Build, Job
-from nlrepro.train.module import VideoClassifier
-from nlrepro.train.precise_bn import precise_bn
-from nlrepro.train.runner import execute
-from nlrepro.trial import Folders
+from nlrepro.learners.classifier import VideoClassifier
+from nlrepro.learners.learner import Learner
+from nlrepro.run import Folders, Run
+from nlrepro.train.loop import train
 
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
-MODEL = {"conv": "3x1x1", "blocks": "5-block"}
-LONG = LongClips.spec(**MODEL)
-SHORT = replace(LONG, clip="short")
+KEY = "r50-i3d-3x1x1-nl-5-block-embedded-spacetime-long"
 State = dict[str, Tensor]
 
 
-@pytest.fixture(scope="module")
-def profile(smoke: Profile) -> Profile:
-    """Seven steps of long clips, with validations, hence checkpoints, after 2, 4 and 6."""
-    return replace(smoke, recipes={**smoke.recipes, "long": replace(smoke.recipes["long"], steps=7, validate_every=2)})
-
-
-@pytest.fixture(scope="module")
-def parent(profile: Profile, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run of short clips, trained."""
-    run = Run(spec=SHORT, profile=profile, seed=0, folders=Folders(data=data, results=tmp_path_factory.mktemp("parent")))
-    execute(Job(run))
+@pytest.fixture
+def run(swept: Path, data: Path, tmp_path: Path, smoke: Profile) -> Run:
+    """Seven steps of long clips, with a checkpoint after 2, 4 and 6, from a net of short clips that a sweep has made."""
+    recipes = longer(smoke, 7, 2).recipes | {"short": smoke.recipes["short"]}
+    run = replace(
+        smoke_run(KEY, Folders(data=data, results=tmp_path)), profile=replace(smoke, recipes=recipes)
+    )
+    made = replace(run, folders=replace(run.folders, results=swept))
+    assert run.parent
+    assert made.parent
+    run.parent.folder.mkdir(parents=True)
+    run.parent.weights.write_bytes(made.parent.weights.read_bytes())
     return run
 
 
 def weights(run: Run) -> State:
-    state: State = torch.load(run.weights, weights_only=True)
-    return state
-
-
-@pytest.fixture
-def trained(parent: Run, tmp_path: Path) -> Callable[..., State]:
-    """The net after a run of long clips that was cut off at these steps and then went on."""
-
-    def net(name: str, *steps: int, build: Build | None = None) -> State:
-        run = replace(parent, spec=LONG, folders=replace(parent.folders, results=tmp_path / name))
-        assert run.parent
-        run.parent.folder.mkdir(parents=True)
-        run.parent.weights.write_bytes(parent.weights.read_bytes())
-        for step in steps:
-            with pytest.raises(RuntimeError, match="the power is gone"):
-                execute(Job(run, partial(cut_off_at(step), LONG)))
-        execute(Job(run, build))
-        return weights(run)
-
-    return net
+    return torch.load(run.weights, weights_only=True)
 
 
 def changed(one: State, other: State) -> set[str]:
@@ -72,27 +48,32 @@ def changed(one: State, other: State) -> set[str]:
     return {name for name in one if not torch.equal(one[name], other[name])}
 
 
-def of_normalisation(profile: Profile) -> set[str]:
-    layers = {name: m for name, m in VideoClassifier(LONG, profile).net.named_modules() if isinstance(m, _BatchNorm)}
-    return {f"{name}.{part}" for name, layer in layers.items() for part in layer.state_dict()}
+@pytest.fixture
+def trained(run: Run, tmp_path: Path) -> Callable[..., State]:
+    """The net after a run that was cut off at these steps and then went on."""
+
+    def net(*steps: int, module: type[Learner] | None = None) -> State:
+        run.record_path.unlink(missing_ok=True)
+        for step in steps:
+            with pytest.raises(RuntimeError, match="the power is gone"):
+                train(replace(run, module=cut_off_at(step, VideoClassifier)))
+        train(replace(run, module=module))
+        return weights(run)
+
+    return net
 
 
-def test_a_run_through_validations_changes_all_but_normalisation(
-    profile: Profile, parent: Run, trained: Callable[..., State]
+def test_a_run_changes_all_but_normalisation_however_often_cut_off_and_whichever_class_trains_it(
+    run: Run, trained: Callable[..., State]
 ) -> None:
-    before, after, norms = weights(parent), trained("a"), of_normalisation(profile)
-    assert len(norms) == 5 * (53 + 5)  # that of the non-local block too
+    assert run.parent
+    before, after, module = weights(run.parent), trained(), VideoClassifier(run.spec, run.profile)
+    layers = [name for name, layer in module.net.named_modules() if layer in module.norms]
+    norms = {f"{name}.{part}" for name in layers for part in module.net.get_submodule(name).state_dict()}
+    assert len(norms) == 5 * (53 + 5)  # those of the non-local blocks too
     assert changed(before, after) == before.keys() - norms
-
-
-@pytest.mark.parametrize("steps", [(1,), (3,), (6,), (3, 5)])
-def test_a_run_that_was_cut_off_ends_with_the_same_net(steps: tuple[int, ...], trained: Callable[..., State]) -> None:
-    undisturbed = trained("a")
-    assert not changed(undisturbed, trained("b", *steps))
-
-
-def test_the_class_that_happens_to_train_changes_nothing(trained: Callable[..., State]) -> None:
-    assert not changed(trained("a"), trained("b", build=partial(LongClips, **MODEL)))
+    assert not changed(after, trained(3, 5))
+    assert not changed(after, trained(module=LongClips))
 
 
 @pytest.mark.parametrize("name", ["smoke", "mini", "paper"])
@@ -102,19 +83,19 @@ def test_long_clips_alone_are_trained_with_frozen_normalisation(name: str) -> No
 
 def test_what_is_frozen_is_not_the_optimisers(real: Profile) -> None:
     """Also with the released recipe, in which normalisation has a group of its own."""
-    module = VideoClassifier(LONG, real)
-    (group,) = module.optimizer(module.groups()).param_groups
+    module = VideoClassifier(smoke_run(KEY, Folders()).spec, real)
+    (group,) = module.optimizer(module.parameter_groups()).param_groups
     assert group["weight_decay"] == real.recipes["long"].weight_decay
     norms = {id(p) for norm in module.norms for p in norm.parameters()}
     assert {id(p) for p in group["params"]} == {id(p) for p in module.net.parameters()} - norms
 
 
-@pytest.mark.parametrize("spec", [SHORT, LONG])
-def test_statistics_are_measured_again_only_where_they_are_not_frozen(real: Profile, spec: RunSpec) -> None:
-    module = VideoClassifier(spec, real)
+@pytest.mark.parametrize("clip", ["short", "long"])
+def test_statistics_are_measured_again_only_where_they_are_not_frozen(real: Profile, clip: Any) -> None:
+    module = VideoClassifier(replace(smoke_run(KEY, Folders()).spec, clip=clip), real)
     batch = (torch.randint(256, (2, 8, 32, 32, 3), dtype=torch.uint8), torch.tensor([0, 1]))
-    fitter: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
-    splits: Any = SimpleNamespace(train_dataloader=lambda: [batch, batch])
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu")))
+    data: Any = SimpleNamespace(train_dataloader=lambda: [batch, batch])
     before = {name: tensor.clone() for name, tensor in module.net.state_dict().items()}
-    precise_bn(module, fitter, splits)
-    assert bool(changed(before, module.net.state_dict())) is (spec == SHORT)
+    module.after_fit(trainer, data)
+    assert bool(changed(before, module.net.state_dict())) is (clip == "short")

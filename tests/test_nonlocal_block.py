@@ -19,7 +19,6 @@ from nlrepro.nets.nonlocal_block import (
     NonLocalBlock,
     concatenation,
     dot,
-    embedded,
     form_source,
     forms,
     gaussian,
@@ -42,7 +41,7 @@ PAIRS: dict[str, Callable[..., Tensor]] = {  # f of Eq. 2 to 5
 each_form = pytest.mark.parametrize("form", FORMS)
 every_block = pytest.mark.parametrize(
     ("form", "domain", "subsample"),
-    [(f, d, s) for f, d, s in itertools.product(FORMS, DOMAINS, (True, False)) if not (d == "time" and s)],
+    [*itertools.product(FORMS, DOMAINS, (True, False))],
 )
 
 
@@ -67,10 +66,6 @@ def eq1(theta: Tensor, phi: Tensor, g: Tensor, f: Callable[..., Tensor], *, by_s
 def operands(n: int, m: int, k: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
     """Random theta, phi, g of two sets."""
     return random(n, 2, n, k), random(m + 9, 2, m, k), random(c + 99, 2, m, c)
-
-
-def test_the_forms_are_those_of_the_paper_in_its_order() -> None:
-    assert list(forms().values()) == [gaussian, embedded, dot, concatenation]
 
 
 # (5, 3, 4, 2): pairs first is cheaper for the dot product; (9, 8, 2, 3): channels first; one position
@@ -128,16 +123,6 @@ def test_scores_meet_the_fused_kernels_in_four_dimensions(monkeypatch: pytest.Mo
     assert dimensions == [4, 4, 4]
 
 
-def test_half_precision_scores_beyond_65504_stay_finite_and_right() -> None:
-    theta, phi, g = (x.half() for x in operands(9, 8, 64, 3))
-    theta, phi = theta * 100, phi * 100
-    exact = torch.softmax(theta.double() @ phi.double().mT, 2) @ g.double()
-    assert (theta.double() @ phi.double().mT).abs().max() > 65504
-    y = softmax_mean(theta, phi, g)
-    assert y.dtype == torch.float16
-    torch.testing.assert_close(y.double(), exact, rtol=2e-3, atol=2e-3)
-
-
 def scalars(n: int, m: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
     """Random a (2, N), b (2, M), g (2, M, C)."""
     return random(n, 2, n), random(m + 9, 2, m), random(c + 99, 2, m, c)
@@ -167,15 +152,10 @@ def test_the_sorted_order_keeps_six_digits_of_many_positions_in_float32() -> Non
 @pytest.mark.parametrize("theta", [(2, 5, 3), (1, 5, 4), (5, 4)])
 def test_wrong_shapes_name_expected_and_got(theta: tuple[int, ...]) -> None:
     _, phi, g = operands(5, 3, 4, 2)
-    with pytest.raises(
-        ValueError, match=r"expected theta \(S, N, K\).*got .*\(2, 3, 4\), \(2, 3, 2\)"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"expected theta \(S, N, K\).*\(2, 3, 4\), \(2, 3, 2\)") as caught:
         dot.mean(torch.ones(theta), phi, g)
     assert str(theta) in str(caught.value)
-
-
-def test_wrong_w_f_names_expected_and_got() -> None:
-    with pytest.raises(ValueError, match=r"expected w_f of shape \(8,\).*got \(4,\)"):
+    with pytest.raises(ValueError, match=r"w_f \(2 K,\), got .*\(4,\)$"):
         concatenation.mean(*operands(5, 3, 4, 2), torch.ones(4, dtype=torch.float64))
 
 
@@ -257,7 +237,7 @@ def pair(block: NonLocalBlock, a: Tensor, b: Tensor) -> Tensor:
 
 def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Tensor:
     """Eq. 1 and 6 for (B, C, T, H, W), one pair at a time; j outside of the domain are left out."""
-    clips = []
+    clips, subsample = [], subsample and domain != "time"
     for clip in x:
         keys = pooled(clip) if subsample and block.release else clip
         theta, phi = (
@@ -331,12 +311,6 @@ def test_odd_and_tiny_clips_work(
     torch.testing.assert_close(block(x), loop(block, x, domain, subsample))
 
 
-@each_form
-def test_time_only_is_not_subsampled(form: PaperForm) -> None:
-    block, x = trained(4, form, "time", True), random(1, 1, 4, 3, 4, 4)
-    torch.testing.assert_close(block(x), loop(block, x, "time", False))
-
-
 def test_an_image_is_a_clip_of_one_frame() -> None:
     block, x = trained(4, "embedded", "spacetime", True), random(1, 2, 4, 6, 5)
     torch.testing.assert_close(block(x), block(x.unsqueeze(2)).squeeze(2))
@@ -374,10 +348,7 @@ def test_wrong_input_names_expected_and_got(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=expected) as caught:
         NonLocalBlock(4)(torch.ones(shape))
     assert str(shape) in str(caught.value)
-
-
-def test_odd_channels_name_what_they_got() -> None:
-    with pytest.raises(ValueError, match=r"even.*got 5"):
+    with pytest.raises(ValueError, match=r"channels must be even.*got 5"):
         NonLocalBlock(5)
 
 

@@ -1,100 +1,99 @@
-"""One run on several processes (gloo on the CPU), and the same run in processes of other sweeps: what must come out alike."""
+"""One run on several processes (gloo on the CPU): what must come out alike."""
 
-import os
-from functools import partial
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import command
-from torch import Tensor
+from conftest import child, smoke_run
 
-from nlrepro import record as records
-from nlrepro.config import Profile
-from nlrepro.record import Record
-from nlrepro.run import Run
-from nlrepro.spec import NetSpec, RunSpec
-from nlrepro.sweep.jobs import Job
-from nlrepro.train import runner
-from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.trial import Folders
-
-SHORT = RunSpec()
-GOLDEN = Path(__file__).parent / "golden" / "losses.txt"
-
-
-def the_record(results: Path) -> Record:
-    (found,) = records.read_all(results, "smoke")
-    return found
+from nlrepro.learners.classifier import VideoClassifier
+from nlrepro.learners.learner import gathered, in_order
+from nlrepro.record import read_record
+from nlrepro.run import Folders, Run
+from nlrepro.train.loop import quiet
 
 
 @pytest.fixture(scope="module")
-def on_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of a run on two processes."""
-    results = tmp_path_factory.mktemp("two")
-    words = ("run", SHORT.key, "--profile", "smoke", "--data", data, "--results", results, "--devices", "2")
-    done = command(*words, WANDB_MODE="offline")
+def on_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run that two processes have made; `err.txt` is what they printed to stderr."""
+    run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path_factory.mktemp("two")))
+    words = ("run", run.key, "--profile", "smoke", "--data", data, "--results", run.folders.results)
+    done = child(*words, "--devices", "2", WANDB_MODE="offline")
     assert done.status == 0, done.err
-    (results / "err.txt").write_text(done.err)
-    return results
+    (run.folders.results / "err.txt").write_text(done.err)
+    assert done.out.count("r50-c2d seed 0: top1 ") == 1
+    return run
 
 
-def test_of_two_processes_one_tells_how_far_they_are(on_two: Path) -> None:
-    lines = [line for line in (on_two / "err.txt").read_text().splitlines() if f" {SHORT.key} seed 0: step " in line]
-    assert [line.split(": step ")[1].split(",")[0] for line in lines] == ["0/4", "2/4", "4/4"]
+def test_of_two_processes_one_reports_and_leaves_one_record(on_two: Run) -> None:
+    results = on_two.folders.results
+    lines = (results / "err.txt").read_text().splitlines()
+    bar = [line for line in lines if line.startswith("r50-c2d seed 0: ")]
+    assert bar[-1].startswith("r50-c2d seed 0: 100%")
+    assert sum(" 4/4 " in line for line in bar) == 1
+    assert [read_record(path).key for path in results.rglob("seed*.json")] == ["r50-c2d"]
+    assert not list(results.rglob("*.ckpt"))
 
 
-def test_two_processes_count_each_test_video_once(on_two: Path, smoke: Profile, data: Path) -> None:
+def test_of_two_processes_one_logs_name_group_tags_config_and_curves_by_table(on_two: Run) -> None:
+    (log,) = on_two.folder.rglob("run-*.wandb")
+    assert log.parent.name.startswith("offline-run-")
+    content = log.read_bytes()
+    words = [
+        "r50-c2d seed 0",
+        "smoke r50-c2d",
+        "table2a",
+        "nonlocal-table2",
+        "spacetime",
+        "test_top5",
+        "macs",
+    ]
+    for name in ("val_top1", "train_loss", "test_top1"):
+        words += [name, f"table2a/{name}", f"table2f/{name}"]
+    assert [word for word in words if word.encode() not in content] == []
+    assert b"table2e/" not in content  # a table without this row
+
+
+def test_two_processes_count_each_test_video_once(on_two: Run) -> None:
     """The net that they trained, tested by one process: the same rank for each video."""
-    run = Run(spec=SHORT, profile=smoke, seed=0, folders=Folders(data=data, results=on_two))
-    classifier = VideoClassifier(SHORT, smoke)
-    classifier.net.load_state_dict(torch.load(run.weights, weights_only=True))
-    runner.quiet()
-    tester = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
-    alone, together = runner.test(classifier, tester, run, None), the_record(on_two).metrics
-    assert together.ranks == alone.ranks
-    assert (together.top1, together.top5, together.videos) == (alone.top1, alone.top5, alone.videos)
-    assert together.loss == pytest.approx(alone.loss, rel=1e-5)
+    together = on_two.record()
+    assert together
+    classifier = VideoClassifier(on_two.spec, on_two.profile)
+    classifier.net.load_state_dict(torch.load(on_two.weights, weights_only=True))
+    quiet()
+    tester = pl.Trainer(
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False
+    )
+    tester.test(classifier, datamodule=classifier.data_module(on_two, classifier.recipe), verbose=False)
+    alone = classifier.result
+    assert alone
+    assert (together.ranks, together.kinds, together.tested) == (alone.ranks, alone.kinds, alone.tested)
+    assert together.metrics == pytest.approx(alone.metrics, rel=1e-5)
 
 
-def test_two_processes_leave_one_record_one_log_of_wandb_and_no_checkpoint(on_two: Path) -> None:
-    assert the_record(on_two).key == SHORT.key
-    assert len(list(on_two.rglob("*.wandb"))) == 1
-    assert not list(on_two.rglob("*.ckpt"))
-
-
-def test_two_processes_take_together_the_steps_of_one(on_two: Path, swept: Path) -> None:
+def test_two_processes_take_together_the_steps_of_one(on_two: Run, swept: Path) -> None:
     """Each normalises by its own half of a batch, so the losses are not the same; their number is."""
-    alone = records.read(records.record_path(swept, "smoke", SHORT.key, 0))
-    assert [point.step for point in the_record(on_two).curve] == [point.step for point in alone.curve]
+    alone, together = replace(on_two, folders=Folders(results=swept)).record(), on_two.record()
+    assert alone
+    assert together
+    assert [point.step for point in together.curve] == [point.step for point in alone.curve]
 
 
-def test_metrics_do_not_depend_on_the_sweep_s_processes(swept: Path, data: Path, tmp_path: Path) -> None:
-    """`swept` ran two at once, this one at a time; each run in a process of its own."""
-    words = ("sweep", "2f", "--only", "r50-*", "--seeds", "0", "--jobs", "1", "--profile", "smoke")
-    done = command(*words, "--data", data, "--results", tmp_path)
-    assert done.status == 0, done.err
-    found = records.read_all(tmp_path, "smoke")
-    assert len(found) == 3
-    for record in found:
-        other = records.read(records.record_path(swept, "smoke", record.key, record.seed))
-        assert (record.metrics, record.curve, record.fingerprint) == (other.metrics, other.curve, other.fingerprint)
-
-
-def test_the_losses_of_each_step_are_the_golden_ones(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    """To three digits, as processors add in orders of their own. WRITE_GOLDEN=1 writes them anew; then all records are stale."""
-    spec, losses = RunSpec(net=NetSpec(blocks="res4")), []
-
-    class Told(VideoClassifier):
-        def training_step(self, batch: Batch, index: int) -> Tensor:
-            loss = super().training_step(batch, index)
-            losses.append(float(loss.detach()))
-            return loss
-
-    run = Run(spec=spec, profile=smoke, seed=0, folders=Folders(data=data, results=tmp_path))
-    record = runner.execute(Job(run, partial(Told, run.spec)))
-    losses.append(record.metrics.loss)
-    if os.environ.get("WRITE_GOLDEN"):
-        GOLDEN.write_text("".join(f"{loss:.6f}\n" for loss in losses))
-    assert losses == pytest.approx([float(line) for line in GOLDEN.read_text().splitlines()], rel=1e-3)
+@pytest.mark.parametrize("items", [0, 1, 5, 6])
+def test_items_of_all_processes_come_in_the_order_of_the_split(
+    items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Process r of n has the items r, r + n ...; the last ones may have fewer."""
+    shares = [list(range(items))[rank::4] for rank in range(4)]
+    distributed = "nlrepro.learners.learner.distributed"
+    monkeypatch.setattr(f"{distributed}.is_initialized", lambda: True)
+    monkeypatch.setattr(f"{distributed}.get_world_size", lambda: 4)
+    monkeypatch.setattr(
+        f"{distributed}.all_gather_object", lambda out, own: out.__setitem__(slice(None), shares)
+    )
+    assert in_order(shares[1]) == sorted(gathered(shares[1])) == list(range(items))
+    shares[2] += [7, 8, 9]  # of one image there may be many detections
+    assert gathered(shares[1]) == list(chain.from_iterable(shares))

@@ -1,272 +1,272 @@
-"""Released weights: our nets give the peers' outputs, every tensor is used or named."""
+"""Released weights: nets give the peers' outputs, each tensor is used or named, files are known by name."""
 
-import io
 import pickle
 import re
-from collections import OrderedDict
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from released_files import Shapes, affine, baseline, blobs, clip, deeper, flat, gaussian, shapes
+from conftest import ROOT, command
+from released_files import LACKED_BY_AFFINE, blobs, clip, deeper, narrow, shapes
 
-from ablations.__main__ import main
-from nlrepro.config import load_profile
-from nlrepro.evaluation import read_note
+from ablations.registry import TABLES
+from nlrepro.config import Profile, load_profile
 from nlrepro.files import BadInput
-from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
-from nlrepro.released.adopt import adopt
-from nlrepro.released.names import Source
-from nlrepro.released.nets import ReleasedResNet
-from nlrepro.released.variants import variant
+from nlrepro.record import Weights, read_record
+from nlrepro.released.importing import ReleasedResNet, build_net, convert, import_weights, load_net, read_note
+from nlrepro.released.names import Source, find_variant, known_file, known_files, variant_of
+from nlrepro.run import Folders, Run
 from nlrepro.spec import NetSpec, RunSpec
+from nlrepro.task import VIDEO
 
 I3D, C2D = NetSpec(conv="3x1x1"), NetSpec()
 NL_I3D, NL_C2D = NetSpec(conv="3x1x1", blocks="5-block"), NetSpec(blocks="5-block")
-KEY = "r50-i3d-3x1x1-nl-5-block-embedded-spacetime"
-
-
-def nl(form: str) -> NetSpec:
-    return NetSpec(conv="3x1x1", blocks="5-block", form=form)  # type: ignore[arg-type]
-
-
-NL_R101 = NetSpec(depth=101, conv="3x1x1", blocks="5-block")
-
-
-def flat_nl_affine(found: Shapes) -> Shapes:
-    return flat(affine(found))
-
-
-def affine_baseline(found: Shapes) -> Shapes:
-    return affine(baseline(found))
-
-
-def whole(found: Shapes) -> Shapes:
-    return found
-
-
-def flat_baseline(found: Shapes) -> Shapes:
-    return flat(baseline(found))
+DOT, GAUSSIAN = (replace(NL_I3D, form=form) for form in ("dot", "gaussian"))
+NL = RunSpec(net=NL_I3D)
+DOTS = next(known for known in known_files() if known.key == RunSpec(net=DOT).key)
+BASE, FLAT, FLAT_BASE = {"blocks": False}, {"flat": True}, {"flat": True, "blocks": False}
+AFFINE, UNEMBEDDED = {"without": LACKED_BY_AFFINE}, {"without": "theta|phi"}
+rare = partial(pytest.param, marks=pytest.mark.rare)
 
 
 def net(source: Source, spec: NetSpec, name: str) -> ReleasedResNet:
-    found = variant(source, name)
-    return ReleasedResNet(RunSpec(net=spec, clip=found.clip), load_profile("paper").geometry, 400, source, found).eval()
+    variant = find_variant(source, name)
+    return ReleasedResNet(RunSpec(net=spec, clip=variant.clip), load_profile("paper"), source, variant).eval()
 
 
-# The first four class scores that the peer's own code gave for these weights and this clip (its softmax left out).
-OUTPUTS = [
-    ("pyslowfast", NL_I3D, "8x8", whole, (4.61922, -0.934863, 1.572343, -3.078556)),
-    ("pyslowfast", nl("dot"), "8x8", whole, (3219.673, 29.0892, -1650.615, -4040.825)),
-    ("pyslowfast", C2D, "8x8", flat_baseline, (3.680456, -2.801844, 1.634813, -7.321867)),
-    ("pyslowfast", NL_C2D, "8x8", flat, (3.340626, -2.984044, 1.533177, -7.294468)),
-    ("pyslowfast", I3D, "8x8", baseline, (4.752016, -1.009346, 1.706414, -3.494497)),
-    ("mmaction2", I3D, "32x2", baseline, (-0.05564533, -5.970834, -2.25728, -9.89253)),
-    ("mmaction2", NL_I3D, "32x2", whole, (-0.3965412, -6.058392, -2.204727, -9.963139)),
-    ("mmaction2", nl("dot"), "32x2", whole, (31.35341, -41.17475, -24.13863, -87.48942)),
-    ("mmaction2", nl("gaussian"), "32x2", gaussian, (-0.3939019, -6.048786, -2.210125, -9.957632)),
-    ("caffe2", NL_I3D, "32x2", whole, (6.529324, -1.740003, -4.058403, -0.113715)),
-    ("caffe2", nl("dot"), "32x2", whole, (3312.067, 1778.866, 1891.449, -130.6178)),
-    ("caffe2", C2D, "32x2", flat_baseline, (6.479368, -4.221688, -8.184014, 1.763076)),
-    ("caffe2", NL_C2D, "32x2", flat, (6.369334, -4.002234, -8.129411, 1.451891)),
-    ("caffe2", I3D, "32x2", baseline, (6.261163, -1.777847, -3.992916, -0.1398772)),
-    ("caffe2", I3D, "128x1", affine_baseline, (2.660315, -0.8292402, -0.840398, 0.254695)),
-    ("caffe2", NL_I3D, "8x8", whole, (5.881117, -1.213078, -3.246776, -0.6529607)),
-    ("caffe2", C2D, "8x8", flat_baseline, (5.884479, -3.009503, -7.102667, 1.161233)),
-    ("caffe2", I3D, "32x4", affine_baseline, (2.367685, -0.7308221, -0.7257055, 0.06089559)),
-    ("caffe2", NL_I3D, "128x1", affine, (2.660804, -0.8650513, -0.8502368, 0.2152146)),
-    ("caffe2", NL_I3D, "32x4", affine, (2.357234, -0.7468876, -0.7461517, 0.03443888)),
-    ("caffe2", NL_C2D, "32x4", flat_nl_affine, (1.846659, -0.4408973, -1.055071, -0.1090701)),
-    ("pyslowfast", C2D, "8x8-nopool", flat_baseline, (3.218601, -2.635096, 1.536892, -6.642266)),
-    ("mmaction2", C2D, "8x8", flat_baseline, (-3.089968, -6.531826, -0.004242245, -11.51369)),
-    ("mmaction2", C2D, "16x4", flat_baseline, (-3.239043, -6.607548, -0.1571735, -11.38235)),
-    ("mmaction2", C2D, "8x8-nopool", flat_baseline, (-2.61899, -6.185718, -0.3025863, -10.3818)),
-    ("pyslowfast", NL_R101, "8x8", deeper, (78.535, 5.626285, 15.8875, -17.3889)),
-]
-
-
-@pytest.mark.parametrize(("source", "spec", "name", "kind", "expected"), OUTPUTS)
-def test_our_net_with_a_peers_weights_gives_the_peers_outputs(
-    source: Source, spec: NetSpec, name: str, kind: Callable[[Shapes], Shapes], expected: tuple[float, ...]
-) -> None:
-    ours = net(source, spec, name)
-    adopted = adopt(blobs(kind(shapes(source))), ours, source, "file")
-    assert not [name for name in adopted.left if not name.endswith("num_batches_tracked")]
-    ours.load_state_dict(adopted.state)
+def outputs(released: ReleasedResNet, weights: dict[str, torch.Tensor], side: int = 64) -> torch.Tensor:
+    """The scores of a clip, (classes,)."""
+    state, _, left = convert(weights, released, released.source, "file")
+    assert not [name for name in left if not name.endswith("num_batches_tracked")]
+    released.load_state_dict(state)
     with torch.no_grad():
-        scores = ours(clip(ours.variant.frames))[0]
+        return released(clip(released.variant.frames, side))[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "spec", "name", "changes", "expected"),
+    [  # the first scores that the peer's own code gave for these weights and this clip, before the softmax
+        ("pyslowfast", NL_I3D, "8x8", {}, (4.61922, -0.934863, 1.572343, -3.078556)),
+        rare("pyslowfast", DOT, "8x8", {}, (3219.673, 29.0892, -1650.615, -4040.825)),
+        rare("pyslowfast", C2D, "8x8", FLAT_BASE, (3.680456, -2.801844, 1.634813, -7.321867)),
+        rare("pyslowfast", NL_C2D, "8x8", FLAT, (3.340626, -2.984044, 1.533177, -7.294468)),
+        rare("pyslowfast", I3D, "8x8", BASE, (4.752016, -1.009346, 1.706414, -3.494497)),
+        rare("mmaction2", I3D, "32x2", BASE, (-0.05564533, -5.970834, -2.25728, -9.89253)),
+        rare("mmaction2", NL_I3D, "32x2", {}, (-0.3965412, -6.058392, -2.204727, -9.963139)),
+        ("mmaction2", DOT, "32x2", {}, (31.35341, -41.17475, -24.13863, -87.48942)),
+        rare("mmaction2", GAUSSIAN, "32x2", UNEMBEDDED, (-0.3939019, -6.048786, -2.210125, -9.957632)),
+        rare("caffe2", NL_I3D, "32x2", {}, (6.529324, -1.740003, -4.058403, -0.113715)),
+        rare("caffe2", DOT, "32x2", {}, (3312.067, 1778.866, 1891.449, -130.6178)),
+        rare("caffe2", C2D, "32x2", FLAT_BASE, (6.479368, -4.221688, -8.184014, 1.763076)),
+        rare("caffe2", NL_C2D, "32x2", FLAT, (6.369334, -4.002234, -8.129411, 1.451891)),
+        rare("caffe2", I3D, "32x2", BASE, (6.261163, -1.777847, -3.992916, -0.1398772)),
+        rare("caffe2", I3D, "128x1", AFFINE | BASE, (2.660315, -0.8292402, -0.840398, 0.254695)),
+        rare("caffe2", NL_I3D, "8x8", {}, (5.881117, -1.213078, -3.246776, -0.6529607)),
+        rare("caffe2", C2D, "8x8", FLAT_BASE, (5.884479, -3.009503, -7.102667, 1.161233)),
+        rare("caffe2", I3D, "32x4", AFFINE | BASE, (2.367685, -0.7308221, -0.7257055, 0.06089559)),
+        rare("caffe2", NL_I3D, "128x1", AFFINE, (2.660804, -0.8650513, -0.8502368, 0.2152146)),
+        ("caffe2", NL_I3D, "32x4", AFFINE, (2.357234, -0.7468876, -0.7461517, 0.03443888)),
+        rare("caffe2", NL_C2D, "32x4", AFFINE | FLAT, (1.846659, -0.4408973, -1.055071, -0.1090701)),
+        rare("pyslowfast", C2D, "8x8-nopool", FLAT_BASE, (3.218601, -2.635096, 1.536892, -6.642266)),
+        rare("mmaction2", C2D, "8x8", FLAT_BASE, (-3.089968, -6.531826, -0.004242245, -11.51369)),
+        rare("mmaction2", C2D, "16x4", FLAT_BASE, (-3.239043, -6.607548, -0.1571735, -11.38235)),
+        ("mmaction2", C2D, "8x8-nopool", FLAT_BASE, (-2.61899, -6.185718, -0.3025863, -10.3818)),
+        rare("pyslowfast", replace(NL_I3D, depth=101), "8x8", {}, (78.535, 5.626285, 15.8875, -17.3889)),
+    ],
+)
+def test_a_net_with_a_peers_weights_gives_the_peers_outputs(
+    source: Source, spec: NetSpec, name: str, changes: dict[str, Any], expected: tuple[float, ...]
+) -> None:
+    listed = shapes(source, **changes)
+    scores = outputs(net(source, spec, name), blobs(deeper(listed) if spec.depth == 101 else listed))
     assert (scores[:4] - torch.tensor(expected)).abs().max() < 1e-5 * scores.abs().max()
 
 
-@pytest.mark.parametrize("pair", [("theta", "phi"), ("theta", "g"), ("phi", "g")])
-def test_the_outputs_tell_the_projections_apart(pair: tuple[str, str]) -> None:
-    """Else the test above could not see that names of one shape are exchanged."""
-    ours = net("caffe2", NL_I3D, "8x8")
-    good = blobs(shapes("caffe2"))
-    other = dict(zip(pair, reversed(pair), strict=True))
-    exchanged = {re.sub(r"(?<=_)(theta|phi|g)(?=_w$)", lambda m: other.get(m[0], m[0]), name): x for name, x in good.items()}
-    outputs = []
-    for weights in (good, exchanged):
-        ours.load_state_dict(adopt(weights, ours, "caffe2", "file").state)
-        with torch.no_grad():
-            outputs.append(ours(clip(8))[0])
-    assert (outputs[0] - outputs[1])[:4].abs().max() > 2e-5 * outputs[0].abs().max()
-
-
-@pytest.mark.parametrize("source", ["caffe2", "pyslowfast", "mmaction2"])
-def test_a_missing_an_unknown_and_an_unfitting_tensor_are_named(source: Source) -> None:
-    with torch.device("meta"):
-        ours = net(source, NL_I3D, "8x8" if source == "pyslowfast" else "32x2")
-    good = blobs(shapes(source))
-    name = next(name for name, tensor in good.items() if tensor.ndim == 5)
-    with pytest.raises(BadInput, match=rf"lacks {name}, of shape \(64, 3, 5, 7, 7\)"):
-        adopt({k: v for k, v in good.items() if k != name}, ours, source, "file")
-    with pytest.raises(BadInput, match=r"has stray, of shape \(2,\), for which r50-i3d.* has no place"):
-        adopt(good | {"stray": torch.ones(2)}, ours, source, "file")
-    with pytest.raises(BadInput, match=rf"{name}: expected the shape \(64, 3, 5, 7, 7\), got \(64, 3, 1, 7, 7\)"):
-        adopt(good | {name: torch.ones(64, 3, 1, 7, 7)}, ours, source, "file")
-
-
-def test_what_the_optimizer_left_is_listed_not_used() -> None:
-    with torch.device("meta"):
-        ours = net("caffe2", NL_I3D, "32x2")
-    extra = {"lr": torch.tensor(0.01), "model_iter": torch.tensor(400000), "conv1_w_momentum": torch.ones(64, 3, 5, 7, 7)}
-    assert adopt(blobs(shapes("caffe2")) | extra, ours, "caffe2", "file").left == ["conv1_w_momentum", "lr", "model_iter"]
-
-
-def test_the_outputs_tell_groups_of_frames_from_the_whole_clip() -> None:
-    ours, good = net("caffe2", NL_I3D, "32x4"), blobs(affine(shapes("caffe2")))
-    ours.load_state_dict(adopt(good, ours, "caffe2", "file").state)
-    outputs = []
-    for group in (4, None):
-        for name in ("res3_1", "res3_3"):
-            block = ours.inserted[name]
-            assert isinstance(block, FoldedNonLocalBlock)
-            block.group = group
-        with torch.no_grad():
-            outputs.append(ours(clip(32))[0])
-    assert (outputs[0] - outputs[1])[:4].abs().max() > 1e-5 * outputs[0].abs().max()
+@pytest.mark.rare
+def test_the_outputs_tell_projections_and_groups_of_frames_apart() -> None:
+    """Else the test above could not see names of one shape exchanged, or sums over all frames."""
+    released, good = net("caffe2", NL_I3D, "8x8"), blobs(shapes("caffe2"))
+    expected = outputs(released, good)
+    for pair in (("theta", "phi"), ("theta", "g"), ("phi", "g")):
+        other = dict(zip(pair, reversed(pair), strict=True))
+        swap = partial(re.sub, r"(?<=_)(theta|phi|g)(?=_w$)", lambda m, other=other: other.get(m[0], m[0]))
+        swapped = outputs(released, {swap(name): x for name, x in good.items()})
+        assert (swapped - expected)[:4].abs().max() > 2e-5 * expected.abs().max()
+    released, good = net("caffe2", NL_I3D, "32x4"), blobs(shapes("caffe2", **AFFINE))
+    expected = outputs(released, good)
+    for name in ("res3_1", "res3_3"):
+        released.inserted[name].group = None  # type: ignore[assignment]
+    assert (outputs(released, good) - expected)[:4].abs().max() > 1e-5 * expected.abs().max()
 
 
 def test_large_maps_are_tested_in_windows_of_the_trained_size() -> None:
     """Softmax scores averaged over all 7 x 7 windows of a map; mmaction2 takes the mean of the whole map."""
     x = torch.randn(2, 4, 2048, 8, 9, generator=torch.Generator().manual_seed(0))
-    ours = net("caffe2", C2D, "8x8")
-    windows = [x[:, :, :, top : top + 7, left : left + 7].mean((1, 3, 4)) for top in range(2) for left in range(3)]
-    expected = torch.stack([ours.fc(w).softmax(1) for w in windows]).mean(0)
-    torch.testing.assert_close(ours.head(x).softmax(1), expected)
-    torch.testing.assert_close(ours.head(x[..., :7, :7]), ours.fc(windows[0]))
-    theirs = net("mmaction2", C2D, "8x8")
-    torch.testing.assert_close(theirs.head(x), theirs.fc(x.mean((1, 3, 4))))
+    released, means = net("caffe2", C2D, "8x8"), net("mmaction2", C2D, "8x8")
+    places = [(top, left) for top in range(2) for left in range(3)]
+    windows = [x[:, :, :, top : top + 7, left : left + 7].mean((1, 3, 4)) for top, left in places]
+    expected = torch.stack([released.fc(window).softmax(1) for window in windows]).mean(0)
+    torch.testing.assert_close(released.head(x).softmax(1), expected)
+    torch.testing.assert_close(means.head(x), means.fc(x.mean((1, 3, 4))))
 
 
-def test_a_crop_of_256_pixels_gives_the_peers_outputs() -> None:
-    """Its map of 8 x 8 is larger than the trained one. PySlowFast's own code gave the probabilities of these classes."""
-    ours = net("pyslowfast", NL_I3D, "8x8")
-    ours.load_state_dict(adopt(blobs(shapes("pyslowfast")), ours, "pyslowfast", "file").state)
-    with torch.no_grad():
-        found = ours(clip(8, 256))[0].softmax(0)
-    likely, unlikely = [140, 70, 274, 20, 353, 253], [0, 1, 2, 3, 4, 5]
+@pytest.mark.rare
+def test_crops_of_256_pixels_give_the_peers_outputs() -> None:
+    """Maps of 8 x 8: probabilities of PySlowFast's own code, scores of mmaction2's."""
+    probabilities = outputs(net("pyslowfast", NL_I3D, "8x8"), blobs(shapes("pyslowfast")), 256).softmax(0)
     expected = torch.tensor([0.5445243, 0.1975596, 0.1265229, 0.06755034, 0.0346653, 0.01418116])
-    torch.testing.assert_close(found[likely], expected, rtol=1e-4, atol=0)
-    tiny = torch.tensor([2.53066e-08, 7.81009e-10, 3.64604e-11, 2.64239e-12, 1.86089e-13, 1.84295e-14])
-    torch.testing.assert_close(found[unlikely], tiny, rtol=1e-3, atol=0)
-
-
-def test_mmaction2s_head_takes_the_mean_of_a_map_of_any_size() -> None:
-    """Crops of 256 pixels; the first six scores that its own code gave."""
-    ours = net("mmaction2", nl("dot"), "32x2")
-    ours.load_state_dict(adopt(blobs(shapes("mmaction2")), ours, "mmaction2", "file").state)
-    with torch.no_grad():
-        scores = ours(clip(32, 256))[0]
+    torch.testing.assert_close(probabilities[[140, 70, 274, 20, 353, 253]], expected, rtol=1e-4, atol=0)
+    scores = outputs(net("mmaction2", DOT, "32x2"), blobs(shapes("mmaction2")), 256)
     expected = torch.tensor([188.3479, -672.1375, -648.2045, -1368.189, 17.95062, 96.69035])
     assert (scores[:6] - expected).abs().max() < 1e-5 * scores.abs().max()
 
 
-UNSUPPORTED: list[tuple[Source, NetSpec, str, str]] = [
-    ("caffe2", NetSpec(conv="3x3x3"), "32x2", "it has C2D and I3D 3x1x1, spacetime non-local blocks in them"),
-    ("caffe2", nl("concatenation"), "32x2", "has no weights of .*concatenation"),
-    ("pyslowfast", I3D, "8x8-nopool", "it has C2D, no non-local blocks in it"),
-    ("pyslowfast", NL_C2D, "8x8-nopool", "it has C2D, no non-local blocks in it"),
-    ("pyslowfast", I3D, "32x2", "no weights of the variant '32x2'.*use one of 8x8, 8x8-nopool"),
-    ("mmaction2", C2D, "32x2", "it has I3D 3x1x1"),
-    ("mmaction2", NL_C2D, "8x8", "it has C2D, no non-local"),
-]
-
-
-@pytest.mark.parametrize(("source", "spec", "name", "reason"), UNSUPPORTED)
-def test_a_net_that_a_source_has_not_released_is_refused(source: Source, spec: NetSpec, name: str, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "spec", "name", "reason"),
+    [
+        ("caffe2", NetSpec(conv="3x3x3"), "32x2", "it has C2D and I3D 3x1x1 with spacetime non-local blocks"),
+        ("caffe2", replace(DOT, form="concatenation"), "32x2", "has no weights of .*concatenation"),
+        ("pyslowfast", NL_C2D, "8x8-nopool", "it has C2D with no non-local blocks"),
+        ("pyslowfast", I3D, "32x2", "no weights of the variant '32x2'.*use one of 8x8, 8x8-nopool"),
+        ("mmaction2", C2D, "32x2", "it has I3D 3x1x1"),
+    ],
+)
+def test_a_net_that_a_source_has_not_released_is_refused(
+    source: Source, spec: NetSpec, name: str, reason: str
+) -> None:
     with torch.device("meta"), pytest.raises(BadInput, match=reason):
         net(source, spec, name)
 
 
-def test_files_with_and_without_running_means_are_told_apart() -> None:
-    with torch.device("meta"):
-        frozen, trained = net("caffe2", I3D, "32x4"), net("caffe2", I3D, "8x8")
-    full = baseline(shapes("caffe2"))
-    with pytest.raises(BadInput, match="is with running means, 32x4 files of caffe2 are without; see --variant"):
-        adopt(blobs(full), frozen, "caffe2", "file")
-    with pytest.raises(BadInput, match="is without running means, 8x8 files of caffe2 are with"):
-        adopt(blobs(affine(full)), trained, "caffe2", "file")
+STEM, FC = "s1.pathway0_stem.conv.weight", "head.projection.weight"
 
 
-def imported(tmp_path: Path, *words: str | Path) -> int:
-    return main(["weights", "import", *map(str, words), "--out", str(tmp_path / "out" / "net.pt")])
-
-
-def test_import_writes_a_state_that_loads_and_a_note(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    good = {name: tensor.numpy() for name, tensor in blobs(shapes("caffe2")).items()} | {"lr": np.float64(0.1)}
-    (tmp_path / "nl.pkl").write_bytes(pickle.dumps({"blobs": good}, protocol=2))
-    assert imported(tmp_path, tmp_path / "nl.pkl", "--source", "caffe2", "--key", KEY, "--variant", "32x2") == 0
-    assert "caffe2 32x2, of 327 blobs; 1 left over\n  left over: lr\n" in capsys.readouterr().out
-    state = torch.load(tmp_path / "out" / "net.pt", weights_only=True)
-    net("caffe2", NL_I3D, "32x2").load_state_dict(state)
-    assert torch.equal(state["inserted.res3_1.w_z.weight"], torch.from_numpy(good["nonlocal_conv3_1_out_w"]))
-    note = read_note(tmp_path / "out" / "net.pt.json")
-    assert (note.source, note.variant, note.key, note.file, note.left) == ("caffe2", "32x2", KEY, "nl.pkl", ("lr",))
-    assert set(note.used) == good.keys() - {"lr"}
-    for digest, path in ((note.sha256, tmp_path / "nl.pkl"), (note.state, tmp_path / "out" / "net.pt")):
-        assert digest == sha256(path.read_bytes()).hexdigest()
-
-
-def test_torchvisions_weights_are_those_of_a_plain_net_of_images(tmp_path: Path) -> None:
-    from torchvision.models import resnet50
-
-    torch.save(OrderedDict(resnet50().state_dict()), tmp_path / "resnet50.pth")
-    assert imported(tmp_path, tmp_path / "resnet50.pth", "--source", "torchvision", "--key", "r50-c2d") == 0
-    plain = VideoResNet(NetSpec(), load_profile("paper").geometry, 1000)
-    names = {".".join(name.split(".")) for name in plain.state_dict()}
-    assert names == set(torch.load(tmp_path / "resnet50.pth", weights_only=True))
-    plain.load_state_dict(torch.load(tmp_path / "out" / "net.pt", weights_only=True))
-
-
-def refusal(capsys: pytest.CaptureFixture[str], tmp_path: Path, *words: str | Path) -> str:
-    assert imported(tmp_path, *words) == 2
-    assert not (tmp_path / "out").exists()
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
-
-
-def test_what_is_wrong_is_said_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [  # None: left out; a number: the first value
+        (STEM, None, rf"lacks {STEM}, of shape \(\d+, 3, \d"),
+        (STEM, torch.ones(1, 3, 9), rf"{STEM}: expected the shape .*, got \(1, 3, 9\)"),
+        (STEM, torch.nan, rf"has {STEM} .*no finite numbers"),
+        ("stray", torch.ones(2), r"has stray, of shape \(2,\), for which r50-i3d.* has no place \(1 such\)"),
+        ("s1.pathway0_stem.bn.running_var", -1e-3, "has s1.pathway0_stem.bn.running_var .*variances below 0"),
+        (FC, torch.ones(9, 64), r"is of 9 classes, the profile of \d+.*with classes = 9"),
+        (f"module.{FC}", torch.ones(1), rf"has both module.{FC} and {FC}"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_named(
+    name: str, value: Any, reason: str, tmp_path: Path, real: Profile
 ) -> None:
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    missing, buffer = tmp_path / "none.pth", io.BytesIO()
-    torch.save({"state_dict": blobs(shapes("mmaction2"))}, buffer)
-    (tmp_path / "nl.pth").write_bytes(buffer.getvalue())
-    line = refusal(capsys, tmp_path, missing, "--source", "torchvision", "--key", "r101-c2d")
-    assert "resnet101-63fe2227.pth" in line
-    assert str(tmp_path / "hub" / "checkpoints") in line
-    variant = ("--variant", "32x2")
-    assert "cannot read" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", KEY, *variant)
-    assert "say --variant" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", KEY)
-    assert "use one of 8x8" in refusal(capsys, tmp_path, missing, "--source", "pyslowfast", "--key", KEY, *variant)
-    assert f"use the key {KEY}," in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", f"{KEY}-long", *variant)
-    assert "unknown run key" in refusal(capsys, tmp_path, missing, "--source", "caffe2", "--key", "r50")
-    wrong = refusal(capsys, tmp_path, tmp_path / "nl.pth", "--source", "mmaction2", "--key", "r50-i3d-3x1x1", *variant)
-    assert "has backbone.layer2.1.non_local_block." in wrong
-    torchvision = tmp_path / "nl.pth", "--source", "torchvision", "--key", "r50-i3d-3x1x1"
-    assert "use --key r50-c2d," in refusal(capsys, tmp_path, *torchvision)
+    file, out = tmp_path / "mine_8x8.pyth", tmp_path / "net.pt"
+    weights = narrow("pyslowfast", NL, real, "8x8")
+    if isinstance(value, float):
+        weights[name].view(-1)[0] = value
+    else:
+        weights = {key: x for key, x in (weights | {name: value}).items() if x is not None}
+    torch.save(weights, file)
+    with pytest.raises(BadInput, match=rf"mine_8x8.pyth.* {reason}"):
+        import_weights(file, "pyslowfast", NL, real, out)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "variant", "asked", "reason"),
+    [
+        ("pyslowfast", "8x8", "8x8", "are those of pyslowfast, not of caffe2; give --source pyslowfast"),
+        ("caffe2", "8x8", "32x4", "is with running means, 32x4 files of caffe2 are without; see --variant"),
+        ("caffe2", "32x4", "8x8", "is without running means, 8x8 files of caffe2 are with"),
+    ],
+)
+def test_files_of_another_source_or_another_normalisation_are_refused(
+    source: Source, variant: str, asked: str, reason: str, tmp_path: Path, real: Profile
+) -> None:
+    own, other = find_variant(source, variant), find_variant("caffe2", asked)
+    torch.save(narrow(source, RunSpec(net=I3D, clip=own.clip), real, variant), tmp_path / "net.pyth")
+    spec = RunSpec(net=I3D, clip=other.clip)
+    with pytest.raises(BadInput, match=reason):
+        import_weights(tmp_path / "net.pyth", "caffe2", spec, real, tmp_path / "net.pt", asked)
+
+
+def test_import_writes_a_state_that_loads_and_a_note(tmp_path: Path, real: Profile) -> None:
+    good = {f"gpu_0/{name}": x.numpy() for name, x in narrow("caffe2", NL, real, "32x2").items()}
+    left = {"lr": np.float64(0.1), "model_iter": np.float64(4e5), "conv1_w_momentum": np.ones(3)}
+    file, out = tmp_path / "i3d_nonlocal_32x2_IN_pretrain_400k.pkl", tmp_path / "out" / "net.pt"
+    file.write_bytes(pickle.dumps({"blobs": good | left}, protocol=2))
+    note = import_weights(file, "caffe2", NL, real, out)
+    assert note == read_note(tmp_path / "out" / "net.pt.json")
+    assert (note.source, note.variant, note.key, note.file) == ("caffe2", "32x2", NL.key, file.name)
+    assert ({f"gpu_0/{name}" for name in note.used}, set(note.left)) == (set(good), set(left))
+    for digest, path in ((note.sha256, file), (note.state, out)):
+        assert digest == sha256(path.read_bytes()).hexdigest()
+    loaded, profile = load_net(out, NL, real)
+    weight = loaded.get_parameter("inserted.res3_1.w_z.weight")
+    assert torch.equal(weight, torch.from_numpy(good["gpu_0/nonlocal_conv3_1_out_w"]))
+    assert (profile.clips["short"].frames, loaded.training) == (32, False)
+
+
+def test_the_test_is_the_sources_own(real: Profile) -> None:
+    digests = {"sha256": "", "state": ""}
+    images = Weights(source="mmaction2", variant="8x8-nopool", key="r50-c2d", file="", **digests)
+    _, fitting = build_net(images, RunSpec(), real)
+    assert fitting.real
+    assert (fitting.real.sampling, fitting.real.averaged, fitting.real.test_side) == (
+        "mmaction2",
+        "scores",
+        32,
+    )
+    assert (fitting.clips["short"].stride, fitting.data.mean) == (8, (123.675, 116.28, 103.53))
+    _, own = build_net(replace(images, source="run", variant=None), RunSpec(), real)
+    assert own == real
+
+
+def test_every_released_file_is_known_by_its_name() -> None:
+    assert len({known.file for known in known_files()}) == 26
+    for known in known_files():
+        spec = TABLES.spec(known.key)
+        variant = variant_of(known.file, known.source, spec)
+        assert variant.name == known.variant
+        with torch.device("meta"):
+            ReleasedResNet(spec, load_profile("smoke"), known.source, variant)
+        assert 50 < known.top1 < known.top5 < 100
+    for name in (DOTS.file.replace("_20220812-8e1f2148", ""), DOTS.file.replace(".pth", " (1).pth")):
+        assert known_file(name) == DOTS
+    assert "its source states top-1 74.8 %, top-5 92.1 %" in DOTS.stated
+    assert variant_of("C2D_nopool_8x8.pkl", "pyslowfast", RunSpec()).name == "8x8-nopool"
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "key", "variant", "reason"),
+    [
+        (DOTS.file, "mmaction2", NL.key, None, f"wants --key {DOTS.key}, got {NL.key}"),
+        (DOTS.file, "pyslowfast", DOTS.key, None, "wants --source mmaction2, got pyslowfast"),
+        ("mine_8x8.pkl", "caffe2", NL.key, "32x2", "wants --variant 8x8, got 32x2"),
+        ("i3d_imagenet-pretrained-r50_8xb8-dense-32x2x1.pth", "mmaction2", NL.key, None, "dense sampling"),
+        ("mine_8xb8.pkl", "caffe2", NL.key, None, "give --variant, one of 32x2, 128x1, 8x8, 32x4"),
+        ("net.pkl", "caffe2", f"{NL.key}-long", "32x2", f"use the key {NL.key}, or another --variant"),
+        ("net.pkl", "caffe2", NL.key, "32x2", "cannot read .*net.pkl"),
+    ],
+)
+def test_what_contradicts_a_files_name_is_refused(
+    file: str, source: str, key: str, variant: str | None, reason: str, tmp_path: Path
+) -> None:
+    given = ["--variant", variant] if variant else []
+    words = [tmp_path / file, "--source", source, "--key", key, *given, "--out", tmp_path / "net.pt"]
+    status, _, err = command("weights", "import", *words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert re.search(reason, err)
+
+
+def test_the_committed_net_is_small_and_its_note_names_a_fresh_record() -> None:
+    mini, published = load_profile("mini"), ROOT / "results" / "published"
+    run = Run(task=VIDEO, spec=RunSpec(net=NL_C2D), profile=mini, seed=0, folders=Folders(results=published))
+    file = published / "weights" / "mini" / f"{run.key}-seed0.pt"
+    note = read_note(file.with_name(f"{file.name}.json"))
+    assert file.stat().st_size < 1.5e6
+    assert note.file == f"mini/{run.key}/seed0/{run.weights.name}"
+    assert read_record(run.record_path).fingerprint == run.fingerprint
+    loaded, profile = load_net(file, run.spec, mini)
+    assert (loaded.spec, profile) == (run.spec.net, mini)

@@ -1,124 +1,166 @@
 """One run: the same seed gives the same digits, cut off or not; it does nothing twice and needs its parent."""
 
+import os
+import re
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from attempts import cut_off_at
+from attempts import cut_off_at, lasting, longer
+from conftest import smoke_run
+from pydantic import ValidationError
 from torch import Tensor
 
-from nlrepro import record as records
 from nlrepro.config import Profile
 from nlrepro.files import BadInput
-from nlrepro.record import Record
-from nlrepro.run import Run
-from nlrepro.spec import RunSpec
-from nlrepro.sweep.jobs import Job
-from nlrepro.train.module import Batch, VideoClassifier
-from nlrepro.train.progress import Progress
-from nlrepro.train.runner import execute
-from nlrepro.trial import Folders
+from nlrepro.learners.action_classifier import scores_path
+from nlrepro.learners.classifier import Batch, VideoClassifier
+from nlrepro.record import Record, read_record, read_records
+from nlrepro.run import Folders, Run
+from nlrepro.spec import ActionSpec, DetectionSpec, NetSpec, RunSpec
+from nlrepro.task import CHARADES, DETECTION, VIDEO
+from nlrepro.train.checkpoint import Progress
+from nlrepro.train.loop import LEARNERS, train
 
-SHORT, LONG = RunSpec(), RunSpec(clip="long")
-
-
+SHORT, LONG = "r50-c2d", "r50-c2d-long"
+GOLDEN = Path(__file__).parent / "golden" / "losses.txt"
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 
 
-def run_of(spec: RunSpec, profile: Profile, data: Path, results: Path, seed: int = 0) -> Run:
-    return Run(spec=spec, profile=profile, seed=seed, folders=Folders(data=data, results=results))
-
-
 def outcome(record: Record) -> tuple[object, ...]:
-    return record.metrics, record.curve, record.fingerprint
+    return record.metrics, record.ranks, record.curve, record.fingerprint, record.net
 
 
-def longer(profile: Profile, *, dropout: float = 0.0) -> Profile:
-    """The smoke profile with 8 steps of short clips and a checkpoint at 2, 4 and 6."""
-    recipe = replace(profile.recipes["short"], steps=8, validate_every=2)
-    return replace(profile, recipes={**profile.recipes, "short": recipe}, geometry=replace(profile.geometry, dropout=dropout))
+def copy_of(swept: Path, results: Path, *keys: str) -> Path:
+    """The records and nets of these runs."""
+    for key in keys:
+        for kind in ("records", "runs"):
+            shutil.copytree(swept / kind / "smoke" / key, results / kind / "smoke" / key)
+    return results
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-@pytest.mark.parametrize("step", [1, 3, 6])
-def test_a_run_cut_off_ends_as_if_it_had_not_been(smoke: Profile, data: Path, tmp_path: Path, step: int, dropout: float) -> None:
-    profile = longer(smoke, dropout=dropout)
-    undisturbed = execute(Job(run_of(SHORT, profile, data, tmp_path / "a")))
-    run = run_of(SHORT, profile, data, tmp_path / "b")
+def short_run(smoke: Profile, data: Path, results: Path, seed: int = 0) -> Run:
+    """8 steps, with a checkpoint after 2, 4 and 6; the profile has dropout."""
+    folders = Folders(data=data, results=results)
+    return Run(task=VIDEO, spec=RunSpec(), profile=longer(smoke, 8, 2), seed=seed, folders=folders)
+
+
+@pytest.mark.parametrize(
+    ("task", "spec"),
+    [
+        (VIDEO, RunSpec()),
+        (CHARADES, ActionSpec(net=NetSpec(), split="trainval/test")),
+        (DETECTION, DetectionSpec(kind="boxes", backbone="r50", block=True)),
+        (DETECTION, DetectionSpec(kind="keypoints", backbone="r50", head_blocks=True)),
+    ],
+    ids=lambda value: getattr(value, "key", ""),
+)
+def test_a_run_cut_off_ends_as_if_it_had_not_been(
+    task: Any, spec: Any, data: Path, swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the first checkpoint, and twice after one."""
+    results = [copy_of(swept, tmp_path / name, LONG) for name in ("a", "b")]
+    profile = longer(task.profile("smoke"), 8, 2)
+    folders = [Folders(data=data, results=folder) for folder in results]
+    calm, run = (Run(task=task, spec=spec, profile=profile, seed=0, folders=each) for each in folders)
+    undisturbed = train(calm)
+    capsys.readouterr()
+    for step in (1, 3, 5):
+        with pytest.raises(RuntimeError, match="the power is gone"):
+            train(replace(run, module=cut_off_at(step, LEARNERS[type(task)])))
+        assert not run.record_path.exists()
+        assert run.failure() == "RuntimeError: the power is gone"
+    resumed = train(run)
+    assert lasting(resumed) == lasting(undisturbed) == lasting(read_record(run.record_path))
+    assert run.weights.read_bytes() == calm.weights.read_bytes()
+    assert [point.step for point in resumed.curve] == [2, 4, 6, 8]
+    assert re.findall(r" from step (\d)", capsys.readouterr().out) == ["0", "0", "2", "4"]
+    assert not run.checkpoint.exists()
+    assert run.failure() is None
+    if task is CHARADES:
+        assert scores_path(run).read_text() == scores_path(calm).read_text()
+
+
+def test_a_run_reports_where_it_goes_on_and_what_it_has_reached(
+    smoke: Profile, data: Path, tmp_path: Path
+) -> None:
+    run, first, second = short_run(smoke, data, tmp_path), list[Progress](), list[Progress]()
     with pytest.raises(RuntimeError, match="the power is gone"):
-        execute(Job(run, partial(cut_off_at(step), run.spec)))
-    assert not run.record_path.exists()
-    steps: list[int] = []
+        train(replace(run, module=cut_off_at(5, VideoClassifier)), report=first.append)
+    record = train(run, report=second.append)
+    assert (first[0].step, first[0].steps, first[0].last) == (0, 8, None)
+    assert (second[0].step, second[0].last) == (4, first[-1].last) == (4, record.curve[1])
+    assert (second[-1].step, second[-1].last) == (8, record.curve[-1])
+    assert second[-1].tested is not None
 
-    class Counted(VideoClassifier):
+
+def test_the_losses_of_each_step_are_the_golden_ones(data: Path, tmp_path: Path) -> None:
+    """To three digits, as processors add in orders of their own.
+
+    WRITE_GOLDEN=1 writes them anew; then all records are stale.
+    """
+    losses: list[float] = []
+
+    class Noted(VideoClassifier):
         def training_step(self, batch: Batch, index: int) -> Tensor:
-            steps.append(self.global_step)
-            return super().training_step(batch, index)
+            loss = super().training_step(batch, index)
+            losses.append(float(loss.detach()))
+            return loss
 
-    resumed = execute(Job(run, partial(Counted, run.spec)))
-    assert steps == list(range(step // 2 * 2, 8))
-    assert outcome(resumed) == outcome(undisturbed)
-
-
-def test_a_run_tells_where_it_goes_on_with_what_it_has_reached(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    run, told = run_of(SHORT, longer(smoke), data, tmp_path), list[Progress]()
-    with pytest.raises(RuntimeError, match="the power is gone"):
-        execute(Job(run, partial(cut_off_at(5), run.spec)), report=told.append)
-    assert (told[0].step, told[0].steps, told[0].last) == (0, 8, None)
-    before = told[-1].last
-    again = list[Progress]()
-    record = execute(Job(run), report=again.append)
-    assert (again[0].step, again[0].last) == (4, before) == (4, record.curve[1])
-    assert [point for point in record.curve if point not in [one.last for one in again]] == [record.curve[0]]
-    assert (again[-1].step, again[-1].last) == (8, record.curve[-1])
-    assert again[-1].tested is not None
+    run = smoke_run("r50-c2d-nl-res4-embedded-spacetime", Folders(data=data, results=tmp_path))
+    losses.append(train(replace(run, module=Noted)).metrics["loss"])
+    if os.environ.get("WRITE_GOLDEN"):
+        GOLDEN.write_text("".join(f"{loss:.6f}\n" for loss in losses))
+    assert losses == pytest.approx([float(line) for line in GOLDEN.read_text().splitlines()], rel=1e-3)
 
 
-def test_the_curve_has_a_point_at_each_validation(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    record = execute(Job(run_of(SHORT, longer(smoke), data, tmp_path)))
-    assert [point.step for point in record.curve] == [2, 4, 6, 8]
-
-
-def test_a_seed_gives_the_same_digits_and_another_seed_others(smoke: Profile, data: Path, swept: Path, tmp_path: Path) -> None:
+def test_a_seed_gives_the_same_digits_and_another_seed_others(
+    data: Path, swept: Path, tmp_path: Path
+) -> None:
     """Also in another process: `swept` is from a sweep of many."""
-    for seed in (0, 1):
-        execute(Job(run_of(SHORT, smoke, data, tmp_path, seed)))
-        again = execute(Job(run_of(LONG, smoke, data, tmp_path, seed)))
-        path = records.record_path(swept, "smoke", LONG.key, seed)
-        assert outcome(again) == outcome(records.read(path))
-    first, second = (records.read(records.record_path(swept, "smoke", LONG.key, seed)) for seed in (0, 1))
-    assert first.curve != second.curve
+    folders = [Folders(data=data, results=folder) for folder in (copy_of(swept, tmp_path, SHORT), swept)]
+    records = [train(smoke_run(LONG, folders[0], seed)) for seed in (0, 1)]
+    before = [smoke_run(LONG, folders[1], seed).record() for seed in (0, 1)]
+    assert [outcome(record) for record in records] == [outcome(record) for record in before if record]
+    assert records[0].curve != records[1].curve
 
 
-def test_a_fresh_record_is_given_back_and_a_stale_one_made_anew(smoke: Profile, data: Path, tmp_path: Path) -> None:
-    run = run_of(SHORT, smoke, data, tmp_path)
-    first = execute(Job(run))
+def test_a_fresh_record_is_given_back_and_a_stale_one_made_anew(
+    smoke: Profile, data: Path, tmp_path: Path
+) -> None:
+    run = smoke_run(SHORT, Folders(data=data, results=tmp_path))
+    first = train(run)
     written = run.record_path.stat().st_mtime_ns
-    assert execute(Job(run)) == run.finished() == first
+    run.mark_failed("written by another sweep, after the success")
+    assert train(run) == run.finished() == first
+    assert run.failure() is None
     assert run.record_path.stat().st_mtime_ns == written
-    other = replace(run, profile=longer(smoke))
+    other = short_run(smoke, data, tmp_path)
     assert not other.finished()
-    second = execute(Job(other))
+    second = train(other)
     assert other.is_fresh(second)
-    assert records.read(run.record_path) == second
+    assert read_record(run.record_path) == second
     assert second.metrics != first.metrics
 
 
-def test_a_run_without_its_parents_weights_names_them(smoke: Profile, data: Path, tmp_path: Path) -> None:
+def test_a_run_without_its_parents_weights_names_them(data: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"starts from r50-c2d, which has no weights at .*net-.*\.pt"):
-        execute(Job(run_of(LONG, smoke, data, tmp_path)))
+        train(smoke_run(LONG, Folders(data=data, results=tmp_path)))
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_run_starts_from_its_parents_weights(smoke: Profile, data: Path, swept: Path, tmp_path: Path) -> None:
+def test_a_run_starts_from_its_parents_weights(
+    smoke: Profile, data: Path, swept: Path, tmp_path: Path
+) -> None:
     """Learning rate 0: the net that comes out is the parent's."""
-    still = replace(smoke, recipes={**smoke.recipes, "long": replace(smoke.recipes["long"], lr=1e-30, weight_decay=0.0)})
-    shutil.copytree(swept / "runs" / "smoke" / SHORT.key, tmp_path / "runs" / "smoke" / SHORT.key)
-    run = run_of(LONG, still, data, tmp_path)
-    execute(Job(run))
+    still = replace(smoke.recipes["long"], lr=1e-30, weight_decay=0.0)
+    profile = replace(smoke, recipes={**smoke.recipes, "long": still})
+    folders = Folders(data=data, results=copy_of(swept, tmp_path, SHORT))
+    run = Run(task=VIDEO, spec=RunSpec(clip="long"), profile=profile, seed=0, folders=folders)
+    train(run)
     assert run.parent
     parent, child = (torch.load(one.weights, weights_only=True) for one in (run.parent, run))
     assert parent.keys() == child.keys()
@@ -127,27 +169,56 @@ def test_a_run_starts_from_its_parents_weights(smoke: Profile, data: Path, swept
 
 def test_metrics_are_those_of_the_ranks(swept: Path) -> None:
     """A video is right at top-k if fewer than k classes score above the true one."""
-    found = records.read_all(swept, "smoke")
-    assert found
-    for record in found:
-        metrics = record.metrics
-        assert len(metrics.ranks) == metrics.videos
-        for k, accuracy in ((1, metrics.top1), (5, metrics.top5)):
-            right = sum(int(rank) < k for rank in metrics.ranks)
-            assert accuracy == pytest.approx(100 * right / metrics.videos, abs=1e-4), (record.key, k)
+    records = read_records(swept, "smoke")
+    assert records
+    for record in records:
+        assert len(record.ranks) == record.tested
+        for k, measure in ((1, "top1"), (5, "top5")):
+            right = sum(int(rank) < k for rank in record.ranks)
+            assert record.metrics[measure] == pytest.approx(100 * right / record.tested, abs=1e-4), record.key
 
 
 def test_accuracy_is_of_the_softmax_averaged_over_views(smoke: Profile) -> None:
     classifier = VideoClassifier(RunSpec(), smoke)
     classifier.eval()
     torch.nn.init.normal_(classifier.net.fc.weight)
-    clips = torch.randint(0, 256, (6, 4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    clips = torch.randint(
+        0, 256, (6, 4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    classifier.on_test_epoch_start()
     with torch.no_grad():
         scores = classifier(clips).softmax(1)
         classifier.test_step((clips, labels), 0)
     means = (scores[0::2] + scores[1::2]) / 2
     truth = torch.tensor([0, 1, 2])
-    assert classifier.ranks == [int((mean > mean[label]).sum()) for mean, label in zip(means, truth, strict=True)]
-    expected = -means[range(3), truth].log().mean()
-    assert float(classifier.test_loss.compute()) == pytest.approx(float(expected))
+    result = classifier.evaluator.compute()
+    ranks = [int((mean > mean[label]).sum()) for mean, label in zip(means, truth, strict=True)]
+    assert (result.tested, result.views, result.ranks) == (3, 2, "".join(map(str, ranks)))
+    assert result.metrics["loss"] == pytest.approx(float(-means[range(3), truth].log().mean()))
+
+
+@pytest.mark.parametrize(("warmup", "peak"), [(0.05, 0), (0.1, 1), (0.3, 5), (0.5, 9)])
+def test_the_learning_rate_of_one_cycle_rises_in_its_warm_up_and_then_falls(
+    smoke: Profile, warmup: float, peak: int
+) -> None:
+    """Of 20 steps; with a warm-up of one step there is nothing to rise."""
+    recipe = replace(smoke.recipes["short"], steps=20, warmup=warmup)
+    profile = replace(smoke, recipes={**smoke.recipes, "short": recipe})
+    configured = VideoClassifier(RunSpec(), profile).configure_optimizers()
+    optimizer, schedule, rates = configured["optimizer"], configured["lr_scheduler"]["scheduler"], []
+    for step in range(20):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step < 19:
+            schedule.step()
+    assert rates.index(max(rates)) == peak
+    assert max(rates) == pytest.approx(recipe.lr, rel=0.01)
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 1.0, -0.1])
+def test_a_warm_up_is_a_part_of_the_steps(smoke: Profile, warmup: float) -> None:
+    with pytest.raises(ValidationError, match=r"warmup\s+Input should be (greater|less) than [01]"):
+        replace(smoke.recipes["short"], warmup=warmup)

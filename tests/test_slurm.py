@@ -2,24 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import attempts
 import pytest
-from conftest import command
-from loopback import MISSING, loopback, said, until
+from conftest import child, command, smoke_run
+from loopback import MISSING, loopback, output, until
 
-from ablations.registry import TABLES
-from nlrepro.config import Profile, load_profile
-from nlrepro.experiments.listing import listing
+from nlrepro.config import Profile, load_profile, toml_path
 from nlrepro.files import BadInput
-from nlrepro.run import Run
-from nlrepro.spec import RunSpec
-from nlrepro.sweep import slurm
-from nlrepro.sweep.jobs import Job
-from nlrepro.sweep.launch import sweep
-from nlrepro.sweep.status import queued
-from nlrepro.trial import Folders
+from nlrepro.run import Folders, Run, slurm_queue
+from nlrepro.sweep.local import sweep
+from nlrepro.sweep.slurm import Cluster, submit
 
 pytestmark = [
     pytest.mark.rare,
@@ -31,9 +26,13 @@ PATIENCE = 120  # seconds that a sweep of two runs may take
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The smoke profile with 120 steps a run and a checkpoint at each third step."""
-    text = profiles.toml_path("smoke").read_text()
+    text = toml_path("smoke").read_text()
     path = tmp_path_factory.mktemp("profile") / "longer.toml"
-    path.write_text(re.sub(r"\nsteps = \d+\n", "\nsteps = 120\n", text).replace("validate_every = 2", "validate_every = 3"))
+    path.write_text(
+        re.sub(r"\nsteps = \d+\n", "\nsteps = 120\n", text).replace(
+            "validate_every = 2", "validate_every = 3"
+        )
+    )
     return path
 
 
@@ -48,99 +47,122 @@ def running() -> Iterator[None]:
         yield
 
 
-def states(profile: Profile, folders: Folders) -> str:
+def totals(profile: Path, folders: Folders) -> str:
     """The last lines of `list`."""
-    return "\n".join(listing(TABLES, [TABLES["2g"]], profile, folders)).partition("\n\n")[2]
+    words = ("list", "2g", "--profile", profile, "--data", folders.data, "--results", folders.results)
+    return command(*words).out.partition("\n\n")[2]
 
 
 def job_of(run: Run) -> str:
     """Its number in SLURM."""
-    mark = queued(run)
-    assert mark
-    return mark.job
+    queued = run.queued()
+    assert queued
+    return queued.job
 
 
 def logs(folders: Folders) -> str:
-    return "\n".join(path.read_text() for path in folders.results.rglob("slurm/*.*") if path.suffix in (".out", ".err"))
+    return "\n".join(
+        path.read_text() for path in folders.results.rglob("slurm/*.*") if path.suffix in (".out", ".err")
+    )
 
 
 def tries(folders: Folders, key: str) -> int:
     """How often the run has begun; the second time it must have gone on from a checkpoint."""
-    first = [
-        line.split(" from step ")[1].split()[0] for line in logs(folders).splitlines() if f": {key} seed 0 from step " in line
-    ]
-    assert [step == "0" for step in first] == [True, *[False] * (len(first) - 1)]
-    return len(first)
+    steps = re.findall(rf": {key} seed 0 from step (\d+)", logs(folders))
+    assert [step == "0" for step in steps] == [True, *[False] * (len(steps) - 1)]
+    return len(steps)
 
 
 def wait_for_records(number: int, folders: Folders) -> None:
     def complete() -> bool:
-        return len(list((folders.results / "records").rglob("*.json"))) == number and not slurm.queue()
+        return len(list((folders.results / "records").rglob("*.json"))) == number and not slurm_queue()
 
     try:
         until(f"{number} records", complete, PATIENCE)
     except AssertionError as late:
-        raise AssertionError(f"{late}\n{slurm.queue()}\n{logs(folders)}") from None
+        raise AssertionError(f"{late}\n{slurm_queue()}\n{logs(folders)}") from None
 
 
 def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_local_one_does(
     longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     here, there = (Folders(data=data, results=tmp_path / name) for name in ("here", "there"))
-    jobs = TABLES.complete([TABLES["2g"]], [0], profile, there, "r50-c2d-long")
-    short, long = (job.run for job in jobs)
-    words = ("sweep", "2g", "--only", long.key, "--seeds", "0", "--profile", longer, "--data", data, "--results", there.results)
+    runs, others = (
+        [replace(smoke_run(key, folders), profile=profile) for key in ("r50-c2d", "r50-c2d-long")]
+        for folders in (there, here)
+    )
+    short, long = runs
+    where = ("--profile", longer, "--data", data, "--results", there.results)
     options = ("--launcher", "slurm", "--partition", "tests", "--time", "10", "--slurm", "begin=now+1hour")
-    done = command(*words, *options)
+    done = command("sweep", "2g", "--only", long.key, "--seeds", "0", *where, *options)
     assert done.status == 0, done.err
     assert done.out.startswith("2 runs: 0 recorded, 2 to do, by SLURM\n")
-    assert states(profile, there) == "0 done, 0 running, 2 queued, 0 stopped, 0 failed, 0 stale"
-    told = said("scontrol", "show", "job", job_of(long))
+    assert totals(longer, there) == "0 done, 0 running, 2 queued, 0 stopped, 0 failed, 0 stale\n"
+    told = output("scontrol", "show", "job", job_of(long))
     assert [word for word in ("TimeLimit=00:10:00", "Partition=tests", "Requeue=1") if word not in told] == []
     assert f"Dependency=afterok:{job_of(short)}" in told
 
-    cluster = slurm.Cluster(minutes=10)
+    cluster = Cluster(minutes=10)
     capsys.readouterr()
-    sweep(jobs, 1, cluster)
+    submit(runs, cluster, 1)
     assert capsys.readouterr().out.count("in the queue already") == 2
-    said("scancel", job_of(short))
-    until("children leave the queue with their parent", lambda: not slurm.queue(), 60)
-    assert "left the queue without a record" in states(profile, there)
-    sweep(jobs, 1, cluster)
+    output("scancel", job_of(short))
+    until("children leave the queue with their parent", lambda: not slurm_queue(), 60)
+    assert "left the queue without a record" in totals(longer, there)
+    submit(runs, cluster, 1)
 
-    until("a run is running", lambda: ", 0 running" not in states(profile, there), PATIENCE)
-    for run, words in ((short, ("scontrol", "requeue")), (long, ("scancel", "--signal=USR2"))):  # USR2: its time is nearly up
+    until("a run is running", lambda: ", 0 running" not in totals(longer, there), PATIENCE)
+    for run, words in (
+        (short, ("scontrol", "requeue")),
+        (long, ("scancel", "--signal=USR2")),
+    ):  # USR2: its time is nearly up
         until("a checkpoint", run.checkpoint.is_file, PATIENCE)
-        said(*words, job_of(run))
+        output(*words, job_of(run))
     wait_for_records(2, there)
-    assert [tries(there, run.key) for run in (short, long)] == [2, 2], logs(there)
-    assert states(profile, there) == "2 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale"
+    assert [tries(there, run.key) for run in runs] == [2, 2], logs(there)
+    assert totals(longer, there) == "2 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale\n"
 
-    sweep(TABLES.complete([TABLES["2g"]], [0], profile, here, "r50-c2d-long"), 2)
-    assert attempts.outcomes(there.results, profile) == attempts.outcomes(here.results, profile)
+    sweep(others, 2)
+    assert attempts.outcomes(there.results, "smoke") == attempts.outcomes(here.results, "smoke")
 
 
-def test_several_processes_of_a_run_are_slurm_s(data: Path, smoke: Profile, tmp_path: Path) -> None:
+def test_several_processes_of_a_run_are_slurm_s(data: Path, tmp_path: Path) -> None:
     """The record is that of two processes which Lightning itself has started."""
     here, there = (Folders(data=data, results=tmp_path / name) for name in ("here", "there"))
-    spec = RunSpec()
-    run = Run(spec=spec, profile=smoke, seed=0, folders=there)
-    slurm.submit([Job(run, tables=TABLES.tables_of(spec))], slurm.Cluster(processes=2, minutes=10))
+    run = smoke_run("r50-c2d", there)
+    submit([run], Cluster(processes=2, minutes=10), 1)
     wait_for_records(1, there)
-    done = command("run", spec.key, "--profile", "smoke", "--data", data, "--results", here.results, "--devices", "2")
+    words = (
+        "run",
+        run.key,
+        "--profile",
+        "smoke",
+        "--data",
+        data,
+        "--results",
+        here.results,
+        "--devices",
+        "2",
+    )
+    done = child(*words)
     assert done.status == 0, done.err
-    assert attempts.outcomes(there.results, smoke) == attempts.outcomes(here.results, smoke)
+    assert attempts.outcomes(there.results, "smoke") == attempts.outcomes(here.results, "smoke")
 
 
-def test_a_refused_job_is_told(data: Path, smoke: Profile, tmp_path: Path) -> None:
-    cluster = slurm.Cluster(partition="nowhere")
-    run = Run(spec=RunSpec(), profile=smoke, seed=0, folders=Folders(data=data, results=tmp_path))
+def test_a_refused_job_is_named(data: Path, tmp_path: Path) -> None:
+    run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path))
     with pytest.raises(BadInput, match=r"SLURM refused r50-c2d seed 0: .*[Ii]nvalid partition"):
-        slurm.submit([Job(run)], cluster)
+        submit([run], Cluster(partition="nowhere"), 1)
 
 
 def test_gpus_nodes_and_time_are_asked_for_as_submitit_names_them() -> None:
-    asked = slurm.Cluster(partition="gpu", gpus=8, nodes=2, minutes=60).parameters("r50-c2d", "12")
-    wanted = {"gpus_per_node": 8, "tasks_per_node": 8, "nodes": 2, "timeout_min": 60, "slurm_partition": "gpu"}
-    assert wanted.items() <= asked.items()
+    asked = Cluster(partition="gpu", gpus=8, nodes=2, minutes=60).parameters("r50-c2d", "12")
+    expected = {
+        "gpus_per_node": 8,
+        "tasks_per_node": 8,
+        "nodes": 2,
+        "timeout_min": 60,
+        "slurm_partition": "gpu",
+    }
+    assert expected.items() <= asked.items()
     assert asked["slurm_additional_parameters"]["dependency"] == "afterok:12"

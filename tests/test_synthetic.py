@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nlrepro.config import Generator, VideoKind, load_profile
-from nlrepro.data.synthetic import card_videos
+from nlrepro.data.decode import read_generated
+from nlrepro.data.synthetic import drawing
 from nlrepro.data.synthetic.card_videos import (
     card_video,
     kind_of,
@@ -20,7 +21,6 @@ from nlrepro.data.synthetic.card_videos import (
 )
 from nlrepro.data.synthetic.drawing import INKS, digit_images, random_generator
 from nlrepro.data.synthetic.write import encode_small
-from nlrepro.data.videos import decode
 from nlrepro.files import BadInput
 
 MINI = load_profile("mini").generator
@@ -104,10 +104,10 @@ def test_the_label_is_the_digit_in_the_cards_ink(
     """Seen at the painter, which knows no label: two digits of two inks, then the card."""
     inks: list[str] = []
     digits: list[int] = []
-    image = card_videos.random_digit_image
-    monkeypatch.setattr(card_videos, "paint", lambda frames, coverage, ink, square: inks.append(ink))
+    image = drawing.random_digit_image
+    monkeypatch.setattr(drawing, "paint", lambda frames, coverage, ink, square: inks.append(ink))
     monkeypatch.setattr(
-        card_videos, "random_digit_image", lambda digit, *rest: digits.append(digit) or image(digit, *rest)
+        drawing, "random_digit_image", lambda digit, *rest: digits.append(digit) or image(digit, *rest)
     )
     for index in range(20):
         inks.clear()
@@ -138,7 +138,7 @@ def test_inks_survive_the_video_file(settings: Generator, tmp_path: Path) -> Non
     for index in range(10):
         frames = card_video(clean, "val", index)[0]
         (tmp_path / "video.mp4").write_bytes(encode_small(frames, clean.crf))
-        decoded = decode(tmp_path / "video.mp4", settings.size, settings.frames)
+        decoded = read_generated(tmp_path / "video.mp4", settings.size, settings.frames)
         inked = np.abs(frames[..., 0].astype(int) - frames[..., 1]) > 60  # (T, H, W)
         error = np.abs(decoded.astype(int) - frames)[inked].mean()
         assert error < 8  # of 255: about 4; with chroma subsampling 15 to 26

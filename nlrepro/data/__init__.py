@@ -1,4 +1,4 @@
-"""Videos: the generated task, how files are decoded, trees of videos, and which part of a video a net sees."""
+"""The data of all tasks: generated or real, how files are read, and which part of a video a net sees."""
 
 import numpy as np
 import numpy.typing as npt

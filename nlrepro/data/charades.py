@@ -32,7 +32,6 @@ from torch.utils.data import Dataset
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import CachedClips, ClipSample, FileClips, Tree, decoded
-from nlrepro.data.facts import Facts
 from nlrepro.data.kinetics import complete_index
 from nlrepro.files import BadInput, exclusive
 from nlrepro.spec import Part
@@ -44,13 +43,10 @@ TABLE: dict[Part, str] = {
 }
 COLUMNS = ["id", "actions"]  # that are read
 PUBLIC: tuple[Part, ...] = ("train", "val")  # parts that share a folder
-FOLDERS: dict[Part, tuple[str, str]] = {
-    "train": ("Charades_v1_480", "Charades_v1"),
-    "val": ("Charades_v1_480", "Charades_v1"),
-    "test": ("Charades_vu17_test_480", "Charades_vu17_test"),
-}
+PUBLIC_FOLDERS = "Charades_v1_480", "Charades_v1"  # either
+TEST_FOLDERS = "Charades_vu17_test_480", "Charades_vu17_test"
+FOLDERS: dict[Part, tuple[str, str]] = {"train": PUBLIC_FOLDERS, "val": PUBLIC_FOLDERS, "test": TEST_FOLDERS}
 SUFFIX = ".mp4"
-ID = re.compile(r"[A-Za-z0-9_-]+")
 ACTION = re.compile(r"c(\d{3})\s+(-?\d+(?:\.\d*)?)\s+(-?\d+(?:\.\d*)?)")
 UNPACK = "unpack Charades.zip again (from https://prior.allenai.org/projects/charades)"
 GENERATED_FPS = 30  # frames a second of generated videos
@@ -71,12 +67,7 @@ Actions = tuple[Action, ...]  # of one video
 
 
 def read_annotations(path: Path, classes: int) -> dict[str, Actions]:
-    """The actions of each video, by its id, in the file's order.
-
-    Raises:
-        BadInput: there is no such file, table, column or row, an id is odd or there twice, or actions cannot
-            be read or are of an unknown class.
-    """
+    """The actions of each video, by its id, in the file's order."""
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=COLUMNS)
     except (ValueError, OSError) as error:  # pandas' own are ValueErrors
@@ -86,8 +77,6 @@ def read_annotations(path: Path, classes: int) -> dict[str, Actions]:
         raise BadInput(f"{path} lists no videos; {UNPACK}")
     actions: dict[str, Actions] = {}
     for video, text in zip(rows["id"], rows["actions"], strict=True):
-        if not ID.fullmatch(video):
-            raise BadInput(f"{path}: an id is of letters, digits, - or _, got {video!r}; {UNPACK}")
         if video in actions:
             raise BadInput(f"{path} has the video {video} twice; keep one of the two rows")
         place = f"{path}: the video {video}"
@@ -96,11 +85,7 @@ def read_annotations(path: Path, classes: int) -> dict[str, Actions]:
 
 
 def parse_action(text: str, classes: int, place: str) -> Action:
-    """One of "c092 11.90 21.20".
-
-    Raises:
-        BadInput: it is not of that form, or the class is unknown; the message begins with `place`.
-    """
+    """Of a text such as "c092 11.90 21.20"; errors begin with `place`."""
     match = ACTION.fullmatch(text.strip())
     if not match:
         example = "expected a class, a begin and an end, such as 'c092 11.90 21.20'"
@@ -130,25 +115,15 @@ class CharadesSplit:
 
 
 def open_split(root: Path, part: Part, classes: int) -> CharadesSplit:
-    """The folder that holds the videos of a part: train and val share one.
-
-    Raises:
-        BadInput: the folder or a table is missing or damaged, two tables list one video, or a part is empty.
-    """
+    """The folder that holds the videos of a part: train and val share one."""
     parts = PUBLIC if part in PUBLIC else (part,)
-    tables = {name: root / TABLE[name] for name in parts}
-    listed = {
-        name: read_annotations(path, classes) if name in PUBLIC or path.is_file() else {}
-        for name, path in tables.items()
-    }
-    for video in listed.get("train", {}).keys() & listed.get("val", {}).keys():
-        names = f"{tables['train']} and {TABLE['val']}"
-        raise BadInput(f"{names} both list the video {video}; remove it from one of them")
+    held_back = part not in PUBLIC and not (root / TABLE[part]).is_file()
+    listed = {name: {} if held_back else read_annotations(root / TABLE[name], classes) for name in parts}
     folder = next((root / name for name in FOLDERS[part] if (root / name).is_dir()), None)
     if folder is None:
         advice = "unpack one of them there, or point --data at the folder above"
         raise BadInput(f"no folder {' or '.join(FOLDERS[part])} in {root}; {advice}")
-    videos = {path.stem for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".")}
+    videos = {path.stem for path in folder.glob(f"[!.]*{SUFFIX}")}
     known = set().union(*listed.values()) or videos
     split = CharadesSplit(folder=folder, listed=listed, files=tuple(sorted(videos & known)))
     for name in parts:
@@ -171,14 +146,12 @@ class Videos:
         """How many videos of a part are left out, in words."""
         listed, there = self.split.listed[part], self.split.ids(part)
         broken = [f"{video}: {self.broken[video]}" for video in there if video in self.broken]
-        missing = len(listed) - len(there) if listed else 0
         notes = []
-        if missing:
+        if missing := max(len(listed) - len(there), 0):  # nothing is listed where the labels are held back
             notes += [f"{missing:,} of {len(listed):,} videos of {TABLE[part]} have no file and are left out"]
         if broken:
-            notes += [
-                f"{len(broken):,} videos of {part} cannot be used and are left out, such as {broken[0]}"
-            ]
+            words = "cannot be used and are left out, such as"
+            notes += [f"{len(broken):,} videos of {part} {words} {broken[0]}"]
         return tuple(notes)
 
     def usable(self, part: Part) -> list[str]:
@@ -187,19 +160,17 @@ class Videos:
 
     def seconds(self, video: int, where: float) -> tuple[float, float]:
         """Begin and end of the clip of a video that lies at the fraction `where` of the possible ones."""
-        if isinstance(self.clips, FileClips):
-            facts = self.clips.facts[video]
-            frames = self.clips.frame_indices(facts, where)
-            return frames[0] / facts.fps, (frames[-1] + 1) / facts.fps
-        first = self.clips.first_frame(where)
-        return first / GENERATED_FPS, (first + self.clips.clips.span) / GENERATED_FPS
+        frames = self.clips.frame_indices(video, where)
+        fps = self.clips.facts[video].fps if isinstance(self.clips, FileClips) else GENERATED_FPS
+        return frames[0] / fps, (frames[-1] + 1) / fps
 
 
 def load_videos(profile: Profile, part: Part, data: Path, processes: int) -> Videos:
     """The videos in the folder of a part; new files are examined, or decoded, in so many processes.
 
     Raises:
-        BadInput: the errors of `open_split`; a generated video is damaged, or no real one can be used.
+        BadInput: the folder or a table is missing or damaged; two tables list one video; a part is empty; a
+            generated video is damaged, or no real one can be used.
     """
     clips, cache = profile.clips["long"], data / "cache"
     split = open_split(data / profile.data.root, part, clips.classes)
@@ -207,13 +178,15 @@ def load_videos(profile: Profile, part: Part, data: Path, processes: int) -> Vid
         tree = video_tree(split.folder, split.files)
         frames = decoded(tree, profile.data, cache, processes)
         return Videos(split=split, clips=CachedClips(tree, clips, frames), ids=split.files, broken={})
-    facts = examine_videos(split, cache, processes)
+    digest = sha256(str(split.folder.resolve()).encode()).hexdigest()[:8]
+    path = cache / f"index-charades-{digest}.jsonl"
+    with exclusive(path.with_suffix(".lock"), f"looks at the videos in {split.folder}"):
+        index = complete_index(video_tree(split.folder, split.files), path, processes)
+    facts = {video: index[f"{video}{SUFFIX}"] for video in split.files}
     ids = tuple(video for video in split.files if not facts[video].reason)
     if not ids:
-        first = facts[split.files[0]].reason
-        raise BadInput(
-            f"none of the {len(split.files):,} videos in {split.folder} can be used; the first: {first}"
-        )
+        number, first = len(split.files), facts[split.files[0]].reason
+        raise BadInput(f"none of the {number:,} videos in {split.folder} can be used; the first: {first}")
     usable = FileClips(video_tree(split.folder, ids), [facts[video] for video in ids], clips)
     broken = {video: fact.reason for video, fact in facts.items() if fact.reason}
     return Videos(split=split, clips=usable, ids=ids, broken=broken)
@@ -221,22 +194,12 @@ def load_videos(profile: Profile, part: Part, data: Path, processes: int) -> Vid
 
 def video_tree(folder: Path, ids: Sequence[str]) -> Tree:
     """A `Tree` without classes."""
-    return Tree(
-        folder=folder, classes=(), videos=tuple(f"{video}{SUFFIX}" for video in ids), labels=(0,) * len(ids)
-    )
-
-
-def examine_videos(split: CharadesSplit, cache: Path, processes: int) -> dict[str, Facts]:
-    """The facts of each file, by id; only new, changed and unusable ones are examined again."""
-    digest = sha256(str(split.folder.resolve()).encode()).hexdigest()[:8]
-    path = cache / f"index-charades-{digest}.jsonl"
-    with exclusive(path.with_suffix(".lock"), f"looks at the videos in {split.folder}"):
-        index = complete_index(video_tree(split.folder, split.files), path, processes)
-    return {video: index[f"{video}{SUFFIX}"] for video in split.files}
+    videos = tuple(f"{video}{SUFFIX}" for video in ids)
+    return Tree(folder=folder, classes=(), videos=videos, labels=(0,) * len(ids))
 
 
 def parts_digest(root: Path, parts: Sequence[Part], classes: int, parents: str | None) -> str | None:
-    """Digest of the actions and files of these parts and of the data of the parents; None if they cannot be read.
+    """Digest of the actions and files of these parts, and of the parents' data; None if they cannot be read.
 
     It changes when a video is added, removed, renamed or has another size.
     """
@@ -259,10 +222,12 @@ def part_digest(root: Path, part: Part, classes: int, changed: tuple[int, ...]) 
 
 
 class ActionClips(Dataset[tuple[Tensor, Tensor]]):
-    """Clips of the videos of some parts, each with its actions: (T, H, W, 3) uint8, (classes,) of 0 and 1."""
+    """Clips of the videos of some parts, each with its actions: (T, H, W, 3) uint8, (classes,) of 0 and 1.
+
+    A test leaves out videos without actions: Charades' own evaluation ranks them last.
+    """
 
     def __init__(self, videos: Videos, parts: Sequence[Part], classes: int, *, training: bool) -> None:
-        """A test leaves out videos without actions: Charades' own evaluation ranks them last."""
         listed = {video: actions for part in parts for video, actions in videos.split.listed[part].items()}
         self.videos, self.classes, self.training = videos, classes, training
         self.held_back = not listed

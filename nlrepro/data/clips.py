@@ -18,10 +18,11 @@ datasets/decoder.py with its default reader, mmaction2's `SampleFrames` as its c
 has frame numbers that these give.
 """
 
-import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from hashlib import sha256
 from math import ceil, floor
 from pathlib import Path
 from typing import NamedTuple
@@ -34,9 +35,9 @@ from torch.utils.data import Dataset
 from nlrepro.config import Clips, Data, Generator, Real, Sampling
 from nlrepro.data import Frames
 from nlrepro.data.decode import Unusable, frames, read_generated
-from nlrepro.data.facts import PAPER_FPS, Facts, frame_step
+from nlrepro.data.facts import PAPER_FPS, Facts, file_state, frame_step
 from nlrepro.data.synthetic.card_videos import NAME, video_paths
-from nlrepro.files import BadInput, atomic, exclusive, remove_temporaries, write_atomic
+from nlrepro.files import BadInput, atomic, exclusive, file_digest, remove_temporaries, write_atomic
 from nlrepro.processes import parallel_map, progress_bar
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
@@ -162,9 +163,8 @@ class Tree:
                 generated video is missing, or there is another one.
         """
         if not folder.is_dir():
-            raise BadInput(
-                f"no folder {folder}; make the mini videos with `data make`, or point --data at yours"
-            )
+            advice = "make the mini videos with `data make`, or point --data at yours"
+            raise BadInput(f"no folder {folder}; {advice}")
         names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
         paths = [path for name in names for path in sorted((folder / name).iterdir()) if is_video(path)]
         if not paths:
@@ -182,7 +182,7 @@ class Tree:
     def digest(self) -> str:
         """Changes when a video is added, removed, renamed or rewritten with another size."""
         listing = "\n".join(f"{video} {(self.folder / video).stat().st_size}" for video in self.videos)
-        return hashlib.sha256(listing.encode()).hexdigest()[:12]
+        return sha256(listing.encode()).hexdigest()[:12]
 
 
 def is_video(path: Path) -> bool:
@@ -190,21 +190,14 @@ def is_video(path: Path) -> bool:
 
 
 def no_videos(folder: Path) -> BadInput:
-    return BadInput(
-        f"no videos in {folder}; expected {folder}/<class>/<video> ending in {', '.join(sorted(SUFFIXES))}"
-    )
+    suffixes = ", ".join(sorted(SUFFIXES))
+    return BadInput(f"no videos in {folder}; expected {folder}/<class>/<video> ending in {suffixes}")
 
 
 def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:
-    """Those of the paths that the generator makes of this split.
-
-    Raises:
-        BadInput: one is missing, or there is one that it does not make.
-    """
-    for path in paths:
-        if not NAME.fullmatch(path.name):
-            video = path.relative_to(folder)
-            raise BadInput(f"{folder} holds {video}, which is no generated video; remove it")
+    """Those of the paths that the generator makes of this split; errors as of `Tree.scan`."""
+    if stray := next((path for path in paths if not NAME.fullmatch(path.name)), None):
+        raise BadInput(f"{folder} holds {stray.relative_to(folder)}, which is no generated video; remove it")
     number = generator.videos[folder.name]
     if limit:
         names = {folder.parent / path for path in video_paths(generator, folder.name, limit).values()}
@@ -222,10 +215,10 @@ def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:
     1 ms a video on one core, a batch of 32 clips out of the array below 1 ms in all.
     """
     path = cache / f"{tree.folder.parent.name}-{tree.folder.name}-{data.size}px-{tree.digest}.npy"
-    if not is_intact(path):
+    if not is_intact(path, file_state(path)):
         with exclusive(cache / ".lock", f"decodes {tree.folder}"):
             remove_temporaries(path)
-            if not is_intact(path):
+            if not is_intact(path, file_state(path)):
                 if path.exists():
                     words = "is damaged or of an earlier version; its videos are decoded again"
                     print(f"{path} {words}", flush=True)
@@ -247,32 +240,21 @@ def write_cache(path: Path, tree: Tree, size: int, jobs: int) -> None:
         videos = each(read, paths)
         for video in progress_bar(videos, total=len(paths), desc=f"decode {tree.folder}", unit=" videos"):
             file.write(video.tobytes())
-    write_atomic(checksum_path(path), checksum(path))
+    write_atomic(*checksum(path))
 
 
-def checksum_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
-
-
-def checksum(path: Path) -> bytes:
-    """The line that `sha256sum` writes; the file is read once a process, as long as it does not change."""
-    state = path.stat()
-    return f"{sha256_of(path, state.st_size, state.st_mtime_ns)}  {path.name}\n".encode()
+def checksum(path: Path) -> tuple[Path, bytes]:
+    """Where the checksum of a cache is kept, and the line in it, as `sha256sum` writes it."""
+    return path.with_name(f"{path.name}.sha256"), f"{file_digest(path)}  {path.name}\n".encode()
 
 
 @lru_cache
-def sha256_of(path: Path, size: int, changed: int) -> str:
-    """0.5 s a GB that is in memory, 1.4 s on processors without instructions for it (blake2b: 0.75 s)."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_intact(path: Path) -> bool:
-    """Whether a cache is there and as it was written."""
-    try:
-        return checksum_path(path).read_bytes() == checksum(path)
-    except OSError:
-        return False
+def is_intact(path: Path, state: tuple[int, int]) -> bool:
+    """Whether a cache is as it was written; in one `file_state` it is read once a process, 0.5 s a GB."""
+    with suppress(OSError, BadInput):
+        file, line = checksum(path)
+        return file.read_bytes() == line
+    return False
 
 
 class ClipDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -305,12 +287,13 @@ class CachedClips(ClipDataset):
             counts = f"have {frames.shape[1]} frames, a clip needs {clips.span}"
             raise BadInput(f"videos in {tree.folder} {counts}")
 
-    def first_frame(self, where: float) -> int:
-        return round(where * (self.frames.shape[1] - self.clips.span))
+    def frame_indices(self, video: int, where: float) -> range:
+        first = round(where * (self.frames.shape[1] - self.clips.span))
+        return range(first, first + self.clips.span, self.clips.stride)
 
     def clip(self, sample: ClipSample) -> Frames:
-        first = self.first_frame(sample.where)
-        return self.frames[sample.video, first : first + self.clips.span : self.clips.stride]
+        indices = self.frame_indices(sample.video, sample.where)
+        return self.frames[sample.video, indices.start : indices.stop : indices.step]
 
 
 class FileClips(ClipDataset):
@@ -326,8 +309,8 @@ class FileClips(ClipDataset):
         super().__init__(tree, clips)
         self.facts, self.sampling = facts, sampling
 
-    def frame_indices(self, facts: Facts, where: float) -> list[int]:
-        """Numbers of the clip's frames."""
+    def frame_indices(self, video: int, where: float) -> list[int]:
+        facts = self.facts[video]
         return SAMPLINGS[self.sampling](facts.frames, facts.fps, self.clips, where).tolist()
 
     def clip(self, sample: ClipSample) -> Frames:
@@ -340,7 +323,7 @@ class FileClips(ClipDataset):
         crop = sample.crop or Crop(min(facts.width, facts.height))
         size = scaled(facts.width, facts.height, crop.side)
         # rising, and each once: a clip may begin again at 0
-        indices, places = np.unique(self.frame_indices(facts, sample.where), return_inverse=True)
+        indices, places = np.unique(self.frame_indices(sample.video, sample.where), return_inverse=True)
         try:
             return cropped(frames(path, indices.tolist(), *size)[places], crop)
         except Unusable as reason:

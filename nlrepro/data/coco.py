@@ -9,19 +9,20 @@ own evaluation ignores what must not count.
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import torch
-from PIL import Image, UnidentifiedImageError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from PIL import Image
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.ops import box_convert, clip_boxes_to_image
 from torchvision.transforms.functional import to_tensor
 
 from nlrepro.data.order import ImageSample
@@ -47,38 +48,19 @@ Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
 Polygon = Annotated[list[Coordinate], Field(min_length=2)]  # x, y, x, y ...
 
 
-def check_first(polygons: list[Polygon]) -> list[Polygon]:
-    """The polygons; pycocotools takes a first one of four numbers for a box, and refuses it."""
-    if len(polygons[0]) < 6:
-        raise ValueError("The first polygon should have at least 3 points")
-    return polygons
-
-
-class CheckedRow(BaseModel):
+class CategoryRow(BaseModel, strict=True, allow_inf_nan=False):
     """What is read of a row. Other fields may be there; the row itself is used, not this copy."""
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-class ImageRow(CheckedRow):
     id: int
+
+
+class ImageRow(CategoryRow):
     file_name: str
     height: AtLeastOne
     width: AtLeastOne
 
 
-class CategoryRow(CheckedRow):
-    id: int
-
-
-class RunLengths(CheckedRow):
-    """A mask as lengths of runs along columns: COCO's crowds, and all generated masks in compressed form."""
-
-    size: Annotated[list[AtLeastOne], Field(min_length=2, max_length=2)]  # height, width
-    counts: Annotated[str, Field(min_length=1)] | list[Annotated[int, Field(ge=0)]]
-
-
-class AnnotationRow(CheckedRow):
+class AnnotationRow(CategoryRow):
     id: AtLeastOne  # COCO's evaluation takes a match with number 0 for a miss
     image_id: int
     category_id: int
@@ -87,9 +69,16 @@ class AnnotationRow(CheckedRow):
     iscrowd: Literal[0, 1] | bool
 
 
+class RunLengths(BaseModel, strict=True):
+    """A mask as lengths of runs along columns: COCO's crowds, and all generated masks in compressed form."""
+
+    size: Annotated[list[AtLeastOne], Field(min_length=2, max_length=2)]  # height, width
+    counts: Annotated[str, Field(min_length=1)] | list[Annotated[int, Field(ge=0)]]
+
+
 class BoxesRow(AnnotationRow):
     segmentation: Annotated[
-        Annotated[list[Polygon], Field(min_length=1), AfterValidator(check_first), Tag("polygons")]
+        Annotated[list[Polygon], Field(min_length=1), Tag("polygons")]
         | Annotated[RunLengths, Tag("run lengths")],
         Discriminator(lambda value: "run lengths" if isinstance(value, dict) else "polygons"),
     ]
@@ -104,16 +93,11 @@ ANNOTATION_ROW: dict[Target, type[AnnotationRow]] = {"boxes": BoxesRow, "keypoin
 
 
 def pycocotools() -> tuple[ModuleType, ModuleType, ModuleType]:
-    """Its modules coco, cocoeval and mask.
-
-    Raises:
-        BadInput: it is not installed.
-    """
+    """Its modules coco, cocoeval and mask; `BadInput` where it is not installed."""
     try:
         from pycocotools import coco, cocoeval, mask
     except ImportError:
-        advice = "pip install pycocotools"
-        raise BadInput(f"COCO's annotations need pycocotools, which is not installed: {advice}") from None
+        raise BadInput("COCO's annotations need pycocotools; `pip install pycocotools`") from None
     return coco, cocoeval, mask
 
 
@@ -128,26 +112,9 @@ def index_annotations(content: Row) -> Any:
 
 
 def read_annotations(root: Path, split: str, kind: Target) -> Any:
-    """The `COCO` of `<root>/annotations/{instances,person_keypoints}_<split>2017.json`.
-
-    Raises:
-        BadInput: pycocotools or the file is missing, or the file is damaged, or of other categories.
-    """
+    """The `COCO` of `<root>/annotations/{instances,person_keypoints}_<split>2017.json`."""
     pycocotools()
     path = root / "annotations" / f"{FILES[kind]}_{split}2017.json"
-    content = read_json(path)
-    models: dict[str, type[CheckedRow]] = {"images": ImageRow, "categories": CategoryRow}
-    for name, model in {**models, "annotations": ANNOTATION_ROW[kind]}.items():
-        check_rows(content.get(name), model, f"{path}, {name}")
-    check_references(content, kind, path)
-    return index_annotations(content)
-
-
-def read_json(path: Path) -> Row:
-    """
-    Raises:
-        BadInput: no such file, or no JSON of COCO's form.
-    """
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
@@ -155,17 +122,15 @@ def read_json(path: Path) -> Row:
         raise BadInput(f"cannot read {path}: {error.strerror}; {UNPACK}, and {advice}") from None
     except ValueError as error:  # of JSON, or of UTF-8
         raise BadInput(f"{path} is damaged or cut off ({error}); {UNPACK}") from None
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise BadInput(f"{path} holds a {kind} where COCO has images, annotations and categories; {UNPACK}")
-    return content
+    models: dict[str, type[CategoryRow]] = {"images": ImageRow, "categories": CategoryRow}
+    for name, model in {**models, "annotations": ANNOTATION_ROW[kind]}.items():
+        check_rows(content.get(name) if isinstance(content, dict) else None, model, f"{path}, {name}")
+    check_references(content, kind, path)
+    return index_annotations(content)
 
 
-def check_rows(rows: Any, model: type[CheckedRow], place: str) -> None:
-    """
-    Raises:
-        BadInput: there is no row, one does not fit the model, or two have one id; it begins with `place`.
-    """
+def check_rows(rows: Any, model: type[CategoryRow], place: str) -> None:
+    """Refuse no rows, one that does not fit the model, and two of one id; errors begin with `place`."""
     if not isinstance(rows, list) or not rows:
         raise BadInput(f"{place}: there is no list of rows, so nothing to learn or to test; {UNPACK}")
     for number, row in enumerate(rows):
@@ -179,35 +144,22 @@ def check_rows(rows: Any, model: type[CheckedRow], place: str) -> None:
 
 
 def check_references(content: Row, kind: Target, path: Path) -> None:
-    """
-    Raises:
-        BadInput: a category has no place in the net, or an annotation is of an image or of a category that
-            the file does not list, or its mask is of another size than its image.
-    """
-    images = {row["id"]: row for row in content["images"]}
-    categories = {row["id"] for row in content["categories"]}
-    allowed = range(1, COCO_CLASSES[kind])
-    if unknown := categories - set(allowed):
-        raise BadInput(
-            f"{path} has the category {min(unknown)}; COCO's {FILES[kind]} have numbers from 1 to"
-            f" {allowed[-1]}, and so has the net; is it of another data set?"
-        )
+    """Refuse categories that the net has no place for, and annotations that do not fit their image."""
+    images = {row["id"] for row in content["images"]}
+    categories, last = {row["id"] for row in content["categories"]}, COCO_CLASSES[kind] - 1
+    if unknown := categories - set(range(1, last + 1)):
+        numbers = f"COCO's {FILES[kind]} have numbers from 1 to {last}, and so has the net"
+        raise BadInput(f"{path} has the category {min(unknown)}; {numbers}; is it of another data set?")
     for row in content["annotations"]:
-        if reason := broken_reference(row, images, categories):
-            raise BadInput(f"{path}, annotations, id {row['id']}: {reason}; {UNPACK}")
-
-
-def broken_reference(row: Row, images: Mapping[int, Row], categories: set[int]) -> str | None:
-    """Why an annotation does not fit its file; None for a good one."""
-    image = images.get(row["image_id"])
-    if image is None:
-        return f"image_id: the file has no image {row['image_id']}"
-    if row["category_id"] not in categories:
-        return f"category_id: the file has no category {row['category_id']}"
-    mask, size = row.get("segmentation"), [image["height"], image["width"]]
-    if isinstance(mask, dict) and not row["iscrowd"] and mask.get("size", size) != size:
-        return f"segmentation: its size is {mask['size']}, that of its image {size}"
-    return None
+        mask, fault = row.get("segmentation"), ""
+        if row["image_id"] not in images:
+            fault = f"image_id: the file has no image {row['image_id']}"
+        elif row["category_id"] not in categories:
+            fault = f"category_id: the file has no category {row['category_id']}"
+        elif isinstance(mask, list) and kind == "boxes" and len(mask[0]) < 6:  # 4: for pycocotools a box
+            fault = "segmentation: its first polygon must have 3 points or more"
+        if fault:
+            raise BadInput(f"{path}, annotations, id {row['id']}: {fault}; {UNPACK}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,8 +193,7 @@ def open_split(root: Path, split: str, kind: Target) -> CocoSplit:
     images = tuple(sorted(image for image, row in coco.imgs.items() if row["file_name"] in files))
     listed, missing = len(coco.imgs), len(coco.imgs) - len(images)
     if not images:
-        advice = f"unpack {folder.name}.zip there"
-        raise BadInput(f"none of the {listed:,} images of {folder.name} is in {folder}; {advice}")
+        raise BadInput(f"none of the {listed:,} images is in {folder}; unpack {folder.name}.zip there")
     note = f"{missing:,} of {listed:,} images have no file in {folder} and are left out"
     return CocoSplit(folder=folder, kind=kind, coco=coco, images=images, notes=(note,) if missing else ())
 
@@ -285,8 +236,8 @@ def read_image(split: CocoSplit, image_id: int) -> Tensor:
         with Image.open(path) as file:
             pixels: Tensor = to_tensor(file.convert("RGB"))  # (3, H, W)
     except (OSError, SyntaxError, ValueError) as error:  # the three that Pillow raises on damaged files
-        damage = "no image" if isinstance(error, UnidentifiedImageError) else f"missing or damaged ({error})"
-        raise BadInput(f"{path} is {damage}; unpack {split.folder.name}.zip again") from None
+        advice = f"unpack {split.folder.name}.zip again"
+        raise BadInput(f"{path} is missing, damaged or no image ({error}); {advice}") from None
     (_, height, width), listed = pixels.shape, f"{row['width']}x{row['height']}"
     if f"{width}x{height}" != listed:
         raise BadInput(f"{path} is {width}x{height}, in the annotations {listed}; is it of another release?")
@@ -304,9 +255,8 @@ def read_target(split: CocoSplit, image_id: int) -> Objects:
     size = split.coco.imgs[image_id]
     rows = [row for row in split.rows(image_id) if not row["iscrowd"]]
     boxes = torch.tensor([row["bbox"] for row in rows], dtype=torch.float32).view(-1, 4)  # (N, 4): x, y, w, h
-    boxes[:, 2:] += boxes[:, :2]  # (N, 4) as x1, y1, x2, y2
-    limits = torch.tensor([size["width"], size["height"]] * 2)  # (4,)
-    boxes = boxes.clamp(min=torch.zeros(4), max=limits)  # (N, 4)
+    boxes = box_convert(boxes, "xywh", "xyxy")  # (N, 4)
+    boxes = clip_boxes_to_image(boxes, (size["height"], size["width"]))  # (N, 4)
     solid = (boxes[:, 2:] > boxes[:, :2]).all(1)  # (N,)
     rows = [row for row, good in zip(rows, solid.tolist(), strict=True) if good]
     labels = torch.tensor([row["category_id"] for row in rows], dtype=torch.int64)  # (N,)
@@ -316,21 +266,12 @@ def read_target(split: CocoSplit, image_id: int) -> Objects:
         return objects | {"keypoints": points.view(-1, KEYPOINTS, 3)}
     masks = torch.zeros(len(rows), size["height"], size["width"], dtype=torch.uint8)  # (N, H, W)
     for mask, row in zip(masks, rows, strict=True):
-        mask[:] = object_mask(split, row)
+        try:
+            mask[:] = torch.from_numpy(split.coco.annToMask(row))
+        except Exception as error:  # of pycocotools' C code, any, where run lengths are damaged
+            where = f"the annotation {row['id']} of {split.folder.name}"
+            raise BadInput(f"{where} has a damaged segmentation ({error}); {UNPACK}") from None
     return objects | {"masks": masks}
-
-
-def object_mask(split: CocoSplit, row: Row) -> Tensor:
-    """(H, W), 1 where the object is.
-
-    Raises:
-        BadInput: compressed run lengths are damaged.
-    """
-    try:
-        return torch.from_numpy(split.coco.annToMask(row))
-    except Exception as error:  # of pycocotools' C code, any
-        where = f"the annotation {row['id']} of {split.folder.name}"
-        raise BadInput(f"{where} has a damaged segmentation ({error}); {UNPACK}") from None
 
 
 def flip(pixels: Tensor, objects: Objects) -> tuple[Tensor, Objects]:
@@ -341,11 +282,9 @@ def flip(pixels: Tensor, objects: Objects) -> tuple[Tensor, Objects]:
     if "masks" in objects:
         flipped["masks"] = objects["masks"].flip(2)  # (N, H, W)
     if "keypoints" in objects:
-        points = objects["keypoints"][:, FLIPPED_KEYPOINTS]  # (N, 17, 3)
-        points[..., 0] = (width - points[..., 0]) * (
-            points[..., 2] > 0
-        )  # those that are not labelled stay at 0
-        flipped["keypoints"] = points
+        x, y, visible = objects["keypoints"][:, FLIPPED_KEYPOINTS].unbind(2)  # (N, 17) each
+        x = (width - x) * (visible > 0)  # those that are not labelled stay at 0
+        flipped["keypoints"] = torch.stack([x, y, visible], 2)  # (N, 17, 3)
     return pixels.flip(2), flipped
 
 
@@ -372,27 +311,31 @@ class CocoImages(Dataset[tuple[int, Tensor | str, Objects]]):
         return (image, *(flip(pixels, objects) if sample.mirrored else (pixels, objects)))
 
 
+opened_once = lru_cache(maxsize=1)(open_split)  # a process reads them once: COCO's are 450 MB
+
+
 def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
     """Read every image and target of a split, and print what cannot be used.
 
     Raises:
         BadInput: the split is missing or damaged, or none of its images can be used.
     """
-    opened = open_split(root, split, kind)
+    opened = opened_once(root, split, kind)
     with parallel_map(processes) as each:
-        faults = each(partial(image_fault, opened), opened.images)
-        bar = progress_bar(faults, total=len(opened.images), desc=f"{split} of {root}", unit=" images")
+        faults = each(partial(image_fault, root, split, kind), opened.images)
+        bar = progress_bar(faults, total=len(opened.images), desc=f"images of {split}")
         reasons = [fault for fault in bar if fault]
-    print(f"{split}: {share(len(opened.images) - len(reasons), len(opened.coco.imgs), 'images')} can be used")
-    print(*(f"  {note}" for note in (*opened.notes, *reasons)), sep="\n")
+    usable = share(len(opened.images) - len(reasons), opened.listed, "images")
+    print(f"{FILES[kind]}, {split}: {usable} can be used", *opened.notes, *reasons, sep="\n  ")
     if len(reasons) == len(opened.images):
         raise BadInput(f"none of the images of {split} in {root} can be used, the first: {reasons[0]}")
 
 
-def image_fault(split: CocoSplit, image_id: int) -> str:
+def image_fault(root: Path, split: str, kind: Target, image_id: int) -> str:
     """Why an image or its target cannot be used; empty if nothing is wrong."""
     try:
-        read_image(split, image_id), read_target(split, image_id)
+        for read in (read_image, read_target):
+            read(opened_once(root, split, kind), image_id)
     except BadInput as error:
         return str(error)
     return ""

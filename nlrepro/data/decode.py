@@ -13,9 +13,8 @@ places the chroma of H.264 elsewhere: 1.3 of 255 off in the mean.) Nothing depen
 can be searched: its packets, below 5 MB in Kinetics, are kept, and decoded from the key frame before the clip
 on. Frames of a variable rate are counted in their order: a clip of every other frame is then uneven in time.
 
-On one core (2026) PyAV takes 0.86 of decord's time for a clip of Kinetics' size, and 0.77 for a generated
-video. torchcodec (0.17) has wheels for ARM and macOS too, but they hold no FFmpeg, which must be installed
-apart: 94 packages of Debian.
+On one core PyAV takes 0.86 of decord's time for a clip of Kinetics' size, 0.77 for a generated video.
+torchcodec (0.17) needs an FFmpeg that is installed apart: 94 packages of Debian.
 """
 
 from bisect import bisect
@@ -57,8 +56,7 @@ class Unusable(Exception):
 def open_video(path: Path) -> Iterator[Iterator[Packet]]:
     """The packets of the file's video in decoding order; the last is empty, and flushes the decoder.
 
-    Raises:
-        Unusable: also for PyAV's errors during the block.
+    PyAV's errors during the block become `Unusable`.
     """
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
@@ -86,11 +84,7 @@ def timestamp(item: "Packet | av.VideoFrame") -> int:
 
 
 def visible_times(packets: Sequence[Packet]) -> list[tuple[int, int]]:
-    """Begin and end of each frame that is shown, in that order; a cut file keeps others for their sake alone.
-
-    Raises:
-        Unusable: there is none.
-    """
+    """Begin and end of each frame that is shown, in that order; a cut file keeps others for their sake."""
     visible = [packet for packet in packets if packet.size and not packet.is_discard]
     if not visible:
         raise Unusable("it has no frames")
@@ -111,20 +105,15 @@ def decode_from(packets: Sequence[Packet], begins: Sequence[int], first: int) ->
             yield number, frame
 
 
-def upright_filters(frame: av.VideoFrame) -> list[tuple[str, str]]:
-    """FFmpeg's filters, with arguments, that undo the display matrix; of one that mirrors the turn alone."""
-    return [("transpose", turn) for turn in TURNS.get(frame.rotation % 360, ())]
-
-
 def scaler(frame: av.VideoFrame, width: int, height: int) -> Graph:
-    """Filters for frames like this one: turned upright, width x height, RGB."""
+    """Filters for frames like this one: turned upright, never mirrored; width x height, RGB."""
     graph = Graph()
     graph.threads = 1
     graph.link_nodes(
         graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
         ),
-        *[graph.add(name, argument) for name, argument in upright_filters(frame)],
+        *[graph.add("transpose", turn) for turn in TURNS.get(frame.rotation % 360, ())],
         graph.add("scale", f"{width}:{height}:flags=bilinear"),
         graph.add("format", "rgb24"),
         graph.add("buffersink"),
@@ -190,23 +179,10 @@ def first_by_decord(path: Path, size: int, number: int | None) -> Frames:
     return pictures
 
 
-def picture_size(path: Path) -> tuple[int, int, int]:
-    """Of the first frame: upright width and height, and the degrees that the display matrix turns it by.
+def measure(path: Path) -> tuple[Times, tuple[int, int, int]]:
+    """Begin and end of each frame in seconds, (frames, 2); upright width and height, degrees of its rotation.
 
-    Raises:
-        Unusable: the file has no video that can be decoded.
-    """
-    with open_video(path) as packets:
-        frame = next((frame for packet in packets for frame in packet.decode()), None)
-    if frame is None:
-        raise Unusable("none of its frames can be decoded")
-    sideways = sum(name == "transpose" for name, _ in upright_filters(frame)) % 2
-    width, height = (frame.height, frame.width) if sideways else (frame.width, frame.height)
-    return width, height, frame.rotation % 360
-
-
-def frame_times(path: Path) -> Times:
-    """Begin and end of each frame in seconds, (frames, 2); decodes all of the file.
+    It decodes all of the file.
 
     Raises:
         Unusable: the file is damaged, or frames that it promises are not there.
@@ -214,9 +190,13 @@ def frame_times(path: Path) -> Times:
     with open_video(path) as demuxed:
         packets = list(demuxed)
         times = visible_times(packets)
-        present = sum(1 for _ in decode_from(packets, [begin for begin, _ in times], 0))
+        decoded = decode_from(packets, [begin for begin, _ in times], 0)
+        _, frame = next(decoded, (0, None))
+        present = (frame is not None) + sum(1 for _ in decoded)
         unit = float(packets[0].time_base)
     sampled = np.linspace(0, len(times) - 1, min(SAMPLES, len(times))).round()
-    if (sampled >= present).sum() > SUBSTITUTES:
+    if frame is None or (sampled >= present).sum() > SUBSTITUTES:
         raise Unusable("its container promises frames that are not there")
-    return np.array(times) * unit  # (frames, 2)
+    sideways = frame.rotation % 180 == 90
+    width, height = (frame.height, frame.width) if sideways else (frame.width, frame.height)
+    return np.array(times) * unit, (width, height, frame.rotation % 360)

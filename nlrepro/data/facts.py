@@ -1,6 +1,7 @@
 """The facts of video files that clips need, or why a file cannot be used. Imports no torch."""
 
-import signal
+import faulthandler
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -10,13 +11,11 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
-from nlrepro.data.decode import Times, Unusable, frame_times, picture_size, short_reason
+from nlrepro.data.decode import Unusable, measure, short_reason
 from nlrepro.processes import die_with_parent
 from nlrepro.spec import STRICT
 
@@ -61,28 +60,6 @@ def frame_step(fps: float) -> int:
     return max(1, round(fps / PAPER_FPS))
 
 
-def fits(width: int, height: int) -> bool:
-    """Whether pictures of this size in pixels can be scaled to what a net sees."""
-    shorter, longer = sorted((width, height))
-    return shorter >= SHORTEST and longer <= LONGEST * shorter
-
-
-def timing(times: Times) -> dict[str, Any]:
-    """Number of frames, rate and length.
-
-    Raises:
-        Unusable: there is one frame, or frames have no times.
-    """
-    if len(times) < 2:
-        raise Unusable("it has one frame")
-    seconds, gaps = times[-1, 1] - times[0, 0], np.diff(times[:, 0])
-    if not seconds > 0:
-        raise Unusable("its frames have no times")
-    variable = bool(np.abs(gaps / max(np.median(gaps), 1e-6) - 1).max() > UNEVEN)
-    fps = round(len(times) / seconds, 3)
-    return {"frames": len(times), "fps": fps, "seconds": round(float(seconds), 3), "variable": variable}
-
-
 def file_state(path: Path) -> tuple[int, int]:
     """Bytes and time of change, by which a change is noticed; zeros for a link to nowhere."""
     try:
@@ -103,42 +80,43 @@ def examine(folder: Path, video: str) -> Facts:
     try:
         if not facts.bytes:
             raise Unusable("the file is empty, or a link to nowhere")
-        width, height, rotation = picture_size(folder / video)
+        times, (width, height, rotation) = measure(folder / video)
         facts = replace(facts, width=width, height=height, rotation=rotation)
-        if not fits(width, height):
+        shorter, longer = sorted((width, height))
+        if shorter < SHORTEST or longer > LONGEST * shorter:
             raise Unusable(
                 f"{width} x {height} pixels: the shorter side must have {SHORTEST} or more, the longer one at"
                 f" most {LONGEST} times as many, or clips would take gigabytes"
             )
-        return replace(facts, **timing(frame_times(folder / video)))
+        if len(times) < 2:
+            raise Unusable("it has one frame")
+        seconds, gaps = float(times[-1, 1] - times[0, 0]), np.diff(times[:, 0])
+        if not seconds > 0:
+            raise Unusable("its frames have no times")
     except Unusable as error:
         return replace(facts, reason=str(error))
+    variable = bool(np.abs(gaps / max(np.median(gaps), 1e-6) - 1).max() > UNEVEN)
+    facts = replace(facts, frames=len(times), fps=round(len(times) / seconds, 3))
+    return replace(facts, seconds=round(seconds, 3), variable=variable)
 
 
 Examine = Callable[[Path, str], Facts]  # `examine`, or a test's
 
 
 def examine_in_time(examine: Examine, limit: float, folder: Path, video: str) -> Facts:
-    """The facts that `examine` gives; any error, or more than `limit` seconds, is a reason.
+    """The facts that `examine` gives; any error is a reason. After `limit` seconds it ends its process.
 
-    It is for child processes alone.     Python's handler of a signal waits until C code returns. If that
-    takes as long again, the process is ended.
+    A handler of a signal would wait until C code returns, which some damaged files never let it do.
     """
-
-    def stop(signal_number: int, frame: FrameType | None) -> None:
-        raise Unusable(f"timed out after {limit:g} seconds")
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, limit)
-    signal.setitimer(signal.ITIMER_PROF, 2 * limit)  # seconds of processor time
-    try:
-        return examine(folder, video)
-    except Exception as error:
-        kind = "" if isinstance(error, Unusable) else f"{type(error).__name__}: "
-        return unusable(folder, video, kind + short_reason(error, folder / video))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.setitimer(signal.ITIMER_PROF, 0)
+    with open(os.devnull, "w") as null:
+        faulthandler.dump_traceback_later(limit, exit=True, file=null)
+        try:
+            return examine(folder, video)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {short_reason(error, folder / video)}"
+            return unusable(folder, video, reason)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def examine_all(
@@ -146,13 +124,13 @@ def examine_all(
 ) -> Iterator[Facts]:
     """The facts of each video, as they come, in `jobs` processes; each may take `limit` seconds.
 
-    A file that crashes its process breaks the pool: all files that were in work are then tried again, each
-    alone.
+    The end of a process breaks the pool: all files that were in work are then tried again, each alone.
     """
     work, waiting = partial(examine_in_time, examine, limit, folder), deque(videos)
+    make_pool = partial(ProcessPoolExecutor, mp_context=get_context("spawn"), initializer=die_with_parent)
     while waiting:
         running: dict[Future[Facts], str] = {}
-        with suppress(BrokenProcessPool), process_pool(jobs) as pool:
+        with suppress(BrokenProcessPool), make_pool(jobs) as pool:
             while waiting or running:
                 while waiting and len(running) < 2 * jobs:
                     running[pool.submit(work, waiting[0])] = waiting[0]
@@ -162,12 +140,9 @@ def examine_all(
                     del running[future]
                     yield facts
         for video in running.values():
-            with process_pool(1) as pool:
+            with make_pool(1) as pool:
                 try:
                     yield pool.submit(work, video).result()
                 except BrokenProcessPool:
-                    yield unusable(folder, video, "the process that read it crashed, or had to be ended")
-
-
-def process_pool(jobs: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=die_with_parent)
+                    reason = f"the process that read it crashed, or took more than {limit:g} seconds"
+                    yield unusable(folder, video, reason)

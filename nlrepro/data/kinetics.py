@@ -22,17 +22,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from nlrepro.config import Clips, Profile
+from nlrepro.config import Profile
 from nlrepro.data.clips import Tree, check_command, is_video, no_videos
-from nlrepro.data.facts import LIMIT, Examine, Facts, examine, examine_all, file_state, fits
+from nlrepro.data.facts import Facts, examine_all, file_state
 from nlrepro.files import BadInput, make_folder, write_atomic
 from nlrepro.processes import progress_bar
 from nlrepro.record import share
@@ -40,30 +39,16 @@ from nlrepro.spec import RunSpec, explain
 
 SPLITS = ("train", "val")
 SPELLINGS = {"val": ("val", "validate", "validation")}
-COLUMNS = ("label", "youtube_id")
 ID_LENGTH = 11  # of YouTube's ids; they may hold the _ that the times are set off with
 YOUTUBE_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
 Index = dict[str, Facts]  # by "<class folder>/<file>"
 LINE = TypeAdapter(Facts)
-DIGESTS: dict[object, str] = {}  # of generated splits, kept for the life of the process by what they depend on
+DIGESTS: dict[object, str] = {}  # of splits, for the life of the process, by all that they depend on
 
 
-@dataclass(frozen=True, kw_only=True)
-class Listing:
+def list_split(root: Path, split: str, classes: int | None = None) -> tuple[Tree, int, list[str]]:
     """The videos of a split that are there, how many there should be, and oddities of the tree, in words."""
-
-    tree: Tree
-    listed: int  # rows of the CSV; without one, the files
-    notes: tuple[str, ...] = ()
-
-
-def list_split(root: Path, split: str, classes: int | None = None) -> Listing:
-    """The videos of a split; `classes` is the number of classes that there must be, if that matters.
-
-    Raises:
-        BadInput: the split is missing or empty, has another number of classes, or contradicts its CSV.
-    """
     folder, csv = root / split, annotation_file(root, split)
     if not folder.is_dir():
         advice = f"point --data at the folder above {root.name}"
@@ -72,9 +57,9 @@ def list_split(root: Path, split: str, classes: int | None = None) -> Listing:
     if classes not in (None, len(names)):
         counts = f"{len(names)} classes where the profile says {classes}"
         raise BadInput(f"{root} has {counts}; is a part of it missing?")
-    paths = sorted(path for place in class_folders(folder) for path in place.iterdir() if is_video(path))
-    videos = [f"{path.parent.name}/{path.name}" for path in paths]
-    listed, notes = len(videos), list[str]()
+    paths = sorted(path for path in folder.glob("[!.]*/*") if is_video(path))
+    videos, notes = [f"{path.parent.name}/{path.name}" for path in paths], list[str]()
+    listed = len(videos)
     if csv:
         labels = read_annotations(csv, split)
         listed = len(labels)
@@ -83,23 +68,18 @@ def list_split(root: Path, split: str, classes: int | None = None) -> Listing:
         raise no_videos(folder)
     if missing := sorted({*names} - set(map(class_of, videos))):
         counts = f"{len(missing):,} of {len(names):,} classes have no video in {split}"
-        notes.append(f"{counts}, such as {missing[:1]}")
+        notes.append(f"{counts}, such as {missing[0]!r}")
     number = {name: i for i, name in enumerate(names)}
     videos.sort(key=lambda video: (number[class_of(video)], video))
-    labels_of = tuple(number[class_of(video)] for video in videos)
-    tree = Tree(folder=folder, classes=tuple(names), videos=tuple(videos), labels=labels_of)
-    return Listing(tree=tree, listed=listed, notes=tuple(notes))
+    numbers = tuple(number[class_of(video)] for video in videos)
+    return Tree(folder=folder, classes=tuple(names), videos=tuple(videos), labels=numbers), listed, notes
 
 
 def class_names(root: Path, split: str) -> set[str]:
     """The classes of one split: of its CSV, or else of its folders."""
     if csv := annotation_file(root, split):
         return set(read_annotations(csv, split).values())
-    return {class_name(folder.name) for folder in class_folders(root / split)}
-
-
-def class_folders(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*") if path.is_dir() and not path.name.startswith(".")]
+    return {class_name(folder.name) for folder in (root / split).glob("[!.]*/")}
 
 
 def class_name(text: str) -> str:
@@ -115,11 +95,7 @@ def class_of(video: str) -> str:
 def match_annotations(
     videos: list[str], labels: dict[str, str], csv: Path, folder: Path
 ) -> tuple[list[str], list[str]]:
-    """The files that the CSV lists, one a row, and notes on the others; `labels` are classes by YouTube id.
-
-    Raises:
-        BadInput: a video lies in the folder of another class than its row says.
-    """
+    """The files that the CSV lists, one a row, and notes on others; `labels` are classes by YouTube id."""
     files: dict[str, str] = {}  # by YouTube id
     strange: list[str] = []
     doubles: list[str] = []
@@ -133,14 +109,12 @@ def match_annotations(
             raise BadInput(f"{csv} says that {identity} is {label!r}, but {place}")
         elif files.setdefault(identity, video) != video:
             doubles.append(video)
-    notes = []
-    if missing := len(labels) - len(files):
-        notes.append(f"{missing:,} of the {len(labels):,} videos in {csv.name} have no file")
-    if strange:
-        notes.append(f"{len(strange):,} files are not in {csv.name} and are left out, such as {strange[:1]}")
-    if doubles:
-        words = "files are of a video that has another file and are left out"
-        notes.append(f"{len(doubles):,} {words}, such as {doubles[:1]}")
+    lines = {
+        f"of the {len(labels):,} videos in {csv.name} have no file": [x for x in labels if x not in files],
+        f"files are not in {csv.name} and are left out": strange,
+        "files are of a video that has another file and are left out": doubles,
+    }
+    notes = [f"{len(ids):,} {words}, such as {ids[0]}" for words, ids in lines.items() if ids]
     return list(files.values()), notes
 
 
@@ -152,21 +126,12 @@ def annotation_file(root: Path, split: str) -> Path | None:
 
 
 def read_annotations(path: Path, split: str) -> dict[str, str]:
-    """YouTube id -> class name, for the rows of the split, in the file's order.
-
-    Raises:
-        BadInput: no table, a column is missing, no row is of this split, or an id is not one of YouTube's or
-            has two labels.
-    """
+    """YouTube id -> class name, for the rows of the split, in the file's order."""
     try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (ValueError, OSError) as error:  # pandas' own are ValueErrors
-        raise BadInput(
-            f"cannot read {path}: {str(error).strip()}; expected a CSV file as Kinetics' own"
-        ) from None
-    if missing := [name for name in COLUMNS if name not in rows]:
-        columns = f"expected {', '.join(COLUMNS)}, got {', '.join(map(str, rows))}"
-        raise BadInput(f"{path} lacks the column {', '.join(missing)}; {columns}")
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False).set_index(["youtube_id", "label"])
+    except (ValueError, KeyError, OSError) as error:  # of a file that is no table, of a missing column
+        expected = "expected a CSV file as Kinetics' own, with the columns label and youtube_id"
+        raise BadInput(f"cannot read {path}: {str(error).strip()}; {expected}") from None
     if "split" in rows:
         others = ", ".join(sorted(set(rows["split"]))[:5]) or "no rows"
         rows = rows[rows["split"].isin(SPELLINGS.get(split, (split,)))]
@@ -174,7 +139,8 @@ def read_annotations(path: Path, split: str) -> dict[str, str]:
             question = "is it the file of another split?"
             raise BadInput(f"{path} has no row of the split {split!r}, but {others}; {question}")
     labels: dict[str, str] = {}
-    for identity, label in zip(rows["youtube_id"], map(class_name, rows["label"]), strict=True):
+    for identity, name in rows.index:
+        label = class_name(name)
         if not YOUTUBE_ID.fullmatch(identity):
             expected = f"youtube_id has {ID_LENGTH} letters, digits, - or _, got {identity!r}"
             raise BadInput(f"{path}: {expected}; did a spreadsheet change it?")
@@ -191,50 +157,35 @@ def index_paths(root: Path, split: str, cache: Path) -> tuple[Path, Path]:
 
 
 def read_index(root: Path, split: str, cache: Path) -> Index:
-    """The index of a split.
-
-    Raises:
-        BadInput: the split was never checked, or the index is damaged.
-    """
+    """The facts of a split's videos, as they were last checked."""
     path = next((path for path in index_paths(root, split, cache) if path.is_file()), None)
     if path is None:
         raise BadInput(f"the videos in {root / split} have not been checked; run {check_command(root)} first")
-    return parse_index(path, check_command(root))
-
-
-def parse_index(path: Path, command: str = "`data check`") -> Index:
     try:
         return {facts.video: facts for facts in map(LINE.validate_json, path.read_bytes().splitlines())}
     except ValidationError as error:
-        advice = f"remove it and run {command} again"
+        advice = f"run {check_command(root)} again"
         raise BadInput(f"the index {path} is damaged: {explain(error)}; {advice}") from None
-
-
-def usable_videos(tree: Tree, index: Index) -> Tree:
-    """The videos of a tree that can be used, in its order; classes keep their numbers.
-
-    Raises:
-        BadInput: a video was never checked, or none is left.
-    """
-    if unknown := [video for video in tree.videos if video not in index]:
-        counts = f"{len(unknown):,} videos in {tree.folder} have not been checked, such as {unknown[0]}"
-        raise BadInput(f"{counts}; run {check_command(tree.folder.parent)} again")
-    kept = [i for i, video in enumerate(tree.videos) if index[video].serves(2)]
-    if not kept:
-        raise BadInput(f"none of the {len(tree.videos):,} videos in {tree.folder} can be used")
-    videos, labels = tuple(tree.videos[i] for i in kept), tuple(tree.labels[i] for i in kept)
-    return replace(tree, videos=videos, labels=labels)
 
 
 def open_split(root: Path, split: str, cache: Path, classes: int | None) -> tuple[Tree, list[Facts], int]:
     """The usable videos of a checked split, their facts, and how many videos there should be.
 
+    Classes keep their numbers.
+
     Raises:
-        BadInput: the errors of `list_split`, `read_index` and `usable_videos`.
+        BadInput: the split is missing, empty, or contradicts its CSV; it has other than so many `classes`; a
+            video was never checked, or none can be used; or the index is damaged.
     """
-    listing, index = list_split(root, split, classes), read_index(root, split, cache)
-    tree = usable_videos(listing.tree, index)
-    return tree, [index[video] for video in tree.videos], listing.listed
+    (tree, listed, _), index = list_split(root, split, classes), read_index(root, split, cache)
+    if unknown := [video for video in tree.videos if video not in index]:
+        counts = f"{len(unknown):,} videos in {tree.folder} have not been checked, such as {unknown[0]}"
+        raise BadInput(f"{counts}; run {check_command(root)} again")
+    kept = [i for i, video in enumerate(tree.videos) if index[video].serves(2)]
+    if not kept:
+        raise BadInput(f"none of the {len(tree.videos):,} videos in {tree.folder} can be used")
+    videos, labels = tuple(tree.videos[i] for i in kept), tuple(tree.labels[i] for i in kept)
+    return replace(tree, videos=videos, labels=labels), [index[video] for video in videos], listed
 
 
 def splits(profile: Profile) -> dict[str, int]:
@@ -278,26 +229,17 @@ def check_real(profile: Profile, root: Path, cache: Path, jobs: int) -> None:
         print(f"{split}: there is no folder {root / split}; what needs it, such as training, cannot be done")
 
 
-def check_split(
-    root: Path,
-    split: str,
-    cache: Path,
-    jobs: int,
-    *,
-    classes: int | None = None,
-    examine: Examine = examine,
-    limit: float = LIMIT,
-) -> Index:
+def check_split(root: Path, split: str, cache: Path, jobs: int, classes: int | None = None) -> Index:
     """Check one split, write its index, and print what came out; errors as of `check_real`."""
-    listing = list_split(root, split)
+    tree, listed, notes = list_split(root, split)
     beside, cached = index_paths(root, split, cache)
     path = beside if os.access(root, os.W_OK) else cached
-    index = complete_index(listing.tree, path, jobs, examine, limit)
-    usable, number = sum(facts.serves(2) for facts in index.values()), len(listing.tree.classes)
-    print(f"{split}: {share(usable, listing.listed)} can be used; the index is {path}")
-    others = [f"{number} classes where the profile says {classes}"] if classes not in (None, number) else []
-    for note in (*listing.notes, *others, *index_notes(index)):
-        print(f"  {note}")
+    index = complete_index(tree, path, jobs)
+    usable, number = sum(facts.serves(2) for facts in index.values()), len(tree.classes)
+    print(f"{split}: {share(usable, listed)} can be used; the index is {path}")
+    if classes not in (None, number):
+        notes.append(f"{number} classes where the profile says {classes}")
+    print(*(f"  {note}" for note in (*notes, *index_notes(index))), sep="\n")
     if not usable:
         words = f"videos in {root / split} can be used; their reasons are in {path}"
         raise BadInput(f"none of the {len(index):,} {words}")
@@ -317,38 +259,36 @@ def index_notes(index: Index) -> Iterator[str]:
         yield f"{rotated:,} are rotated by their metadata; they are read upright"
 
 
-def complete_index(
-    tree: Tree, path: Path, jobs: int, examine: Examine = examine, limit: float = LIMIT
-) -> Index:
+def complete_index(tree: Tree, path: Path, jobs: int) -> Index:
     """The index of all videos of a tree, written to `path`; those that are not known yet are examined."""
     make_folder(path.parent)
     journal = path.with_suffix(".journal")
     index = known_facts(tree, path, journal)
     missing = [video for video in tree.videos if video not in index]
-    bar = progress_bar(total=len(tree.videos), initial=len(index), desc=tree.folder.name, unit=" videos")
-    with journal.open("ab") as file, bar:
+    name, number, done = tree.folder.name, len(tree.videos), len(index)
+    results = examine_all(tree.folder, missing, jobs)
+    with journal.open("ab") as file:
         file.write(b"\n")  # ends the half line that a check that was cut off may have left
-        for facts in examine_all(tree.folder, missing, jobs, examine, limit):
+        for facts in progress_bar(results, total=number, initial=done, desc=name, unit=" videos"):
             file.write(LINE.dump_json(facts) + b"\n")
             file.flush()
             index[facts.video] = facts
-            bar.update()
     write_atomic(path, b"".join(LINE.dump_json(index[video]) + b"\n" for video in sorted(index)))
     journal.unlink()
     return {video: index[video] for video in tree.videos}
 
 
 def known_facts(tree: Tree, path: Path, journal: Path) -> Index:
-    """Facts of the tree's videos that have not changed since they were examined.
+    """Facts of the tree's videos that have not changed since they were examined; damaged lines are skipped.
 
-    A finished check gives those of usable videos, one that was cut off all; its last line may be half.
+    A finished check gives those of usable videos, one that was cut off all.
     """
-    finished = parse_index(path) if path.is_file() else {}
-    index = {video: f for video, f in finished.items() if not f.reason and fits(f.width, f.height)}
-    for line in journal.read_bytes().splitlines() if journal.is_file() else ():
-        with suppress(ValidationError):
-            facts = LINE.validate_json(line)
-            index[facts.video] = facts
+    index: Index = {}
+    for file in (path, journal):
+        for line in file.read_bytes().splitlines() if file.is_file() else ():
+            with suppress(ValidationError):
+                facts = LINE.validate_json(line)
+                index |= {facts.video: facts} if file == journal or not facts.reason else {}
     known = [index[video] for video in tree.videos if video in index]
     return {f.video: f for f in known if file_state(tree.folder / f.video) == (f.bytes, f.mtime_ns)}
 
@@ -358,53 +298,34 @@ def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:
 
     It changes when a video is added, removed, renamed or has another size.
     """
-    clips, root, cache = profile.clips[spec.clip], data / profile.data.root, data / "cache"
-    classes = None if profile.real and profile.dry_run else clips.classes
+    clips = profile.clips[spec.clip]
     parent = videos_seen(spec.parent, profile, data) if spec.parent else None
+    splits = sorted({clips.train, clips.val, clips.test})
     try:
-        parts = [
-            generated_digest(profile, clips, split, data)
-            if profile.real is None
-            else real_digest(root, split, classes, cache, changes(root, split, cache))
-            for split in sorted({clips.train, clips.val, clips.test})
-        ]
+        parts = [split_digest(profile, split, clips.classes, data) for split in splits]
     except BadInput:
         return None
     return sha256(str([*parts, parent]).encode()).hexdigest()[:12]
 
 
-def changes(root: Path, split: str, cache: Path) -> tuple[int, ...]:
-    """When the folders of a split, its CSV and its index were last changed, in nanoseconds.
+def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
+    """Of the generated, or of the usable real videos of a split; errors as of `Tree.scan` and `open_split`.
 
-    Digests of thousands of files are kept for the life of the process by these times: a video that comes,
-    goes or is renamed changes that of its folder. One that is overwritten where it lies is noticed by the
-    next process.
+    It is kept by the times at which the split's folders, its CSV and its index were last changed: a video
+    that comes, goes or is renamed changes that of its folder. One that is overwritten where it lies is
+    noticed by the next process.
     """
+    root, cache, real = data / profile.data.root, data / "cache", profile.real is not None
     folders = [path for path in (root, root / split, root / "annotations") if path.is_dir()]
     paths = [*folders, *(path for folder in folders for path in sorted(folder.iterdir())), cache]
-    return tuple(path.stat().st_mtime_ns for path in paths if path.exists())
-
-
-def generated_digest(profile: Profile, clips: Clips, split: str, data: Path) -> str:
-    """
-    Raises:
-        BadInput: the split is not there, or incomplete.
-    """
-    root = data / profile.data.root
-    key = root / split, clips.classes, profile.name, profile.limit(split), changes(root, split, data / "cache")
-    if key not in DIGESTS:
-        tree = Tree.scan(root / split, clips.classes, profile.generator, profile.limit(split))
+    changed = tuple(path.stat().st_mtime_ns for path in paths if path.exists())
+    number = None if real and profile.dry_run else classes
+    key = root, split, number, profile.name, changed
+    if key not in DIGESTS and real:
+        tree, facts, _ = open_split(root, split, cache, number)
+        lines = [f"{video} {f.bytes}" for video, f in zip(tree.videos, facts, strict=True)]
+        DIGESTS[key] = sha256("\n".join(lines).encode()).hexdigest()[:12]
+    elif key not in DIGESTS:
+        tree = Tree.scan(root / split, classes, profile.generator, profile.limit(split))
         DIGESTS[key] = tree.digest
     return DIGESTS[key]
-
-
-@lru_cache
-def real_digest(root: Path, split: str, classes: int | None, cache: Path, changed: object) -> str:
-    """Of the usable videos of a split.
-
-    Raises:
-        BadInput: the split is not there, or was never checked.
-    """
-    tree, facts, _ = open_split(root, split, cache, classes)
-    lines = [f"{video} {f.bytes}" for video, f in zip(tree.videos, facts, strict=True)]
-    return sha256("\n".join(lines).encode()).hexdigest()[:12]

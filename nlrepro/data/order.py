@@ -8,12 +8,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from nlrepro.config import Real, Recipe
 from nlrepro.data.clips import MIDDLE, ClipSample, Crop, training_crop
@@ -30,8 +31,6 @@ WORKERS = min(usable_cores(), 8)  # processes that read files for one device
 
 
 class ImageSample(NamedTuple):
-    """One image of a batch."""
-
     image: int  # its number in the split
     mirrored: bool = False
 
@@ -44,10 +43,7 @@ def epoch_order(seed: int, epoch: int, items: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSampler(Sampler[list[Sample]]):
-    """Batches from step `first` to the recipe's last; what is drawn for an item is the subclasses' matter.
-
-    Items are shuffled anew in each epoch. A batch may span two epochs.
-    """
+    """Batches from step `first` to the recipe's last. Each epoch is shuffled anew; a batch may span two."""
 
     items: int
     recipe: Recipe
@@ -84,15 +80,13 @@ class ClipTrainSampler(TrainSampler[ClipSample]):
     size: int = 0
 
     def sample(self, number: int) -> ClipSample:
+        where = MIDDLE
+        if self.anywhere:
+            random = np.random.default_rng([self.seed])
+            random.bit_generator.advance(number)  # type: ignore[attr-defined]  # to draw `number` of its stream
+            where = random.random()
         crop = training_crop(self.real, self.size, self.seed, number) if self.real else None
-        return ClipSample(self.item(number), self.where(number), crop)
-
-    def where(self, number: int) -> float:
-        if not self.anywhere:
-            return MIDDLE
-        random = np.random.default_rng([self.seed])
-        random.bit_generator.advance(number)  # type: ignore[attr-defined]  # to the number-th draw of this stream
-        return random.random()
+        return ClipSample(self.item(number), where, crop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,19 +101,6 @@ class ImageTrainSampler(TrainSampler[ImageSample]):
         return ImageSample(self.item(number), mirrored)
 
 
-class EvalSampler(Sampler[list[Sample]]):
-    """Batches of these samples, in their order."""
-
-    def __init__(self, samples: Sequence[Sample], batch: int) -> None:
-        self.samples, self.batch = samples, batch
-
-    def __len__(self) -> int:
-        return -(-len(self.samples) // self.batch)
-
-    def __iter__(self) -> Iterator[list[Sample]]:
-        return (list(self.samples[i : i + self.batch]) for i in range(0, len(self.samples), self.batch))
-
-
 def eval_clips(
     videos: int,
     starts: Sequence[float],
@@ -129,32 +110,27 @@ def eval_clips(
     crops: Sequence[Crop | None] = (None,),
     rank: int = 0,
     world_size: int = 1,
-) -> EvalSampler[ClipSample]:
+) -> BatchSampler:
     """Every video, or `at_most` evenly spaced ones, in clips at `starts`, in all crops.
 
     All clips of a video are in one batch.
     """
     chosen = range(0, videos, -(-videos // at_most)) if at_most else range(videos)
-    samples = [
-        ClipSample(video, where, crop)
-        for video in chosen[rank::world_size]
-        for where in starts
-        for crop in crops
-    ]
-    views = len(starts) * len(crops)
-    return EvalSampler(samples, max(batch // views, 1) * views)
+    views = list(product(starts, crops))
+    samples: Any = [ClipSample(video, *view) for video in chosen[rank::world_size] for view in views]
+    return BatchSampler(samples, max(batch // len(views), 1) * len(views), drop_last=False)
 
 
-def eval_images(images: int, batch: int, *, rank: int = 0, world_size: int = 1) -> EvalSampler[ImageSample]:
+def eval_images(images: int, batch: int, *, rank: int = 0, world_size: int = 1) -> BatchSampler:
     """Every image once."""
-    return EvalSampler([ImageSample(image) for image in range(images)[rank::world_size]], batch)
+    samples: Any = [ImageSample(image) for image in range(images)[rank::world_size]]
+    return BatchSampler(samples, batch, drop_last=False)
 
 
 class Loader(DataLoader[Any]):
-    """Batches of a dataset, in the order of a sampler.
+    """Batches of a dataset, in the order of a sampler; without `workers`, this process gathers them.
 
-    Without `workers`, this process gathers them: of decoded videos it takes less than 1 ms a batch. Workers
-    read files; they are never forked, as decord does not survive it.
+    Of decoded videos that takes less than 1 ms a batch. Workers are never forked: decord does not survive it.
     """
 
     def __init__(self, dataset: Dataset[Any], batches: Sampler[Any], workers: int = 0) -> None:

@@ -26,7 +26,7 @@ from nlrepro.data.charades import PUBLIC, ActionClips, Videos, load_videos
 from nlrepro.data.order import WORKERS
 from nlrepro.files import write_atomic
 from nlrepro.learners.classifier import VideoClassifier, VideoData, start_from_parent
-from nlrepro.learners.learner import Evaluator, Result, RunData, gathered
+from nlrepro.learners.learner import Evaluator, Result, RunData, in_order
 from nlrepro.nets.weights import start_from_file, start_name
 from nlrepro.run import Run
 from nlrepro.spec import TRAINED, ActionSpec, Part
@@ -48,6 +48,7 @@ class ActionData(VideoData):
         self.kinds: list[str] = []
         self.listed = None
         self.loaded: dict[Part, Videos] = {}
+        self.scores = scores_path(run)
 
     def videos(self, part: Part) -> Videos:
         """The folder of a part, loaded once."""
@@ -93,7 +94,7 @@ class ActionEvaluator:
 
     def collected(self) -> tuple[Floats, Bools]:
         """Scores and labels from all processes, (videos, classes) both, in the order of the videos."""
-        scores, labels = zip(*gathered(self.items), strict=True)
+        scores, labels = zip(*in_order(self.items), strict=True)
         return torch.stack(scores).numpy(), torch.stack(labels).numpy().astype(np.bool_)
 
     def compute(self) -> Result:
@@ -123,15 +124,14 @@ class ActionClassifier(VideoClassifier):
     def on_test_epoch_end(self) -> None:
         """Write the scores of each video to a file. Where labels are held back there is no mAP."""
         data: ActionData = self.trainer.datamodule  # type: ignore[attr-defined]
-        run, videos = data.run, data.items("test")
+        videos = data.items("test")
         scores, labels = self.evaluator.collected()
-        path = scores_path(run)
-        if self.trainer.is_global_zero:
-            write_scores(path, videos.ids, scores)
+        if self.trainer.is_global_zero and not data.at_most:
+            write_scores(data.scores, videos.ids, scores)
         metrics, notes = {}, data.notes
         if videos.held_back:
-            where = f"the scores for the challenge's server are in {path}"
-            notes += (f"the labels of the test are held back, so there is no mAP; {where}",)
+            where = "" if data.at_most else f"; the scores for the challenge's server are in {data.scores}"
+            notes += (f"the labels of the test are held back, so there is no mAP{where}",)
         else:
             metrics = {"map": mean_average_precision(scores, labels)}
         self.result = Result(metrics=metrics, tested=len(scores), views=self.views, notes=notes)

@@ -29,7 +29,7 @@ from nlrepro.data.kinetics import open_split
 from nlrepro.data.order import WORKERS, ClipTrainSampler, Loader, eval_clips
 from nlrepro.data.synthetic.card_videos import kind_of
 from nlrepro.files import BadInput
-from nlrepro.learners.learner import Evaluator, Learner, Result, RunData, gathered
+from nlrepro.learners.learner import Evaluator, Learner, Result, RunData, in_order
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.nets.weights import imagenet_file, pretrained, start_from, start_from_file
 from nlrepro.run import Run
@@ -129,7 +129,7 @@ class RankEvaluator:
         )
 
     def compute(self) -> Result:
-        ranks, right, loss = gathered(self.ranks), gathered(self.right_clips), float(self.loss.compute())
+        ranks, right, loss = in_order(self.ranks), in_order(self.right_clips), float(self.loss.compute())
         metrics = {f"top{k}": percent(sum(rank < k for rank in ranks), len(ranks)) for k in (1, 5)} | {
             "loss": loss
         }

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.models.detection import FasterRCNN
 
 from nlrepro.config import DetectionRecipe, Profile
 from nlrepro.data.coco import (
@@ -28,7 +29,7 @@ from nlrepro.data.coco import (
 )
 from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
-from nlrepro.nets.rcnn import detector
+from nlrepro.nets.rcnn import detector, torchvision_rcnn
 from nlrepro.run import Run
 from nlrepro.spec import DetectionSpec, Target
 from nlrepro.task import detection_of
@@ -169,16 +170,28 @@ class Detector(Learner):
     recipe: DetectionRecipe
 
     def __init__(
-        self, spec: DetectionSpec, profile: Profile, devices: int = 1, imagenet: Sequence[Path] = ()
+        self,
+        spec: DetectionSpec,
+        profile: Profile,
+        devices: int = 1,
+        imagenet: Sequence[Path] = (),
+        net: FasterRCNN | None = None,
     ) -> None:
         super().__init__(spec, profile, profile.recipe(spec.kind, devices))
-        self.net, self.start_name = detector(spec, profile, imagenet)
+        self.net, self.start_name = (net, "") if net else detector(spec, profile, imagenet)
         self.evaluator: CocoEvaluator = CocoEvaluator(spec.kind)
         self.curve_measure = f"{MEASURES[spec.kind][-1]}_ap"  # type: ignore[misc]  # of an instance
 
     @classmethod
     def build(cls, run: Run, devices: int) -> "Detector":
         return cls(run.spec, run.profile, devices, run.folders.imagenet)
+
+    @classmethod
+    def untrained(cls, run: Run, devices: int) -> "Detector":
+        """Without ImageNet's weights; those that small nets start from are shipped."""
+        spec, detection = run.spec, detection_of(run.profile)
+        net = None if detection.small else torchvision_rcnn(spec, detection.sides[spec.kind])
+        return cls(spec, run.profile, devices, net=net)
 
     def start(self, run: Run) -> dict[str, str]:
         """The net has been built from them: its frozen normalisation is computed from their statistics."""

@@ -94,6 +94,11 @@ class Learner(pl.LightningModule):
     def build(cls, run: Run, devices: int) -> "Learner":
         """The module of a run on so many devices, before its first step."""
 
+    @classmethod
+    def untrained(cls, run: Run, devices: int) -> "Learner":
+        """The same to test given weights with: what a run starts from need not be there."""
+        return cls.build(run, devices)
+
     @abstractmethod
     def start(self, run: Run) -> dict[str, str]:
         """Load the weights that the run starts from; returns what a record notes of them.
@@ -208,12 +213,26 @@ def check_finite(loss: float, step: int) -> None:
 
 
 def gathered(items: list[T]) -> list[T]:
-    """The items of all processes in the order of the split: process r of n has its items r, r + n, ..."""
-    if not distributed.is_initialized():
-        return items
-    shares: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
-    distributed.all_gather_object(shares, items)
-    ordered = [item for share in shares for item in share]
-    for number, share in enumerate(shares):
-        ordered[number :: len(shares)] = share
+    """The items of all processes, those of one behind those of another."""
+    return [item for share in shares(items) for item in share]
+
+
+def in_order(items: list[T]) -> list[T]:
+    """One item of each video or image from all processes, in the order of the split.
+
+    Process r of n has those of the items r, r + n, ... of it.
+    """
+    parts = shares(items)
+    ordered = [item for share in parts for item in share]
+    for number, share in enumerate(parts):
+        ordered[number :: len(parts)] = share
     return ordered
+
+
+def shares(items: list[T]) -> list[list[T]]:
+    """The items of each process."""
+    if not distributed.is_initialized():
+        return [items]
+    parts: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(parts, items)
+    return parts

@@ -1,6 +1,6 @@
 """Non-local blocks at the paper's places (section 3.3) in your own net: any ResNet like torchvision's."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar, get_args
 
@@ -63,7 +63,7 @@ def with_blocks(
     for i, (name, module) in enumerate(stage.named_children()):
         modules[name] = module
         if i in after:
-            block = make(channels_of(module)).to(next(module.parameters()))
+            block = make(channels_of(modules.values())).to(next(stage.parameters()))
             modules[f"{name}_nonlocal"] = block.train(module.training)
     return modules
 
@@ -87,10 +87,8 @@ def paper_places(net: nn.Module, blocks: Blocks) -> dict[str, list[int]]:
 def places_of(lengths: dict[int, int], blocks: Blocks) -> list[tuple[int, int]]:
     """(stage, residual block) in stages of these lengths.
 
-    For ResNet-50 and -101 they are those of the spec; for others they follow by the same steps.
-
-    Raises:
-        ValueError: there are no such `blocks`.
+    For ResNet-50 and -101 they are those of the spec; for others they follow by the same steps: the last of
+    each of some equal parts of a stage.
     """
     if blocks not in get_args(Blocks):
         raise ValueError(f"blocks must be one of {', '.join(get_args(Blocks))}, got {blocks!r}")
@@ -101,25 +99,15 @@ def places_of(lengths: dict[int, int], blocks: Blocks) -> list[tuple[int, int]]:
         stage = int(blocks.removeprefix("res"))
         return [(stage, max(lengths[stage] - 2, 0))]
     most = {"none": {}, "5-block": {3: 2, 4: 3}, "10-block": {3: 4, 4: 6}}[blocks]
-    every = 2 if blocks == "5-block" else 1
-    return [
-        (stage, i)
-        for stage, number in most.items()
-        for i in spread(lengths[stage], min(number, max(lengths[stage] // every, 1)))
-    ]
-
-
-def spread(length: int, number: int) -> list[int]:
-    """The last of each of `number` equal parts of a stage: (6, 3) -> [1, 3, 5]."""
-    return [(part + 1) * (length // number) - 1 for part in range(number)]
+    every, places = 2 if blocks == "5-block" else 1, list[tuple[int, int]]()
+    for stage, number in most.items():
+        number = min(number, max(lengths[stage] // every, 1))
+        places += [(stage, part * (lengths[stage] // number) - 1) for part in range(1, number + 1)]
+    return places
 
 
 def stage_of(net: nn.Module, name: str, places: Sequence[int]) -> nn.Sequential:
-    """The stage of this name.
-
-    Raises:
-        ValueError: there is none, it has no such places, or it has a non-local block already.
-    """
+    """The stage of this name; it must have such places, and no non-local block yet."""
     try:
         stage = net.get_submodule(name)
     except AttributeError:
@@ -134,15 +122,12 @@ def stage_of(net: nn.Module, name: str, places: Sequence[int]) -> nn.Sequential:
     return stage
 
 
-def channels_of(block: nn.Module) -> int:
-    """The output channels of a block of convolutions: those of its last one; a shortcut has as many.
-
-    Raises:
-        ValueError: it has no convolution.
-    """
-    channels = [
-        module.out_channels for module in block.modules() if isinstance(module, nn.Conv2d | nn.Conv3d)
+def channels_of(modules: Iterable[nn.Module]) -> int:
+    """The output channels of modules in a row: those of their last convolution; a shortcut has as many."""
+    *_, last = modules
+    convolutions = [
+        part for module in modules for part in module.modules() if isinstance(part, nn.Conv2d | nn.Conv3d)
     ]
-    if not channels:
-        raise ValueError(f"the channels of {type(block).__name__} are not known: it has no convolution")
-    return channels[-1]
+    if not convolutions:
+        raise ValueError(f"the channels of {type(last).__name__} are not known: there is no convolution")
+    return convolutions[-1].out_channels

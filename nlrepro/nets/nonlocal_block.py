@@ -85,13 +85,12 @@ def form(
 
     def decorate(weights: Weights) -> Form:
         new = Form(equation=equation, weights=weights, cheaper=cheaper, embeds=embeds, softmax=softmax)
-        known = forms()
         try:
             name, _ = new.name, new.source
         except (OSError, TypeError, AttributeError):
             raise ValueError(f"a form is a function in a file, got {weights!r}") from None
-        if name in known or not (name.isascii() and name.isalnum() and name.islower()):
-            taken = ", ".join(known)
+        if name in forms() or not (name.isascii() and name.isalnum() and name.islower()):
+            taken = ", ".join(forms())
             raise ValueError(f"a form needs a new name of a-z and 0-9, other than {taken}; got {name!r}")
         return new
 
@@ -109,31 +108,19 @@ def form_source(name: str) -> str:
     Raises:
         BadInput: there is no such form.
     """
-    known = forms()
-    if name not in known:
-        allowed = ", ".join(known)
+    if name not in forms():
+        allowed = ", ".join(forms())
         raise BadInput(f"form must be one of {allowed}, got {name!r}; define it with @form in {__file__}")
-    return "" if name in get_args(PaperForm) else known[name].source
+    return "" if name in get_args(PaperForm) else forms()[name].source
 
 
-def check_shapes(theta: Tensor, phi: Tensor, g: Tensor, *w_f: Tensor) -> None:
-    """Check theta (S, N, K), phi (S, M, K), g (S, M, C) and w_f (2 K,) against each other.
-
-    Raises:
-        ValueError: they do not fit.
-    """
-    shapes = tuple(theta.shape), tuple(phi.shape), tuple(g.shape)
-    fits = theta.ndim == phi.ndim == g.ndim == 3 and theta.shape[0] == phi.shape[0] == g.shape[0]
-    if not (fits and theta.shape[2] == phi.shape[2] and phi.shape[1] == g.shape[1]):
-        raise ValueError(
-            f"expected theta (S, N, K), phi (S, M, K), g (S, M, C), got {shapes[0]}, {shapes[1]}, {shapes[2]}"
-        )
-    twice = (2 * theta.shape[2],)
-    for w in w_f:
-        if w.shape != twice:
-            raise ValueError(
-                f"expected w_f of shape {twice}, twice the channels of theta, got {tuple(w.shape)}"
-            )
+def check_shapes(*operands: Tensor) -> None:
+    """Check theta (S, N, K), phi (S, M, K), g (S, M, C) and, if there is one, w_f (2 K,)."""
+    theta, phi, g, *w_f = shapes = [tuple(x.shape) for x in operands]
+    fit = len(theta) == len(g) == 3 and (phi, g[0]) == ((theta[0], g[1], theta[2]), theta[0])
+    if not fit or w_f not in ([], [(2 * theta[2],)]):
+        got = ", ".join(map(str, shapes))
+        raise ValueError(f"expected theta (S, N, K), phi (S, M, K), g (S, M, C), w_f (2 K,), got {got}")
 
 
 def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
@@ -142,8 +129,7 @@ def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
     PyTorch's fused kernels never hold the N x M scores. The one for the CPU wants g as wide as theta, but the
     Gaussian form compares x itself, twice as wide. Where its scores are too many to be held, zeros are
     appended to g and cut off again; holding them takes 0.6 to 0.7 of the time. On CUDA the flash kernel
-    serves widths up to 256, the memory-efficient one all others that are whole multiples of 16 bytes
-    (PyTorch's sdp_utils.cpp; not measured).
+    serves widths up to 256, the memory-efficient one all others that are whole multiples of 16 bytes.
 
     Scores are not divided by sqrt(K), as the paper's text has no scale. Unscaled they pass float16's 65504,
     so float16 is computed in float32.
@@ -205,17 +191,14 @@ def sum_by_sorting(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     y_i = a_i S0(k_i) + S1(k_i), where S0(k) and S1(k) are the sums of the first k of g_j and of b_j g_j.
     """
     dtype = torch.promote_types(g.dtype, torch.float32)
-    with torch.autocast(g.device.type, enabled=False):
-        order = b.argsort(dim=1, descending=True)  # (S, M)
-        b = b.to(dtype).gather(1, order)  # (S, M)
-        ordered = g.to(dtype).gather(1, order.unsqueeze(2).expand_as(g))  # (S, M, C)
-        s0 = F.pad(ordered.cumsum(1), (0, 0, 1, 0))  # (S, M + 1, C), from the empty sum on
-        s1 = F.pad((b.unsqueeze(2) * ordered).cumsum(1), (0, 0, 1, 0))  # (S, M + 1, C)
-        a = a.to(dtype)
-        k = torch.searchsorted(-b.detach(), a.detach(), right=False)  # (S, N): how many b_j > -a_i
-        k = k.unsqueeze(2).expand(-1, -1, g.shape[2])  # (S, N, C)
-        y = a.unsqueeze(2) * s0.gather(1, k) + s1.gather(1, k)  # (S, N, C)
-    return y.to(g.dtype)
+    order = b.argsort(dim=1, descending=True)  # (S, M)
+    a, b = a.to(dtype), b.to(dtype).gather(1, order)  # (S, N), (S, M)
+    ordered = g.to(dtype).gather(1, order.unsqueeze(2).expand_as(g))  # (S, M, C)
+    s0 = F.pad(ordered.cumsum(1), (0, 0, 1, 0))  # (S, M + 1, C), from the empty sum on
+    s1 = F.pad((b.unsqueeze(2) * ordered).cumsum(1), (0, 0, 1, 0))  # (S, M + 1, C)
+    k = torch.searchsorted(-b.detach(), a.detach(), right=False)  # (S, N): how many b_j > -a_i
+    k = k.unsqueeze(2).expand(-1, -1, g.shape[2])  # (S, N, C)
+    return (a.unsqueeze(2) * s0.gather(1, k) + s1.gather(1, k)).to(g.dtype)  # (S, N, C)
 
 
 @form("f = ReLU(w_f . [theta_i, phi_j]), C = N (Eq. 5)", concatenation_mean)
@@ -284,9 +267,8 @@ class NonLocalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         c = self.g.in_channels
         if x.ndim not in (4, 5) or x.shape[1] != c:
-            raise ValueError(
-                f"expected a clip (B, {c}, T, H, W) or an image (B, {c}, H, W), got {tuple(x.shape)}"
-            )
+            expected = f"a clip (B, {c}, T, H, W) or an image (B, {c}, H, W)"
+            raise ValueError(f"expected {expected}, got {tuple(x.shape)}")
         if x.ndim == 4:
             return self(x.unsqueeze(2)).squeeze(2)  # (B, C, 1, H, W) -> (B, C, H, W)
         theta, phi, g = (self.flatten(part) for part in self.project(x))  # (S, N, K), (S, M, K) both

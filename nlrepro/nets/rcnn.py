@@ -33,18 +33,10 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from nlrepro.config import Profile, SmallRCNN
 from nlrepro.files import BadInput
-from nlrepro.nets.add_nonlocal import add_nonlocal, channels_of
+from nlrepro.nets import weights
+from nlrepro.nets.add_nonlocal import add_nonlocal
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.nets.resnet import EXPANSION, VideoResNet, count
-from nlrepro.nets.weights import (
-    State,
-    convert_floats,
-    imagenet,
-    pretrained,
-    read_tensors,
-    start_from,
-    start_name,
-)
 from nlrepro.pretrained import detector_path
 from nlrepro.record import Cost
 from nlrepro.spec import BACKBONE_DEPTH, COCO_CLASSES, Backbone, DetectionSpec, NetSpec
@@ -95,12 +87,12 @@ def detector(spec: DetectionSpec, profile: Profile, files: Sequence[Path] = ()) 
     name = RESNETS[spec.backbone]
     with torch.device("meta"):
         resnet = get_model(name, weights=None)
-    state, start = imagenet(name, resnet, files)
+    state, start = weights.imagenet(name, resnet, files)
     return torchvision_rcnn(spec, sides, state), start
 
 
 def torchvision_rcnn(
-    spec: DetectionSpec, sides: Sequence[int] = (SIDE,), state: State | None = None
+    spec: DetectionSpec, sides: Sequence[int] = (SIDE,), state: weights.State | None = None
 ) -> FasterRCNN:
     """The net of the paper's size, for images (3, H, W) of values from 0 to 1, of any sizes.
 
@@ -117,19 +109,15 @@ def torchvision_rcnn(
     net = build(backbone, COCO_CLASSES[spec.kind], min_size=tuple(sides), max_size=longest)
     if spec.block:
         add_nonlocal(net, "res4", domain="space")
+    return with_head_blocks(net, spec)
+
+
+def with_head_blocks(net: FasterRCNN, spec: DetectionSpec) -> FasterRCNN:
+    """The net with the blocks of its keypoint head, and with an `Affine` in place of all blocks' BN."""
     if spec.head_blocks:
-        add_to_head(net.roi_heads.keypoint_head)
+        every_second_relu = range(3, len(net.roi_heads.keypoint_head), 4)
+        add_nonlocal(net.roi_heads, domain="space", at={"keypoint_head": every_second_relu})
     return batch_independent(net)
-
-
-def add_to_head(head: nn.Sequential) -> None:
-    """Put non-local blocks into a head of convolutions and ReLUs, in place: after every second ReLU."""
-    modules: dict[str, nn.Module] = {}
-    for i, (name, module) in enumerate(head.named_children()):
-        modules[name] = module
-        if i % 4 == 3:
-            modules[f"{name}_nonlocal"] = NonLocalBlock(channels_of(head[i - 1]), domain="space")
-    head._modules = modules  # as in add_nonlocal
 
 
 def batch_independent(net: Net) -> Net:
@@ -151,18 +139,13 @@ class Trunk(VideoResNet):
         return maps
 
 
-class TrunkWithFPN(nn.Module):
+def with_fpn(trunk: Trunk, channels: int) -> nn.Module:
     """A trunk with a feature pyramid on it, as torchvision's detectors want their backbone."""
-
-    def __init__(self, trunk: Trunk, channels: int) -> None:
-        super().__init__()
-        widths = [EXPANSION * trunk.geometry.width * 2**stage for stage in range(4)]
-        self.body, self.out_channels = trunk, channels
-        self.fpn = FeaturePyramidNetwork(widths, channels, LastLevelMaxPool())
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        maps: dict[str, Tensor] = self.fpn(self.body(images))
-        return maps
+    widths = [EXPANSION * trunk.geometry.width * 2**stage for stage in range(4)]
+    fpn = FeaturePyramidNetwork(widths, channels, LastLevelMaxPool())
+    backbone = nn.Sequential(OrderedDict[str, nn.Module](body=trunk, fpn=fpn))
+    backbone.out_channels = channels  # type: ignore[assignment]
+    return backbone
 
 
 def pretrained_trunk(spec: DetectionSpec, profile: Profile) -> tuple[Trunk, str]:
@@ -170,8 +153,8 @@ def pretrained_trunk(spec: DetectionSpec, profile: Profile) -> tuple[Trunk, str]
     depth = BACKBONE_DEPTH[spec.backbone]
     blocks = NetSpec(depth=depth, blocks="res4" if spec.block else "none", domain="space")
     net = Trunk(blocks, profile.geometry, 1)
-    state, start = pretrained(depth, profile)
-    start_from(net, state)
+    state, start = weights.pretrained(depth, profile)
+    weights.start_from(net, state)
     net.fc = nn.Identity()  # type: ignore[assignment]  # nothing is classified here
     return freeze_norm(net), start
 
@@ -201,7 +184,7 @@ def small_rcnn(
 ) -> tuple[FasterRCNN, str]:
     """The net of generated scenes, from the shipped detector or the trunk alone; errors as of `detector`."""
     trunk, start = pretrained_trunk(spec, profile)
-    backbone, channels = TrunkWithFPN(trunk, small.channels), small.channels
+    backbone, channels = with_fpn(trunk, small.channels), small.channels
     parts = {
         **options(small, profile, sides),
         "box_head": TwoMLPHead(channels * REGION**2, small.box_head),
@@ -215,16 +198,14 @@ def small_rcnn(
         head = KeypointRCNNHeads(channels, small.keypoint_head)
         predictor = KeypointRCNNPredictor(small.keypoint_head[-1], KEYPOINTS)
         net = KeypointRCNN(backbone, keypoint_head=head, keypoint_predictor=predictor, **parts)
-    if spec.head_blocks:
-        add_to_head(net.roi_heads.keypoint_head)
-    batch_independent(net)
+    with_head_blocks(net, spec)
     if not small.start:
         return net, start
     path, own = detector_path(small.start, spec), net.state_dict()
-    state = convert_floats(read_tensors(path), torch.float32)
+    state = weights.convert_floats(weights.read_tensors(path), torch.float32)
     shared = {name: x for name, x in state.items() if name in own and own[name].shape == x.shape}
     net.load_state_dict(own | shared)
-    return net, start_name(path)
+    return net, weights.start_name(path)
 
 
 def options(small: SmallRCNN, profile: Profile, sides: Sequence[int]) -> Mapping[str, Any]:

@@ -84,13 +84,11 @@ class Bottleneck(nn.Module):
     def __init__(self, channels: int, planes: int, stride: int, conv: Conv) -> None:
         super().__init__()
         out = planes * EXPANSION
-        self.conv1 = (
-            TemporalConv(channels, planes, (3, 1)) if conv == "3x1x1" else SpatialConv(channels, planes, 1)
-        )
+        first, second = conv == "3x1x1", conv == "3x3x3"
+        self.conv1 = TemporalConv(channels, planes, (3, 1)) if first else SpatialConv(channels, planes, 1)
         self.bn1 = nn.BatchNorm2d(planes)
-        deep = conv == "3x3x3"
         self.conv2 = (
-            TemporalConv(planes, planes, (3, 3), stride) if deep else SpatialConv(planes, planes, 3, stride)
+            TemporalConv(planes, planes, (3, 3), stride) if second else SpatialConv(planes, planes, 3, stride)
         )
         self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = SpatialConv(planes, out, 1)
@@ -138,7 +136,7 @@ class VideoResNet(nn.Module):
         width = geometry.width
         (t, k, _), (time_stride, stride, _) = geometry.stem_kernel, geometry.stem_stride
         self.conv1: SpatialConv | TemporalConv = SpatialConv(3, width, k, stride)
-        if spec.conv != "2d":
+        if spec.conv != "2d":  # the random numbers of the first are drawn all the same
             self.conv1 = TemporalConv(3, width, (t, k), stride, time_stride)
         self.bn1 = nn.BatchNorm2d(width)
         channels = width
@@ -158,13 +156,10 @@ class VideoResNet(nn.Module):
 
     def insert(self, planes: int) -> nn.Module:
         """A block for a site, on 4 `planes` channels: non-local, or a plain residual one as a control."""
-        spec, channels = self.spec, planes * EXPANSION
-        match spec.kind:
-            case "nonlocal":
-                architecture = self.geometry.architecture
-                return FoldedNonLocalBlock(channels, spec.form, spec.domain, architecture=architecture)
-            case "residual":
-                return Bottleneck(channels, planes, 1, "2d")
+        channels, architecture = planes * EXPANSION, self.geometry.architecture
+        if self.spec.kind == "residual":
+            return Bottleneck(channels, planes, 1, "2d")
+        return FoldedNonLocalBlock(channels, self.spec.form, self.spec.domain, architecture=architecture)
 
     def reset_parameters(self) -> None:
         """He initialisation. Residual blocks at the sites start as the identity, as non-local ones do."""
@@ -216,8 +211,9 @@ class VideoResNet(nn.Module):
         x = fold(clips).contiguous(memory_format=torch.channels_last)  # (B T, 3, H, W)
         x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
         frames = len(x) // len(clips)  # T'
+        kernel, padding = self.pool1_window
         x = unfold(x, frames)  # (B, width, T', H', W')
-        x = self.pool1(x)  # (B, width, T'', H'', W'')
+        x = F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, width, T'', H'', W'')
         return fold(x), x.shape[2]
 
     @property
@@ -234,11 +230,6 @@ class VideoResNet(nn.Module):
     @property
     def release(self) -> bool:
         return self.geometry.architecture == "release"
-
-    def pool1(self, x: Tensor) -> Tensor:
-        """Max pool after conv1: (B, C, T, H, W) -> (B, C, T', H', W')."""
-        kernel, padding = self.pool1_window
-        return F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, C, T', H', W')
 
     def pool2(self, x: Tensor, frames: int) -> tuple[Tensor, int]:
         """Max pool over time after res2: (B T, C, H, W) -> (B T', C, H, W) and T'."""

@@ -110,11 +110,7 @@ def unpickle_torch(content: bytes, path: Path) -> Any:
 
 
 def as_tensor(value: Any, label: str) -> Tensor:
-    """A tensor of an array or a number.
-
-    Raises:
-        BadInput: it is neither.
-    """
+    """A tensor of an array or a number; `label` begins the error for anything else."""
     if isinstance(value, Tensor):
         return value
     numeric = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub"

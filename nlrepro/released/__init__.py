@@ -1,1 +1,1 @@
-"""Weights that others have released, as this project's: their files read safely, their names mapped, their nets built."""
+"""Weights that others have released, as this project's: files read safely, names converted, nets tested."""

@@ -1,151 +1,148 @@
-"""A test of given weights: the profile's many-view test, on the net and the clips that the weights are of."""
+"""Tests of given weights of any task, as their source or the profile tests them; reports show them apart."""
 
 import time
-from copy import deepcopy
-from hashlib import sha256
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor
+import torch
+from torchvision.models import WeightsEnum
+from torchvision.models.detection import KeypointRCNN_ResNet50_FPN_Weights, MaskRCNN_ResNet50_FPN_Weights
+from torchvision.ops import FrozenBatchNorm2d
 
-from nlrepro import evaluation as evaluations
 from nlrepro.config import Profile
-from nlrepro.evaluation import OWN, Evaluation, Weights, read_note
-from nlrepro.files import BadInput
-from nlrepro.nets.cost import cost_of
-from nlrepro.nets.reading import by_name, checkpoint
-from nlrepro.nets.resnet import VideoResNet
-from nlrepro.released.adopt import demand_sane
-from nlrepro.released.importing import net, note_path, suited
-from nlrepro.released.names import Source
+from nlrepro.files import BadInput, file_digest
+from nlrepro.learners.learner import Learner
+from nlrepro.nets.resnet import cost_of
+from nlrepro.record import Cost, Record, Weights, digest, write_record
+from nlrepro.released.importing import build_net, clips_of, identify, load_state
+from nlrepro.released.names import known_file
 from nlrepro.run import Run
-from nlrepro.spec import RunSpec
-from nlrepro.train.machine import ONE, Machine
-from nlrepro.train.module import VideoClassifier
-from nlrepro.train.provenance import provenance
-from nlrepro.train.runner import quiet, test
-from nlrepro.trial import Folders
+from nlrepro.spec import ActionSpec, DetectionSpec, RunSpec, Target
+from nlrepro.train.loop import LEARNERS, ONE, Machine, provenance, quiet
+
+TORCHVISION = "torchvision"
+DETECTORS: dict[Target, WeightsEnum] = {
+    "boxes": MaskRCNN_ResNet50_FPN_Weights.COCO_V1,
+    "keypoints": KeypointRCNN_ResNet50_FPN_Weights.COCO_V1,
+}
+PLACES = {"paper": "the paper", "caffe2": "the authors' code", "pyslowfast": "PySlowFast"}
 
 
-def identify(file: Path, spec: RunSpec, profile: Profile) -> Weights:
-    """What the weights in a file are: its note says it, or, of a run's net, its name.
+def evaluate(run: Run, weights: str, machine: Machine = ONE, items: int | None = None) -> Record:
+    """Test weights on the test split of a run, and write the record.
 
-    Raises:
-        BadInput: the weights are missing or of another key, or nothing tells what they are.
-    """
-    try:
-        digest = sha256(file.read_bytes()).hexdigest()
-    except OSError as error:
-        raise BadInput(f"cannot read the weights {file}: {error.strerror}; give what `weights import` or a run wrote") from None
-    if not note_path(file).is_file():
-        return of_run(file, digest, spec, profile)
-    note = read_note(note_path(file))
-    if note.key != spec.key:
-        raise BadInput(f"{file} holds weights of {note.key} ({note.name}, {note.file}), not of {spec.key}; evaluate that key")
-    if note.state != digest:
-        raise BadInput(f"{file} is not what {note_path(file)} was written for; run `weights import` again")
-    if note.source == "torchvision":
-        raise BadInput(f"{file} holds torchvision's weights of still images: runs start from them, no video test is of them")
-    return note
-
-
-def of_run(file: Path, digest: str, spec: RunSpec, profile: Profile) -> Weights:
-    """What the weights of a run's net are.
+    `weights` is a file of `weights import`, the net of a run, or "torchvision" for its detectors. With
+    `items` it is a dry run on so many images, or on so many videos, two clips of each.
 
     Raises:
-        BadInput: the name is not that of this run's net.
+        BadInput: the weights or the data are missing, damaged or do not fit.
     """
-    name = Run(spec=spec, profile=profile, seed=0).weights.name
-    if file.name != name:
-        raise BadInput(
-            f"nothing tells whether {file} holds weights of {spec.key}: there is no note {note_path(file).name} of "
-            f"`weights import`, and its name is not {name}, as runs of this key and profile write"
-        )
-    return Weights(source=OWN, variant=None, key=spec.key, file=file.name, sha256=digest, state=digest)
-
-
-def of_weights(weights: Weights, spec: RunSpec, profile: Profile) -> tuple[Profile, VideoResNet]:
-    """The profile with the clips and pixels that these weights want, and the net that they belong to."""
-    if weights.source == OWN:
-        return profile, VideoResNet(spec.net, profile.geometry, profile.clips[spec.clip].classes)
-    source, name = cast(Source, weights.source), weights.variant or ""
-    return suited(profile, spec, source, name), net(source, spec, profile, name)
-
-
-def evaluate(
-    spec: RunSpec,
-    file: Path,
-    profile: Profile,
-    *,
-    folders: Folders,
-    base: Profile | None = None,
-    tables: tuple[str, ...] = (),
-    machine: Machine = ONE,
-    videos: int | None = None,
-) -> Evaluation:
-    """Test the weights on all videos of the test split, or on so many, and write what came out.
-
-    In a dry run `base` is the profile that `profile` was made of.
-
-    Raises:
-        BadInput: the weights or the videos are missing, damaged or do not fit.
-    """
-    if spec.clip not in profile.clips:
-        raise BadInput(f"the profile {profile.name} has no {spec.clip} clips, of which {spec.key} is; choose another key")
     begun = time.monotonic()
-    weights = identify(file, spec, base or profile)
-    fitting, model = of_weights(weights, spec, profile)
-    quiet()
-    classifier = VideoClassifier(spec, fitting, machine.world_size)
-    classifier.net = model
-    load(classifier.net, by_name(checkpoint(file.read_bytes(), file), file), file)
+    file, given = locate(weights, run)
+    run = replace(run, profile=run.profile.dry(1)) if items else run
+    learner, profile = prepare(run, file, given, machine.world_size)
     tester = pl.Trainer(
-        **machine.options,
-        precision=classifier.recipe.precision,
+        **machine.trainer_options,
+        precision=learner.recipe.precision,
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
     )
-    run = Run(spec=spec, profile=fitting, seed=0, folders=folders)  # no test depends on the seed
-    metrics = test(classifier, tester, run, videos)
-    clips, data = fitting.clips[spec.clip], fitting.data
-    found = Evaluation(
-        key=spec.key,
-        profile=profile.name,
-        tables=tables,
-        spec=spec,
-        fingerprint=evaluations.fingerprint(spec, profile, weights),
-        settings=evaluations.settings(spec, profile, weights),
-        weights=weights,
-        frames=clips.frames,
-        stride=clips.stride,
-        sampling=fitting.real.sampling if fitting.real else "paper",
-        mean=data.mean,
-        std=data.std,
-        metrics=metrics,
-        cost=cost_of(deepcopy(classifier.net).to("meta"), clips.frames, data.size),
+    data: Any = learner.data_module(replace(run, profile=profile), learner.recipe, at_most=items)
+    if isinstance(run.spec, ActionSpec):  # whose test writes the scores of all videos, too
+        data.scores = run.folder.with_name(f"weights-{given.state[:8]}") / data.scores.name
+    tester.test(learner, datamodule=data, verbose=False)
+    result, settings = learner.result, run.task.test_settings(run.spec, run.profile, given)
+    assert result
+    if not result.tested:
+        raise BadInput(f"none of the {run.task.items} can be used: {'; '.join(result.notes)}")
+    record = Record(
+        key=run.key,
+        profile=run.profile.name,
+        seed=None,
+        tables=run.tables,
+        spec=asdict(run.spec),
+        fingerprint=digest(settings),
+        settings=settings,
+        **vars(replace(result, notes=(*notes(run, profile, given), *result.notes))),
+        cost=cost(run, profile, given),
         made=provenance(time.monotonic() - begun, tester.strategy.root_device),
+        weights=given,
     )
     if tester.is_global_zero:
-        evaluations.write(found, folders.results)
-    return found
+        write_record(record, run.folders.results)
+    return record
 
 
-def load(model: VideoResNet, state: dict[str, Tensor], file: Path) -> None:
-    """Load a state that must fit the net exactly.
+def locate(weights: str, run: Run) -> tuple[Path, Weights]:
+    """The file that is meant, and where its weights come from.
+
+    torchvision's detectors are known by their content: a file's name ends in the begin of its sha256.
 
     Raises:
-        BadInput: a tensor is missing, unknown, of another shape, or holds what no working net has.
+        BadInput: it is missing, damaged, or not known to be of this run's net.
     """
-    wanted = model.state_dict()
-    for name in sorted(wanted.keys() ^ state.keys()):
-        what = "lacks" if name in wanted else "has"
-        raise BadInput(
-            f"{file} {what} {name}, which {model.spec.name} {'has' if what == 'lacks' else 'lacks'}; is it of this net?"
-        )
-    for name, tensor in wanted.items():
-        if state[name].shape != tensor.shape:
-            raise BadInput(f"{file}: {name} has the shape {tuple(state[name].shape)}, this profile's has {tuple(tensor.shape)}")
-        demand_sane(name, state[name], f"{file}: {name}")
-    model.load_state_dict(state)
+    file, spec = Path(weights), run.spec
+    if isinstance(spec, RunSpec):
+        clips_of(spec, run.profile)
+    if not isinstance(spec, DetectionSpec):
+        return file, identify(file, run)
+    url = str(DETECTORS[spec.kind].url)
+    name = url.rpartition("/")[2]
+    if weights == TORCHVISION:
+        file = Path(torch.hub.get_dir()) / "checkpoints" / name
+        if spec != DetectionSpec(kind=spec.kind, backbone="r50"):
+            raise BadInput(f"torchvision has no weights of {run.key}, only of r50-boxes and r50-keypoints")
+        if not file.is_file():
+            where = f"give it as --weights FILE, or put it at {file} (TORCH_HOME moves that folder)"
+            raise BadInput(f"torchvision's weights are not in its cache: download {url} and {where}")
+    sha256 = file_digest(file)
+    if sha256.startswith(Path(name).stem.rpartition("-")[2]):
+        known = Weights(source=TORCHVISION, variant=None, key=run.key, file=name, sha256=sha256, state=sha256)
+        return file, known
+    if file.name == name:
+        begin = f"its sha256 begins with {sha256[:8]}"
+        raise BadInput(f"{file} is not what torchvision released: {begin}; download it again")
+    return file, identify(file, run)
+
+
+def prepare(run: Run, file: Path, given: Weights, devices: int) -> tuple[Learner, Profile]:
+    """The module of a run with these weights, and the profile with the clips and pixels that they want."""
+    quiet()
+    if run.profile.real is None:
+        torch.set_num_threads(1)  # as in training: more may add in another order
+    if isinstance(run.spec, RunSpec):
+        net, profile = build_net(given, run.spec, run.profile)
+        learner = LEARNERS[type(run.task)].untrained(replace(run, profile=profile), devices)
+        learner.net = net
+    else:
+        learner, profile = LEARNERS[type(run.task)].untrained(run, devices), run.profile
+    load_state(learner.net, file)
+    if given.source == TORCHVISION:
+        for module in learner.net.modules():
+            if isinstance(module, FrozenBatchNorm2d):
+                module.eps = 0.0  # with which it was trained (pytorch/vision#2933)
+    return learner, profile
+
+
+def cost(run: Run, profile: Profile, given: Weights) -> Cost:
+    """Of the net that weights belong to, which is not always the run's."""
+    if not isinstance(run.spec, RunSpec):
+        return run.task.cost(run.spec, run.profile)
+    with torch.device("meta"):
+        net, _ = build_net(given, run.spec, run.profile)
+    return cost_of(net, profile.clips[run.spec.clip].frames, profile.data.size)
+
+
+def notes(run: Run, profile: Profile, given: Weights) -> tuple[str, ...]:
+    """Which clips were tested, and the accuracy that the source states."""
+    if isinstance(run.spec, DetectionSpec):
+        stated = DETECTORS[run.spec.kind].meta["_metrics"]["COCO-val2017"]
+        values = ", ".join(f"{name.removesuffix('_map')} AP {value:.1f}" for name, value in stated.items())
+        return (f"torchvision states {values} on val2017",) if given.source == TORCHVISION else ()
+    clips, known = profile.clips[run.task.recipe(run.spec)], known_file(given.file)
+    sampling = profile.real.sampling if profile.real else "paper"
+    placed = f"clips of {clips.frames}x{clips.stride} frames, placed as in {PLACES.get(sampling, sampling)}"
+    return (placed, *([known.stated] if known else []))

@@ -31,14 +31,14 @@ from nlrepro.learners.learner import Learner, points
 from nlrepro.processes import die_with_parent
 from nlrepro.record import Provenance, Record, write_record
 from nlrepro.run import Run
-from nlrepro.task import CHARADES, DETECTION, VIDEO, Task
+from nlrepro.task import CharadesTask, DetectionTask, Task, VideoTask
 from nlrepro.tracking import conclude, resume, wandb_id_path, wandb_logger
 from nlrepro.train.checkpoint import AtomicCheckpoints, Report, RunCallback, resumable, state_bytes
 
-LEARNERS: dict[Task, type[Learner]] = {
-    VIDEO: VideoClassifier,
-    CHARADES: ActionClassifier,
-    DETECTION: Detector,
+LEARNERS: dict[type[Task], type[Learner]] = {  # by class: in the process of a run a task is a copy
+    VideoTask: VideoClassifier,
+    CharadesTask: ActionClassifier,
+    DetectionTask: Detector,
 }
 READER = "decord" if find_spec("decord") else "av"  # of generated videos
 VERSIONS = ("torch", "torchvision", "pytorch-lightning", READER, "numpy")
@@ -139,7 +139,7 @@ def train_locked(run: Run, machine: Machine, report: Report | None) -> Record:
     checkpoint = str(run.checkpoint) if state else None
     trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     learner.after_fit(trainer, data)
-    trainer.test(learner, datamodule=learner.data_module(run, learner.recipe), verbose=False)
+    trainer.test(learner, datamodule=data, verbose=False)  # it has notes of the training
     net = state_bytes(learner.net.state_dict())
     assert learner.result
     record = Record(
@@ -183,7 +183,7 @@ def prepare(run: Run, devices: int) -> Learner:
         torch.set_num_threads(1)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid; slow
     pl.seed_everything(run.seed, verbose=False)
-    learner: type[Learner] = run.module or LEARNERS[run.task]
+    learner: type[Learner] = run.module or LEARNERS[type(run.task)]
     return learner.build(run, devices)
 
 

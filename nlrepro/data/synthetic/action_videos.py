@@ -18,17 +18,8 @@ import numpy as np
 from nlrepro.config import ActionVideos
 from nlrepro.data import Frames
 from nlrepro.data.charades import GENERATED_FPS, Action
-from nlrepro.data.synthetic.drawing import (
-    INKS,
-    Square,
-    background,
-    card_image,
-    paint,
-    place_squares,
-    random_digit_image,
-    random_generator,
-    with_noise,
-)
+from nlrepro.data.synthetic import drawing
+from nlrepro.data.synthetic.drawing import INKS, Square
 from nlrepro.files import BadInput
 from nlrepro.spec import Part
 
@@ -49,27 +40,26 @@ class Layout(NamedTuple):
 
 
 def render_video(settings: ActionVideos, part: Part, index: int) -> tuple[Frames, tuple[Action, ...]]:
-    """Video `index` of a part, (T, H, W, 3), and its actions.
-
-    Raises:
-        BadInput: the settings leave no room.
-    """
+    """Video `index` of a part, (T, H, W, 3), and its actions."""
     layout = sample_layout(settings, part, index)
-    rng = random_generator(settings, f"{part}-pixels", index)
+    rng = drawing.random_generator(settings, f"{part}-pixels", index)
     return render_layout(settings, part, layout, rng), layout_actions(settings, layout)
 
 
 def sample_layout(settings: ActionVideos, part: Part, index: int) -> Layout:
-    rng = random_generator(settings, part, index)
+    rng = drawing.random_generator(settings, part, index)
     number = int(rng.integers(settings.shown[0], settings.shown[1] + 1))
     digits = rng.choice(settings.digits, number, replace=False).tolist()
     inks = rng.permutation([*INKS, *rng.choice(list(INKS), number - len(INKS))]).tolist()
-    squares = sample_squares(settings, number, rng)
+    sides = [settings.card] * 2 + [settings.digit] * number
+    squares = drawing.place_squares(settings.size, sides, rng)
+    if squares is None:
+        raise BadInput(
+            f"no room for {number} digits of {settings.digit} px and two cards of {settings.card} px in"
+            f" {settings.size} px; make `size` larger, or the others smaller, in [actions.generator]"
+        )
     half = settings.frames // 2
-    halves = (
-        sample_span(half, settings.card_frames, rng),
-        sample_span(half, settings.card_frames, rng, after=half),
-    )
+    halves = [sample_span(half, settings.card_frames, rng, after) for after in (0, half)]
     cards = [Item(str(rng.choice(list(INKS))), *place) for place in zip(squares[:2], halves, strict=True)]
     spans = [sample_span(settings.frames, settings.digit_frames, rng) for _ in digits]
     items = [Item(*fields) for fields in zip(inks, squares[2:], spans, strict=True)]
@@ -82,42 +72,22 @@ def sample_span(frames: int, length: int, rng: np.random.Generator, after: int =
     return slice(start, start + length)
 
 
-def sample_squares(settings: ActionVideos, number: int, rng: np.random.Generator) -> list[Square]:
-    """Squares for the two cards, then for so many digits, all clear of each other.
-
-    Raises:
-        BadInput: there seems to be no room for them.
-    """
-    sides = [settings.card] * 2 + [settings.digit] * number
-    squares = place_squares(settings.size, sides, lambda new, placed: all(map(new.clear_of, placed)), rng)
-    if squares is None:
-        raise BadInput(
-            f"no room for {number} digits of {settings.digit} px and two cards of {settings.card} px in"
-            f" {settings.size} px; make `size` larger, or the others smaller, in [actions.generator]"
-        )
-    return squares
-
-
 def render_layout(settings: ActionVideos, part: Part, layout: Layout, rng: np.random.Generator) -> Frames:
     """The frames (T, H, W, 3); a card's ink changes nothing but the card's square."""
-    video = background(settings, settings.frames, rng)
+    video = drawing.background(settings, settings.frames, rng)
     for card in layout.cards:
-        paint(video[card.frames], card_image(settings), card.ink, card.square)
+        drawing.paint(video[card.frames], drawing.card_image(settings), card.ink, card.square)
     for digit, item in layout.digits.items():
-        image = random_digit_image(digit, part, settings.digit, rng)
-        paint(video[item.frames], image, item.ink, item.square)
-    return with_noise(video, settings, rng)
+        image = drawing.random_digit_image(digit, part, settings.digit, rng)
+        drawing.paint(video[item.frames], image, item.ink, item.square)
+    return drawing.with_noise(video, settings, rng)
 
 
 def layout_actions(settings: ActionVideos, layout: Layout) -> tuple[Action, ...]:
     """The classes of a video, and when they last, in seconds."""
-    return tuple(
-        Action(
-            2 * settings.digits.index(digit) + late,
-            item.frames.start / GENERATED_FPS,
-            item.frames.stop / GENERATED_FPS,
-        )
-        for digit, item in layout.digits.items()
-        for late, card in enumerate(layout.cards)
-        if card.ink == item.ink
-    )
+    actions = []
+    for digit, (ink, _, frames) in layout.digits.items():
+        seconds = frames.start / GENERATED_FPS, frames.stop / GENERATED_FPS
+        first = 2 * settings.digits.index(digit)
+        actions += [Action(first + late, *seconds) for late in (0, 1) if layout.cards[late].ink == ink]
+    return tuple(actions)

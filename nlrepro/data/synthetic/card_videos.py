@@ -1,5 +1,4 @@
-"""The generated videos of Table 2 (`mini`, `smoke`), and the stills of pretraining: which digit has the
-card's ink?
+"""The generated videos of Table 2, and the stills of pretraining: which digit has the card's ink?
 
 Two handwritten digits and a small solid card appear in a video, one digit in red ink, one in green, the card
 in one of the two. The label is the digit that has the card's ink. The kind of a video decides which frames
@@ -22,18 +21,8 @@ import numpy as np
 
 from nlrepro.config import Generator, VideoKind
 from nlrepro.data import Frames
-from nlrepro.data.synthetic.drawing import (
-    INKS,
-    Floats,
-    Square,
-    background,
-    card_image,
-    paint,
-    random_digit_image,
-    random_generator,
-    random_square,
-    with_noise,
-)
+from nlrepro.data.synthetic import drawing
+from nlrepro.data.synthetic.drawing import INKS, Floats, Square
 from nlrepro.files import BadInput
 
 NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kind
@@ -41,40 +30,37 @@ TRIES = 10_000  # draws of places; in mini a video takes about seven
 
 
 def card_video(settings: Generator, split: str, index: int) -> tuple[Frames, str, VideoKind]:
-    """Video `index` of a split (T, H, W, 3), its class name and its kind.
-
-    Raises:
-        BadInput: the settings leave no room.
-    """
-    rng = random_generator(settings, split, index)
-    video = background(settings, settings.frames, rng)
+    """Video `index` of a split (T, H, W, 3), its class name and its kind."""
+    rng = drawing.random_generator(settings, split, index)
+    video = drawing.background(settings, settings.frames, rng)
     kind, digits, inks = sample_question(settings, rng)
     card, *squares = sample_squares(settings, kind, rng)
     card_frames, digit_frames = sample_times(settings, kind, rng)
     for digit, ink, square in zip(digits, inks, squares, strict=True):
-        paint(video[digit_frames], random_digit_image(digit, split, settings.digit, rng), ink, square)
-    paint(video[card_frames], card_image(settings), inks[0], card)
-    return with_noise(video, settings, rng), str(digits[0]), kind
+        image = drawing.random_digit_image(digit, split, settings.digit, rng)
+        drawing.paint(video[digit_frames], image, ink, square)
+    drawing.paint(video[card_frames], drawing.card_image(settings), inks[0], card)
+    return drawing.with_noise(video, settings, rng), str(digits[0]), kind
 
 
 def video_path(settings: Generator, split: str, index: int) -> str:
     """Where video `index` of a split lies: "val/3/00012-far-later.mp4". It draws no picture."""
-    rng = random_generator(settings, split, index)
-    background(settings, 0, rng)  # takes its random numbers
+    rng = drawing.random_generator(settings, split, index)
+    drawing.background(settings, 0, rng)  # takes its random numbers
     kind, digits, _ = sample_question(settings, rng)
     return f"{split}/{digits[0]}/{index:05d}-{kind}.mp4"
-
-
-def evenly_spaced(paths: Mapping[int, str], limit: int | None) -> dict[int, str]:
-    """At most `limit` of a split's paths by index, in the order of a `Tree`, as a validation reads them."""
-    step = -(-len(paths) // limit) if limit else 1
-    return dict(sorted(paths.items(), key=lambda item: item[1])[::step])
 
 
 def video_paths(settings: Generator, split: str, limit: int | None = None) -> dict[int, str]:
     """The paths of a split's videos by index, or of `limit` evenly spaced ones."""
     paths = {index: video_path(settings, split, index) for index in range(settings.videos[split])}
     return evenly_spaced(paths, limit)
+
+
+def evenly_spaced(paths: Mapping[int, str], limit: int | None) -> dict[int, str]:
+    """At most `limit` of a split's paths by index, in the order of a `Tree`, as a validation reads them."""
+    step = -(-len(paths) // limit) if limit else 1
+    return dict(sorted(paths.items(), key=lambda item: item[1])[::step])
 
 
 def kind_of(video: str) -> str:
@@ -95,14 +81,10 @@ def sample_question(
 def sample_squares(
     settings: Generator, kind: VideoKind, rng: np.random.Generator
 ) -> tuple[Square, Square, Square]:
-    """Squares for the card, its digit and the other digit, drawn again until they are as the kind requires.
-
-    Raises:
-        BadInput: there seems to be no room for them.
-    """
-    size, side = settings.size, settings.card
+    """Squares for the card, its digit and the other digit, drawn until they are as the kind requires."""
+    size, side, sides = settings.size, settings.card, (settings.digit, settings.digit, settings.card)
     for _ in range(TRIES):
-        own, other, card = (random_square(size, s, rng) for s in (settings.digit, settings.digit, side))
+        own, other, card = (drawing.random_square(size, each, rng) for each in sides)
         if kind == "near":
             card = touching(own, side, rng)
         if kind == "later":
@@ -155,9 +137,9 @@ def pretraining_image(settings: Generator, split: str, index: int) -> tuple[Fram
     stills, and nothing covers anything else. `split` is a fold of digit images and any name of the stills
     drawn from it, such as "val" or "train-3".
     """
-    rng = random_generator(settings, f"stills-{split}", index)
+    rng = drawing.random_generator(settings, f"stills-{split}", index)
     fold = split.partition("-")[0]
-    frame = background(settings, 1, rng)  # (1, H, W, 3)
+    frame = drawing.background(settings, 1, rng)  # (1, H, W, 3)
     digits = rng.choice(settings.digits, 2, replace=False)[: rng.integers(3)]
     items: list[tuple[str, str]] = list(zip(map(str, digits), rng.permutation(list(INKS)), strict=False))
     if rng.integers(2):
@@ -166,14 +148,16 @@ def pretraining_image(settings: Generator, split: str, index: int) -> tuple[Fram
     placed: list[Square] = []
     for item, ink in items:
         side = settings.card if item == "card" else settings.digit
-        square = random_square(settings.size, side, rng)
+        square = drawing.random_square(settings.size, side, rng)
         while not all(square.clear_of(other, by=0) for other in placed):
-            square = random_square(settings.size, side, rng)
+            square = drawing.random_square(settings.size, side, rng)
         placed.append(square)
-        image = card_image(settings) if item == "card" else random_digit_image(int(item), fold, side, rng)
-        paint(frame, image, ink, square)
+        image = drawing.card_image(settings)
+        if item != "card":
+            image = drawing.random_digit_image(int(item), fold, side, rng)
+        drawing.paint(frame, image, ink, square)
         present[tags(settings).index(f"{item}-{ink}")] = 1
-    return with_noise(frame, settings, rng)[0], present
+    return drawing.with_noise(frame, settings, rng)[0], present
 
 
 def first_of_each_kind(settings: Generator) -> dict[VideoKind, tuple[Frames, str]]:

@@ -6,11 +6,13 @@ The digits are scikit-learn's optdigits. Every picture is a function of (setting
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import NamedTuple, Protocol
+from itertools import cycle
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from nlrepro.config import ActionVideos, Generator, Scenes
 from nlrepro.data import Frames
 
 Floats = npt.NDArray[np.float32]
@@ -20,20 +22,7 @@ CLEAR = 2  # pixels between two squares that do not touch
 ROUNDS = 100  # of `place_squares`
 DRAWS = 100  # of squares in a round; after it all are drawn anew, as the placed ones may leave no room
 
-
-class DrawingSettings(Protocol):
-    """The settings that all pictures have; `Generator` (nlrepro/config.py) describes them."""
-
-    @property
-    def seed(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def card(self) -> int: ...
-    @property
-    def tint(self) -> float: ...
-    @property
-    def noise(self) -> float: ...
+DrawingSettings = Generator | ActionVideos | Scenes
 
 
 class Square(NamedTuple):
@@ -72,16 +61,16 @@ def random_square(size: int, side: int, rng: np.random.Generator) -> Square:
 def place_squares(
     size: int,
     sides: Sequence[int],
-    fits: Callable[[Square, list[Square]], bool],
     rng: np.random.Generator,
+    fits: Callable[[Square, list[Square]], bool] = lambda square, placed: True,
     draws: int = DRAWS,
 ) -> list[Square] | None:
-    """Squares of these sides, each of which `fits` those before it; None if there seems to be no room."""
+    """Squares of these sides, each clear of those before it and where it `fits`; None if there is no room."""
     for _ in range(ROUNDS):
         placed: list[Square] = []
         for _ in range(draws):
             square = random_square(size, sides[len(placed)], rng)
-            if fits(square, placed):
+            if all(map(square.clear_of, placed)) and fits(square, placed):
                 placed.append(square)
             if len(placed) == len(sides):
                 return placed
@@ -95,10 +84,9 @@ def digit_images(digit: int, fold: str, side: int) -> Floats:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    of_digit = images[labels == digit].reshape(-1, 8, 8) / 16.0
-    of_fold = [image for i, image in enumerate(of_digit) if FOLDS[i % len(FOLDS)] == fold]
-    small = [Image.fromarray((255 * image).astype(np.uint8)) for image in of_fold]
-    scaled = [image.resize((side, side), Image.Resampling.BICUBIC) for image in small]
+    of_digit = (255 * images[labels == digit].reshape(-1, 8, 8) / 16.0).astype(np.uint8)
+    of_fold = [Image.fromarray(image) for image, of in zip(of_digit, cycle(FOLDS)) if of == fold]
+    scaled = [image.resize((side, side), Image.Resampling.BICUBIC) for image in of_fold]
     return np.stack([np.asarray(image, np.float32) / 255 for image in scaled])
 
 

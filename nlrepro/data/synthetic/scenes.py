@@ -2,8 +2,7 @@
 
 Several handwritten digits in red or green ink, at least one of each, lie clear of each other. One small solid
 card lies far from all of them, in one of the two inks. The category of all digits is 1 if the card is red and
-2 if it is green: a digit alone can be detected, but its category is in the distant card. The card is no
-object.
+2 if it is green: a digit alone can be detected, but its category is in the distant card, which is no object.
 
 With `categories` "own ink" each digit has the category of its own ink, and the card is an object too:
 detectors learn to see from such images before they are trained on the others.
@@ -21,19 +20,8 @@ import numpy.typing as npt
 
 from nlrepro.config import Scenes
 from nlrepro.data import Frames
-from nlrepro.data.synthetic.drawing import (
-    DRAWS,
-    INKS,
-    Floats,
-    Square,
-    background,
-    card_image,
-    paint,
-    place_squares,
-    random_digit_image,
-    random_generator,
-    with_noise,
-)
+from nlrepro.data.synthetic import drawing
+from nlrepro.data.synthetic.drawing import DRAWS, INKS, Floats, Square
 from nlrepro.files import BadInput
 
 Bools = npt.NDArray[np.bool_]
@@ -70,35 +58,33 @@ class SceneObject(NamedTuple):
 
 
 def render_scene(settings: Scenes, split: str, index: int) -> tuple[Frames, tuple[SceneObject, ...]]:
-    """Image `index` of a split (H, W, 3), and its objects.
-
-    Raises:
-        BadInput: the settings leave no room.
-    """
+    """Image `index` of a split (H, W, 3), and its objects."""
     layout = sample_layout(settings, split, index)
-    image = render_layout(settings, layout, random_generator(settings, f"{split}-picture", index))
+    image = render_layout(settings, layout, drawing.random_generator(settings, f"{split}-picture", index))
     objects = annotated_objects(settings, layout)
     return image, tuple(annotate(glyph, category, settings.size) for glyph, category in objects)
 
 
 def sample_layout(settings: Scenes, split: str, index: int) -> Layout:
-    rng, copies = random_generator(settings, split, index), settings.copies
-    number = int(rng.choice(handwriting_counts(settings)))
-    inks = [*rng.permutation(list(INKS)), *rng.choice(list(INKS), number - len(INKS))]
-    sides = np.repeat(rng.integers(settings.digit[0], settings.digit[1] + 1, number), copies).tolist()
+    rng, copies = drawing.random_generator(settings, split, index), settings.copies
+    count = int(rng.choice(handwriting_counts(settings)))
+    inks = [*rng.permutation(list(INKS)), *rng.choice(list(INKS), count - len(INKS))]
+    sides = np.repeat(rng.integers(settings.digit[0], settings.digit[1] + 1, count), copies).tolist()
     card, *squares = sample_squares(settings, sides, rng)
     digits: list[Glyph] = []
     for i, ink in enumerate(inks):
-        digits += sample_digits(settings, split, str(ink), squares[i * copies : (i + 1) * copies], rng)
+        same = squares[i * copies : (i + 1) * copies]  # of one handwriting: one place, or those of twins
+        number = int(rng.choice(settings.digits))
+        strokes = drawing.random_digit_image(number, split, same[0].side, rng)
+        edge = int(rng.integers(4))
+        for twin, square in enumerate(same):
+            patch = sample_patch(settings, square.side, edge + 2 * twin, rng)
+            digits.append(Glyph(number, str(ink), square, strokes, patch))
     return Layout(card, str(rng.choice(list(INKS))), tuple(digits))
 
 
 def handwriting_counts(settings: Scenes) -> range:
-    """The numbers of different handwritings that a scene may have: two or more, for there are two inks.
-
-    Raises:
-        BadInput: there is no such number.
-    """
+    """The numbers of different handwritings that a scene may have: two or more, for there are two inks."""
     first, last = settings.objects
     counts = range(max(len(INKS), -(-first // settings.copies)), last // settings.copies + 1)
     if not counts:
@@ -108,18 +94,14 @@ def handwriting_counts(settings: Scenes) -> range:
 
 
 def sample_squares(settings: Scenes, sides: list[int], rng: np.random.Generator) -> list[Square]:
-    """The card's square, then one for each of these sides.
-
-    Raises:
-        BadInput: there seems to be no room for them.
-    """
+    """The card's square, then one for each of these sides."""
 
     def fits(new: Square, placed: list[Square]) -> bool:
         twin = placed[-1:] if (len(placed) - 1) % settings.copies else []
-        distant = all(new.distance(other) >= settings.far for other in (*placed[:1], *twin))
-        return distant and all(map(new.clear_of, placed))
+        return all(new.distance(other) >= settings.far for other in (*placed[:1], *twin))
 
-    squares = place_squares(settings.size, [settings.card, *sides], fits, rng, draws=1 + DRAWS)  # 1: the card
+    draws = 1 + DRAWS  # 1: the card
+    squares = drawing.place_squares(settings.size, [settings.card, *sides], rng, fits, draws)
     if squares is None:
         raise BadInput(
             f"no room for {len(sides)} digits of up to {settings.digit[1]} px and a card of {settings.card}"
@@ -128,22 +110,8 @@ def sample_squares(settings: Scenes, sides: list[int], rng: np.random.Generator)
     return squares
 
 
-def sample_digits(
-    settings: Scenes, split: str, ink: str, squares: list[Square], rng: np.random.Generator
-) -> list[Glyph]:
-    """One digit in one handwriting, at one place, or as twins at two."""
-    number, side = int(rng.choice(settings.digits)), squares[0].side
-    strokes = random_digit_image(number, split, side, rng)
-    edge = int(rng.integers(4))
-    patches = [sample_patch(settings, side, edge + 2 * i, rng) for i in range(len(squares))]
-    return [
-        Glyph(number, ink, square, strokes, patch) for square, patch in zip(squares, patches, strict=True)
-    ]
-
-
 def sample_patch(settings: Scenes, side: int, edge: int, rng: np.random.Generator) -> Bools:
-    """The hidden pixels (side, side) of a digit's square: none, or all up to some depth from an edge, number
-    0 to 3.
+    """The hidden pixels (side, side) of a digit's square: none, or all up to some depth from an edge, 0 to 3.
 
     Edges 0 and 2 are opposite, and so are 1 and 3; no patch is deeper than half of the square.
     """
@@ -155,11 +123,11 @@ def sample_patch(settings: Scenes, side: int, edge: int, rng: np.random.Generato
 
 def render_layout(settings: Scenes, layout: Layout, rng: np.random.Generator) -> Frames:
     """The image (H, W, 3); the card's ink changes nothing but the card's square."""
-    frame = background(settings, 1, rng)  # (1, H, W, 3)
-    paint(frame, card_image(settings), layout.ink, layout.card)
+    frame = drawing.background(settings, 1, rng)  # (1, H, W, 3)
+    drawing.paint(frame, drawing.card_image(settings), layout.ink, layout.card)
     for digit in layout.digits:
-        paint(frame, digit.strokes * ~digit.patch, digit.ink, digit.square)
-    return with_noise(frame, settings, rng)[0]
+        drawing.paint(frame, digit.strokes * ~digit.patch, digit.ink, digit.square)
+    return drawing.with_noise(frame, settings, rng)[0]
 
 
 def annotated_objects(settings: Scenes, layout: Layout) -> list[tuple[Glyph, int]]:
@@ -167,14 +135,10 @@ def annotated_objects(settings: Scenes, layout: Layout) -> list[tuple[Glyph, int
     number = {ink: i for i, ink in enumerate(INKS, 1)}
     if settings.categories == "card ink":
         return [(digit, number[layout.ink]) for digit in layout.digits]
+    image = drawing.card_image(settings)
+    card = Glyph(-1, layout.ink, layout.card, image, np.zeros(image.shape, bool))
     digits = [(digit, number[digit.ink]) for digit in layout.digits]
-    return [*digits, (card_object(settings, layout), len(INKS) + number[layout.ink])]
-
-
-def card_object(settings: Scenes, layout: Layout) -> Glyph:
-    """The card as an object among the digits."""
-    image = card_image(settings)
-    return Glyph(-1, layout.ink, layout.card, image, np.zeros(image.shape, bool))
+    return [*digits, (card, len(INKS) + number[layout.ink])]
 
 
 def annotate(glyph: Glyph, category: int, size: int) -> SceneObject:
@@ -190,8 +154,7 @@ def annotate(glyph: Glyph, category: int, size: int) -> SceneObject:
 
 
 def digit_keypoints(mask: Bools, patch: Bools) -> Floats:
-    """A digit's 17 keypoints, as many as COCO's person has, (17, 3): x, y and visibility in its square (side,
-    side).
+    """A digit's 17 keypoints, as many as COCO's person has, (17, 3): x, y in its square, and visibility.
 
     The square is cut into 8 rows: pixel i belongs to row floor(8 (i + 1/2) / side). Keypoint k < 8 is the
     mean of the centres of the mask's pixels in row k; 8 + k is the same of column k; 16 is the mean of all.

@@ -7,7 +7,6 @@ A folder holds items, such as videos, tables of all items of a split, a note of 
 that was cut off, or that an earlier version made, is completed to the same bytes.
 """
 
-import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,14 +14,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 import av
 import numpy as np
+import pandas as pd
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
-from tqdm import tqdm
 
 from nlrepro.config import ActionVideos, Generator, Scenes
 from nlrepro.data import Frames
@@ -38,7 +37,6 @@ from nlrepro.spec import Part
 
 Row = dict[str, Any]
 CHECKSUMS = TypeAdapter(dict[str, int])  # by path below the root
-OLD_CHECKSUMS = "checksums.json"  # of all splits, in folders of card videos that earlier versions made
 
 
 def no_tables(split: Any, entries: Sequence[Any]) -> dict[str, bytes]:
@@ -52,21 +50,11 @@ class GeneratedSet:
     settings: Row  # as the note holds them
     note: str  # its file
     unit: str  # what the items are
-    of_real: str  # a file or folder that real data of the same layout have too
     counts: Mapping[Any, int]  # split -> number of items
     path: Callable[[Any, int], str]  # of item `index` of a split
     render: Callable[[Any, int], tuple[bytes, Any]]  # an item's file, and its entry for the tables
     # The tables of a split by path, from the entries of all items; without entries the paths are the same.
     tables: Callable[[Any, Sequence[Any]], dict[str, bytes]] = no_tables
-
-
-class Plan(NamedTuple):
-    """What of a split is there, and what is to be made."""
-
-    split: str
-    paths: dict[int, str]  # index -> path, of the items that must be there
-    intact: dict[str, int]  # path -> checksum, of the files that stay
-    missing: list[int]  # indices of the items to render
 
 
 def write_dataset(
@@ -81,94 +69,61 @@ def write_dataset(
     """
     with exclusive(root.with_name(f".{root.name}.lock"), f"makes the {dataset.unit} in {root}"):
         check_settings(dataset, root)
-        limits = limits or {}
-        plans = [make_plan(dataset, root, split, limits.get(split)) for split in dataset.counts]
-        plans = [plan for plan in plans if plan.missing]
-        if not plans:
-            return
-        number, name = sum(len(plan.missing) for plan in plans), f"{dataset.unit} in {root}"
-        with (
-            parallel_map(jobs) as each,
-            progress_bar(total=number, desc=name, unit=f" {dataset.unit}") as bar,
-        ):
-            for plan in plans:
-                complete_split(dataset, root, plan, each, bar)
+        with parallel_map(jobs) as each:
+            for split in dataset.counts:
+                write_split(dataset, root, split, each, (limits or {}).get(split))
 
 
 def check_settings(dataset: GeneratedSet, root: Path) -> None:
-    """Write the note of the settings where there is none.
-
-    Raises:
-        BadInput: `root` holds data of other settings, or real ones.
-    """
+    """Write the note of the settings into a new folder; refuse data of other settings, and real ones."""
     note, settings = root / dataset.note, json.dumps(dataset.settings, indent=1)
-    if note.is_file() and note.read_text() == settings:
-        return
-    if note.exists() or (root / dataset.of_real).exists():
+    if not any(root.glob("[!.]*")):
+        write_atomic(note, settings)
+    elif not note.is_file() or note.read_text() != settings:
         advice = "remove that folder, or name another"
         raise BadInput(f"{root} holds {dataset.unit} of other settings, or no generated ones; {advice}")
-    write_atomic(note, settings)
 
 
-def make_plan(dataset: GeneratedSet, root: Path, split: str, limit: int | None = None) -> Plan:
-    """Compare a split's files with its checksums. All items are rendered where a table must be written."""
-    known, tables = read_checksums(root, split), dataset.tables(split, ())
-    paths = evenly_spaced(
-        {index: dataset.path(split, index) for index in range(dataset.counts[split])}, limit
-    )
+def write_split(dataset: GeneratedSet, root: Path, split: str, each: Map, limit: int | None) -> None:
+    """Write the items and tables of a split that are missing or damaged, and then the checksums.
+
+    A table is made of the entries of all items, so all are rendered where it must be written.
+    """
+    note, known, tables = root / f"checksums_{split}.json", dict[str, int](), dataset.tables(split, ())
+    with suppress(OSError, ValidationError):
+        known = CHECKSUMS.validate_json(note.read_bytes())
+    paths = evenly_spaced({i: dataset.path(split, i) for i in range(dataset.counts[split])}, limit)
     files = [*paths.values(), *tables]
-    bar = progress_bar(files, desc=f"check {split} of {root}", unit=" files", delay=1)
-    intact = {path: known[path] for path in bar if holds(root / path, known.get(path))}
-    damaged = [path for path in files if path in known and path not in intact and (root / path).exists()]
-    if damaged:
+    present = [path for path in files if path in known and (root / path).is_file()]
+    bar = progress_bar(present, desc=f"check {split} of {root}", unit=" files", delay=1)
+    checksums = {path: known[path] for path in bar if crc32((root / path).read_bytes()) == known[path]}
+    if damaged := {*present} - {*checksums}:
         print(f"{len(damaged)} files of {split} in {root} are damaged and made anew", flush=True)
-    listed = intact.keys() >= tables.keys() and known.keys() >= {*paths.values()}  # all, in intact tables
-    missing = [index for index, path in paths.items() if path not in intact or (tables and not listed)]
-    return Plan(split, paths, intact, missing)
-
-
-def read_checksums(root: Path, split: str) -> dict[str, int]:
-    """Checksums by path as they were last written; those of a missing or damaged file are unknown."""
-    known: dict[str, int] = {}
-    for name in (OLD_CHECKSUMS, f"checksums_{split}.json"):
-        with suppress(OSError, ValidationError):
-            known |= CHECKSUMS.validate_json((root / name).read_bytes())
-    return known
-
-
-def holds(path: Path, checksum: int | None) -> bool:
-    """Whether a file is there and has this checksum."""
-    return path.is_file() and crc32(path.read_bytes()) == checksum
-
-
-def complete_split(dataset: GeneratedSet, root: Path, plan: Plan, each: Map, bar: "tqdm[Any]") -> None:
-    """Write the missing items, the tables if all items were rendered, and the checksums."""
-    checksums, entries = dict(plan.intact), []
-    write = partial(write_item, dataset=dataset, root=root, split=plan.split)
-    for path, checksum, entry in each(write, plan.missing):
+    listed = checksums.keys() >= tables.keys() and known.keys() >= {*paths.values()}  # all, in intact tables
+    missing = [i for i, path in paths.items() if path not in checksums or (tables and not listed)]
+    if not missing:
+        return
+    items = each(partial(write_item, dataset=dataset, root=root, split=split), missing)
+    name = f"{split}: {dataset.unit} in {root}"
+    entries = []
+    for path, checksum, entry in progress_bar(items, total=len(missing), desc=name, unit=f" {dataset.unit}"):
         checksums[path] = checksum
         entries.append(entry)
-        bar.update()
-    if len(entries) == len(plan.paths):
-        for path, content in dataset.tables(plan.split, entries).items():
-            checksums[path] = write_changed(root / path, content)
-    ordered = {path: checksums[path] for path in (*plan.paths.values(), *dataset.tables(plan.split, ()))}
-    write_atomic(root / f"checksums_{plan.split}.json", json.dumps(ordered, indent=0))
+    if len(entries) == len(paths):
+        for path, content in dataset.tables(split, entries).items():
+            checksums[path] = write_file(root / path, content)
+    write_atomic(note, json.dumps({path: checksums[path] for path in files}, indent=0))
 
 
 def write_item(index: int, *, dataset: GeneratedSet, root: Path, split: str) -> tuple[str, int, Any]:
     """Write an item; returns its path, its checksum and its entry for the tables."""
-    content, entry = dataset.render(split, index)
-    path = dataset.path(split, index)
-    return path, write_changed(root / path, content), entry
+    path, (content, entry) = dataset.path(split, index), dataset.render(split, index)
+    return path, write_file(root / path, content), entry
 
 
-def write_changed(path: Path, content: bytes) -> int:
-    """Write a file, unless it has this content already; returns its checksum."""
-    checksum = crc32(content)
-    if not holds(path, checksum):
-        write_atomic(path, content, sync=False)
-    return checksum
+def write_file(path: Path, content: bytes) -> int:
+    write_atomic(path, content, sync=False)
+    return crc32(content)
 
 
 def encode_small(frames: Frames, crf: int) -> bytes:
@@ -198,7 +153,6 @@ def card_video_set(settings: Generator) -> GeneratedSet:
         settings=asdict(settings),
         note="generator.json",
         unit="videos",
-        of_real="train",
         counts=settings.videos,
         path=partial(video_path, settings),
         render=partial(render_card_file, settings),
@@ -221,7 +175,6 @@ def action_video_set(settings: ActionVideos) -> GeneratedSet:
         settings=asdict(settings),
         note="films.json",
         unit="videos",
-        of_real=TABLE["train"],
         counts=settings.videos,
         path=action_path,
         render=partial(render_action_file, settings),
@@ -241,11 +194,8 @@ def render_action_file(settings: ActionVideos, part: Part, index: int) -> tuple[
 
 
 def charades_tables(part: Part, entries: Sequence[Row]) -> dict[str, bytes]:
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows(entries)
-    return {TABLE[part]: text.getvalue().encode()}
+    table = pd.DataFrame(entries, columns=COLUMNS)
+    return {TABLE[part]: table.to_csv(index=False, lineterminator="\n").encode()}
 
 
 # Tables 5 and 6, laid out as COCO 2017 is unpacked:
@@ -264,16 +214,11 @@ CATEGORY_NAMES = {"card ink": CARDS, "own ink": DIGITS + CARDS}
 
 
 def scene_set(settings: Scenes) -> GeneratedSet:
-    """
-    Raises:
-        BadInput: pycocotools is missing.
-    """
-    pycocotools()
+    pycocotools()  # else its absence would be noticed late, in other processes
     return GeneratedSet(
         settings=settings.recorded,
         note="scenes.json",
         unit="images",
-        of_real="annotations",
         counts=settings.images,
         path=scene_path,
         render=partial(render_scene_file, settings),
