@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ablations.__main__ import main
 from nlrepro.attention.compute import Attention, Embeddings, attend, centres, embeddings
 from nlrepro.attention.draw import check_suffix, draw
-from nlrepro.attention.query_dependence import mean_distance, one_map
+from nlrepro.attention.query_dependence import mean_distance, share_map
 from nlrepro.config import Profile, load_profile
 from nlrepro.data.synthetic.write import card_video_set, write_item
 from nlrepro.files import BadInput
@@ -236,7 +236,7 @@ def test_the_mean_distance_is_that_of_all_pairs() -> None:
 
 
 @pytest.mark.parametrize("case", [("spacetime", None), ("spacetime", 2), ("space", None), ("time", None)])
-def test_one_map_gives_all_positions_their_mean(case: Any) -> None:
+def test_a_shared_map_gives_all_positions_their_mean(case: Any) -> None:
     torch.manual_seed(0)
     domain, group = case
     block = FoldedNonLocalBlock(6, "embedded", domain).double().eval()
@@ -250,7 +250,7 @@ def test_one_map_gives_all_positions_their_mean(case: Any) -> None:
         y = block.unflatten((mean @ g).expand(-1, theta.shape[1], -1), clips)  # (G, K, T, H, W)
         expected = x + block.bn(block.w_z(y)).transpose(1, 2).flatten(0, 1)
         before = block(x, frames)
-        with one_map([block]):
+        with block.register_forward_hook(share_map):
             torch.testing.assert_close(block(x, frames), expected)
         assert torch.equal(block(x, frames), before)
     assert (before - expected).abs().max() > 0.01
