@@ -33,21 +33,22 @@ def evidence(records: Sequence[Record], measures: Sequence[str] = ("top1", "top5
     return Evidence([Table(name="2x", title="", rows=ROWS, measures=titles)], records)
 
 
+def luck(rng: np.random.Generator, share: float) -> str:
+    """Ranks of 400 videos."""
+    return "".join("0" if right else "1" for right in rng.random(400) < share)
+
+
 def accuracy(records: Sequence[Record], cell: Cell = A, kind: str | None = None) -> Any:
     return evidence(records).interval({cell: 1.0}, kind)
 
 
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])
-def test_intervals_cover_the_truth_in_about_95_percent_of_simulated_tables(
-    seed_sd: float, video_sd: float
-) -> None:
+def test_intervals_cover_the_truth_in_about_95_percent_of_cases(seed_sd: float, video_sd: float) -> None:
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(400):
-        table = (
-            rng.normal(0, seed_sd, (3, 1)) + rng.normal(0, video_sd, (1, 100)) + rng.normal(0, 35, (3, 100))
-        )
-        interval = analyse(7 + table).interval
+        seeds, videos = rng.normal(0, seed_sd, (3, 1)), rng.normal(0, video_sd, (1, 100))
+        interval = analyse(7 + seeds + videos + rng.normal(0, 35, (3, 100))).interval
         hits += interval.low <= 7 <= interval.high
     assert 0.90 <= hits / 400 <= 0.99
 
@@ -98,15 +99,13 @@ def test_p_is_below_5_percent_exactly_where_the_interval_excludes_zero() -> None
 def test_one_seed_of_a_mean_measure_has_no_interval() -> None:
     interval = analyse(np.array([[30.0]])).interval
     assert (interval.mean, interval.low, interval.high, interval.p_above) == (30.0, -inf, inf, 0.5)
-    assert (
-        evidence([record("a", 0, metrics={"map": 30.0})], ["map"]).interval({A: 1.0}) == interval
-    )  # not cut to percents
+    single = evidence([record("a", 0, metrics={"map": 30.0})], ["map"])
+    assert single.interval({A: 1.0}) == interval  # not cut to percents
 
 
 def test_few_videos_that_all_agree_do_not_give_certainty() -> None:
     interval = accuracy([record("a", 0, "0000")])
-    assert (interval.mean, interval.high) == (100.0, 100.0)
-    assert interval.low < 25  # one video of four is 25 points
+    assert (interval.mean, interval.high, interval.low < 25) == (100.0, 100.0, True)  # a video is 25 points
 
 
 def test_one_more_value_lies_in_the_interval_of_the_others_in_95_percent_of_cases() -> None:
@@ -141,26 +140,22 @@ def test_a_measure_without_ranks_is_read_from_the_metrics_and_cut_at_100() -> No
     assert (interval.low < 95, interval.high) == (True, 100.0)
 
 
-def test_differences_use_only_the_seeds_that_both_runs_have() -> None:
+def test_differences_use_only_the_seeds_and_videos_that_both_runs_have() -> None:
     records = [record("a", 0, "0000"), record("a", 1, "0000"), record("b", 1, "1000"), record("b", 2, "1111")]
     gain = known(evidence(records).interval(GAIN))
     assert (gain.mean, gain.seeds) == (25.0, 1)
-    assert evidence([record("a", 0, "0000"), record("b", 2, "1111")]).interval(GAIN) is None
+    assert evidence([records[0], records[3]]).interval(GAIN) is None
+    with pytest.raises(BadInput, match="b seed 0': 3"):
+        evidence([records[0], record("b", 0, "000")]).interval(GAIN)
 
 
 def test_pairing_by_video_narrows_the_interval() -> None:
     rng = np.random.default_rng(3)
-    hard = rng.random(200) < 0.5
-    base = "".join("1" if h else "0" for h in hard)
-    better = "1" * 5 + base[5:]
-    records = [record(key, s, ranks) for key, ranks in (("a", base), ("b", better)) for s in range(3)]
+    base = luck(rng, 0.5)
+    ranks = {"a": base, "b": "1" * 5 + base[5:]}
+    records = [record(key, seed, digits) for key, digits in ranks.items() for seed in range(3)]
     paired, alone = known(evidence(records).interval(GAIN)), accuracy(records)
     assert paired.high - paired.low < (alone.high - alone.low) / 3
-
-
-def test_runs_on_different_videos_are_not_compared() -> None:
-    with pytest.raises(BadInput, match="b seed 0': 3"):
-        evidence([record("a", 0, "0000"), record("b", 0, "000")]).interval(GAIN)
 
 
 def test_a_kind_of_videos_is_counted_on_its_own() -> None:
@@ -178,10 +173,6 @@ def test_a_kind_of_videos_is_counted_on_its_own() -> None:
     assert evidence(unknown).interval(GAIN, kind="near") is None
 
 
-def luck(rng: np.random.Generator, share: float, videos: int = 400) -> str:
-    return "".join("0" if right else "1" for right in rng.random(videos) < share)
-
-
 def test_rows_pool_the_seeds_that_their_group_shares() -> None:
     rng = np.random.default_rng(0)
     rows = [record(key, seed, luck(rng, 0.7)) for key in "abc" for seed in range(4)]
@@ -191,11 +182,8 @@ def test_rows_pool_the_seeds_that_their_group_shares() -> None:
     assert shared != evidence(rows).prior(GAIN)  # of differences
     assert evidence([row for row in rows if row.key == "a"]).prior({A: 1.0}) is None
     assert evidence([]).prior({A: 1.0}) is None
-
-
-def test_measures_that_are_no_means_over_videos_share_nothing() -> None:
-    rows = [record(key, s, metrics={"map": 50.0 + s + ord(key) % 7 * s}) for key in "abc" for s in range(4)]
-    assert evidence(rows, ["map"]).prior({A: 1.0}) is None
+    means = [record(key, s, metrics={"map": 50.0 + s + ord(key) % 7 * s}) for key in "abc" for s in range(4)]
+    assert evidence(means, ["map"]).prior({A: 1.0}) is None  # no means over videos
 
 
 def test_what_rows_share_is_in_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
