@@ -39,7 +39,9 @@ class Task(ABC):
             name = self.prefix + name
         profile = load_profile(name)
         if self.part and getattr(profile, self.part) is None:
-            raise BadInput(f"the profile {name} has no [{self.part}], which this table needs; see {PROFILES}")
+            raise BadInput(
+                f"the profile {profile.name} has no [{self.part}], which this table needs; see {PROFILES}"
+            )
         return profile.dry(steps) if steps else profile
 
     def can(self, spec: Any, profile: Profile) -> bool:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--remote-debugging-pipe")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+)
 COMPLAINTS = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
 
 
@@ -31,7 +38,9 @@ class Page:
         """Send one command and wait for its answer."""
         self.number += 1
         message = {"id": self.number, "method": method, "params": parameters}
-        self.commands.write(json.dumps(message | ({"sessionId": self.session} if self.session else {})).encode() + b"\0")
+        self.commands.write(
+            json.dumps(message | ({"sessionId": self.session} if self.session else {})).encode() + b"\0"
+        )
         while (answer := self._next()).get("id") != self.number:
             pass
         assert "error" not in answer, answer
@@ -47,14 +56,22 @@ class Page:
         method, told = event.get("method"), event.get("params", {})
         if method in COMPLAINTS:
             self.complaints.append(json.dumps(told))
-        if method == "Network.requestWillBeSent" and not told["request"]["url"].startswith(("file:", "data:")):
+        if method == "Network.requestWillBeSent" and not told["request"]["url"].startswith(
+            ("file:", "data:")
+        ):
             self.complaints.append(told["request"]["url"])
         self.loaded |= method == "Page.loadEventFired"
         return event
 
     def open(self, path: Path, width: int = 1440, scheme: str = "light") -> None:
         self.loaded = False
-        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        self.tell(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.tell("Page.navigate", url=path.resolve().as_uri())
         while not self.loaded:
@@ -68,7 +85,9 @@ class Page:
         """The whole page as PNG."""
         width, height = self.value("[innerWidth, document.documentElement.scrollHeight]")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        path.write_bytes(b64decode(self.tell("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"]))
+        path.write_bytes(
+            b64decode(self.tell("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"])
+        )
 
     def print(self, path: Path) -> None:
         """The page as PDF."""

@@ -120,5 +120,5 @@ def test_no_axis_trains_in_a_way_of_its_own() -> None:
     """A record must not depend on which table was swept first, nor on whether its run was a parent."""
     for name, module in TABLES.modules().items():
         assert module.table is TABLES[name]
-        assert module.__base__ is LEARNERS[TABLES[name].task]
+        assert module.__base__ is LEARNERS[type(TABLES[name].task)]
         assert {each for each in vars(module) if not each.startswith("_")} == {"table"}

@@ -100,6 +100,9 @@ def test_train_and_val_share_a_folder_and_each_has_its_own_videos(root: Path) ->
 def test_a_missing_folder_and_tables_that_do_not_fit_are_refused(root: Path) -> None:
     with pytest.raises(BadInput, match="no folder Charades_vu17_test_480 or Charades_vu17_test in"):
         open_split(root, "test", 157)
+    table(root, "val", {"AAAAA": ""})
+    with pytest.raises(BadInput, match="_train.csv and Charades_v1_test.csv both list the video AAAAA; keep one"):
+        open_split(root, "val", 157)
     table(root, "val", {"NONE1": ""})
     with pytest.raises(
         BadInput, match=r"has none of the videos of Charades_v1_test.csv; expected .*<id>.mp4"

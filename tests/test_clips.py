@@ -74,20 +74,20 @@ def test_a_generated_tree_has_exactly_the_generators_videos(
 ) -> None:
     generator = smoke.generator
     assert isinstance(generator, Generator)
-    (tmp_path / "val").symlink_to(data / "smoke" / "val")
-    whole = Tree.scan(tmp_path / "val", 6, generator)
-    assert len(whole.videos) == generator.videos["val"]
-    (tmp_path / "val").unlink()
+    (tmp_path / "test").symlink_to(data / "smoke" / "test")
+    whole = Tree.scan(tmp_path / "test", 6, generator)
+    assert len(whole.videos) == generator.videos["test"]
+    (tmp_path / "test").unlink()
     for video in (*whole.videos[1:], "0/stray.mp4"):
-        path = tmp_path / "val" / video
+        path = tmp_path / "test" / video
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"video")
-    with pytest.raises(BadInput, match=r"val holds 0/stray.mp4, which is no generated video; remove it"):
-        Tree.scan(tmp_path / "val", 6, generator)
+    with pytest.raises(BadInput, match=r"test holds 0/stray.mp4, which is no generated video; remove it"):
+        Tree.scan(tmp_path / "test", 6, generator)
     path.unlink()
-    number = generator.videos["val"]
-    with pytest.raises(BadInput, match=f"val has {number - 1} of the {number} videos"):
-        Tree.scan(tmp_path / "val", 6, generator)
+    number = generator.videos["test"]
+    with pytest.raises(BadInput, match=f"test has {number - 1} of the {number} videos"):
+        Tree.scan(tmp_path / "test", 6, generator)
 
 
 def test_the_cache_is_made_once_and_anew_when_a_video_changes(

@@ -14,15 +14,8 @@ from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation, points
 from PIL import Image
 
 from nlrepro.data import coco
-from nlrepro.data.coco import (
-    CocoImages,
-    ImageSample,
-    is_trainable,
-    open_split,
-    read_image,
-    read_target,
-    training_images,
-)
+from nlrepro.data.coco import CocoImages, is_trainable, open_split, read_image, read_target, training_images
+from nlrepro.data.order import ImageSample
 from nlrepro.files import BadInput
 from nlrepro.spec import Target
 

@@ -1,37 +1,22 @@
 """Counted costs against the paper's Table 2e, section 6, formulas and paper/costs.csv."""
 
-import csv
 from dataclasses import replace
-from importlib import resources
 
 import pytest
 import torch
 from torch import nn
 
+from ablations.registry import TABLES
+from nlrepro import paper
 from nlrepro.config import Architecture, load_profile
 from nlrepro.nets.rcnn import detector_cost, torchvision_rcnn
 from nlrepro.nets.resnet import VideoResNet, cost, count
-from nlrepro.paper import cost_ratios
 from nlrepro.record import Cost
 from nlrepro.spec import DetectionSpec, NetSpec, RunSpec
 
 BOXES = {block: DetectionSpec(kind="boxes", backbone="r50", block=block) for block in (False, True)}
-DETECTORS = {
-    spec.key: spec
-    for spec in (
-        *(
-            replace(spec, backbone=backbone)
-            for spec in BOXES.values()
-            for backbone in ("r50", "r101", "x101")
-        ),
-        DetectionSpec(kind="keypoints", backbone="r101"),
-        DetectionSpec(kind="keypoints", backbone="r101", head_blocks=True),
-        DetectionSpec(kind="keypoints", backbone="r101", head_blocks=True, block=True),
-    )
-}
-
-
-PAPER = load_profile("paper")
+DETECTORS = {row.key: row.spec for name in ("5", "6") for row in TABLES[name].rows}
+PAPER, COCO = load_profile("paper"), load_profile("coco-paper")
 
 
 def of(architecture: Architecture, net: NetSpec) -> Cost:
@@ -41,17 +26,10 @@ def of(architecture: Architecture, net: NetSpec) -> Cost:
 
 def recount(key: str) -> Cost:
     if key in DETECTORS:
-        return detector_cost(DETECTORS[key])
+        return detector_cost(DETECTORS[key], COCO)
     spec = RunSpec.of_key(key)
     assert spec, key
     return cost(spec, PAPER)
-
-
-def read_costs() -> dict[str, Cost]:
-    """paper/costs.csv by key."""
-    with resources.files("nlrepro.paper").joinpath("costs.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return {row["key"]: Cost(params=int(row["params"]), macs=int(row["macs"])) for row in rows}
 
 
 SOME = (
@@ -64,7 +42,7 @@ SOME = (
 
 @pytest.mark.parametrize("keys", [SOME, pytest.param((), marks=pytest.mark.rare)])
 def test_costs_are_those_of_the_file(keys: tuple[str, ...]) -> None:
-    costs = read_costs()
+    costs = {key: Cost(params=params, macs=macs) for key, (params, macs) in paper.costs().items()}
     assert {key: recount(key) for key in keys or costs} == {key: costs[key] for key in keys or costs}
     assert set(DETECTORS) < set(costs)
 
@@ -90,9 +68,7 @@ ROWS: dict[str, NetSpec] = {
     "I3D 3x3x3": NetSpec(depth=101, conv="3x3x3"),
     "I3D 3x1x1": NetSpec(depth=101, conv="3x1x1"),
     "NL C2D, 5-block": NetSpec(depth=101, blocks="5-block"),
-    "R50 5-block": NetSpec(
-        blocks="5-block"
-    ),  # section 5.1: "only ~70% parameters and ~80% FLOPs" of the baseline
+    "R50 5-block": NetSpec(blocks="5-block"),  # "only ~70% parameters and ~80% FLOPs" of the baseline
 }
 GOLDEN: dict[Architecture, list[tuple[float, float]]] = {
     "text": [(1.5625, 1.7382), (1.2182, 1.4645), (1.1699, 1.3177), (0.7314, 0.8969)],
@@ -108,7 +84,8 @@ def test_ratios_to_the_r101_baseline(architecture: Architecture) -> None:
     assert ratios == [pytest.approx(golden, abs=6e-5) for golden in GOLDEN[architecture]]
     if architecture == "release":
         for row, (params, macs) in zip(list(ROWS)[:3], ratios, strict=False):
-            assert (round(params, 1), round(macs, 1)) == cost_ratios()["2e", 101, row]
+            printed = paper.numbers("2e")[101, row]
+            assert (round(params, 1), round(macs, 1)) == (printed["params_ratio"], printed["flops_ratio"])
 
 
 def test_one_block_costs_what_its_formula_gives() -> None:
@@ -120,14 +97,11 @@ def test_one_block_costs_what_its_formula_gives() -> None:
 
 def test_one_block_adds_less_than_5_percent_to_a_detector_but_not_to_its_backbone() -> None:
     """The paper's sentence; of backbone and FPN alone the block is 9 %."""
-    base, block = (detector_cost(spec) for spec in BOXES.values())
+    base, block = (detector_cost(spec, COCO) for spec in BOXES.values())
     assert block.macs / base.macs == pytest.approx(1.049, abs=5e-4)
     assert base.params == 44_401_393  # torchvision's, by its own description
     assert block.params - base.params == 4 * 1024 * 512 + 3 * 512 + 1024 + 2 * 1024
-    n, m = (
-        50 * 84,
-        25 * 42,
-    )  # positions of res4 at 800x1333, padded to 800x1344, and those left after subsampling
+    n, m = 50 * 84, 25 * 42  # positions of res4 at 800 x 1344, and those left after subsampling
     assert block.macs - base.macs == n * 4 * 1024 * 512 + 2 * n * m * 512
     with torch.device("meta"):
         nets = [torchvision_rcnn(spec).backbone for spec in BOXES.values()]

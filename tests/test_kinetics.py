@@ -10,9 +10,9 @@ import pytest
 from films import film, troublesome
 
 from nlrepro.config import Profile, load_profile
-from nlrepro.data import kinetics
+from nlrepro.data import facts as facts_module
 from nlrepro.data.clips import Tree
-from nlrepro.data.facts import Facts, examine_all
+from nlrepro.data.facts import LINE, Facts, examine_all
 from nlrepro.data.kinetics import (
     check_generated,
     check_real,
@@ -24,6 +24,7 @@ from nlrepro.data.kinetics import (
     read_index,
     videos_seen,
 )
+from nlrepro.data.synthetic.card_videos import video_paths
 from nlrepro.files import BadInput
 from nlrepro.spec import RunSpec
 
@@ -141,7 +142,7 @@ def test_a_wrong_tree_is_named_with_what_is_expected(tmp_path: Path) -> None:
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files are examined by `troublesome`."""
-    monkeypatch.setattr(kinetics, "examine_all", partial(examine_all, examine=troublesome))
+    monkeypatch.setattr(facts_module, "examine_all", partial(examine_all, examine=troublesome))
 
 
 def opened(root: Path) -> list[str]:
@@ -227,7 +228,7 @@ def test_training_takes_the_usable_videos_and_keeps_class_numbers(tmp_path: Path
     videos = [facts("b/2.mp4", 64), facts("b/3.mp4", 1), facts("c/4.mp4", 3, 60), facts("c/5.mp4", 2, 60)]
 
     def usable(*index: Facts) -> Tree:
-        lines = map(kinetics.LINE.dump_json, index)
+        lines = map(LINE.dump_json, index)
         (tmp_path / "index-val.jsonl").write_bytes(b"\n".join(lines))
         return open_split(tmp_path, "val", tmp_path / "cache", None)[0]
 
@@ -304,17 +305,24 @@ LONG = RunSpec(clip="long")  # starts from the short clips' run
 def test_the_digest_of_what_a_run_sees_changes_with_any_video(
     smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [f"smoke/{split}/{name}/a.mp4" for split in ("train", "val", "test") for name in range(6)]
+    assert smoke.generator
+    numbers = {split: smoke.limit(split) or number for split, number in smoke.generator.videos.items()}
+    names = [
+        f"smoke/{path}"
+        for split, number in numbers.items()
+        for path in video_paths(smoke.generator, split, number).values()
+    ]
     for name in names:
         (plant(tmp_path, name) / name).write_bytes(b"video")
-    smoke = replace(smoke, generator=None)  # whose videos these are not
     digests = [videos_seen(spec, smoke, tmp_path) for spec in (RunSpec(), LONG)]
-    assert digests == ["fcbc039d7714", "41889c028698"]  # as published records have them
+    assert digests == ["e72b93376dac", "f2739162fab3"]
     with monkeypatch.context() as patch:
         patch.setattr(Tree, "scan", None)  # many runs list the same videos once
         assert videos_seen(LONG, smoke, tmp_path) == digests[1]
     video = tmp_path / names[7]
-    video.rename(tmp_path / "elsewhere.mp4")
+    video.unlink()
+    assert videos_seen(RunSpec(), smoke, tmp_path) is None  # it is incomplete
+    video.write_bytes(b"a longer video")
     assert videos_seen(RunSpec(), smoke, tmp_path) not in (None, digests[0])
     shutil.rmtree(tmp_path / "smoke" / "val")
     assert videos_seen(LONG, smoke, tmp_path) is None

@@ -83,7 +83,7 @@ def test_a_profile_stands_on_another(tmp_path: Path, smoke: Profile) -> None:
         ),
         ('name = "mini"', 'name = "no/name"', r"name: String should match pattern"),
         ('name = "mini"', "name = mini", r"line 2"),
-        ('name = "mini"', 'name = "\xff"', r"it is not UTF-8, as TOML is \(byte \d+\); save it as UTF-8"),
+        ('name = "mini"', 'name = "\xff"', r"is no TOML in UTF-8: .* byte 0xff"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(
@@ -94,7 +94,7 @@ def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(
     assert path.read_bytes() != MINI.encode()
     with pytest.raises(BadInput, match=error) as caught:
         load_profile(str(path))
-    assert str(caught.value).startswith(f"{path}: ")
+    assert str(caught.value).startswith(str(path))
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -8,13 +8,10 @@ The paper's "~8k training, ~1.8k validation, and ~2k testing videos" are these t
 release calls "test", its "test" is that of the 2017 challenge, whose labels are held back. They are known
 where a file Charades_vu17_test.csv of the same columns is there (the name is ours), as for generated videos.
 
-Of a CSV file's columns (README of the release, prior.allenai.org/projects/charades) two are read, `id` and
-`actions`, such as "c092 11.90 21.20;c147 0.00 12.60": classes c000 to c156, begin and end in seconds.
-
-A training clip is labelled with the actions that overlap it, a test video with all of its own. That is our
-reading, as the paper says nothing; its authors have not released their code for Charades, but their later
-code does the same (facebookresearch/SlowFast, slowfast/datasets/charades.py, and
-facebookresearch/video-long-term-feature-banks).
+Two columns of a CSV file are read, `id` and `actions`, such as "c092 11.90 21.20;c147 0.00 12.60": classes
+c000 to c156, begin and end in seconds. A training clip is labelled with the actions that overlap it, a test
+video with all of its own. That is our reading, as the paper says nothing. Its authors' code for Charades is
+not public; their later code does the same (facebookresearch/SlowFast, slowfast/datasets/charades.py).
 """
 
 import re
@@ -32,7 +29,7 @@ from torch.utils.data import Dataset
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import CachedClips, ClipSample, FileClips, Tree, decoded
-from nlrepro.data.kinetics import complete_index
+from nlrepro.data.facts import complete_index
 from nlrepro.files import BadInput, exclusive
 from nlrepro.spec import Part
 
@@ -119,6 +116,10 @@ def open_split(root: Path, part: Part, classes: int) -> CharadesSplit:
     parts = PUBLIC if part in PUBLIC else (part,)
     held_back = part not in PUBLIC and not (root / TABLE[part]).is_file()
     listed = {name: {} if held_back else read_annotations(root / TABLE[name], classes) for name in parts}
+    if twice := listed.get("train", {}).keys() & listed.get("val", {}).keys():
+        raise BadInput(
+            f"{TABLE['train']} and {TABLE['val']} both list the video {min(twice)}; keep one of the rows"
+        )
     folder = next((root / name for name in FOLDERS[part] if (root / name).is_dir()), None)
     if folder is None:
         advice = "unpack one of them there, or point --data at the folder above"
@@ -181,7 +182,7 @@ def load_videos(profile: Profile, part: Part, data: Path, processes: int) -> Vid
     digest = sha256(str(split.folder.resolve()).encode()).hexdigest()[:8]
     path = cache / f"index-charades-{digest}.jsonl"
     with exclusive(path.with_suffix(".lock"), f"looks at the videos in {split.folder}"):
-        index = complete_index(video_tree(split.folder, split.files), path, processes)
+        index = complete_index(split.folder, [f"{video}{SUFFIX}" for video in split.files], path, processes)
     facts = {video: index[f"{video}{SUFFIX}"] for video in split.files}
     ids = tuple(video for video in split.files if not facts[video].reason)
     if not ids:

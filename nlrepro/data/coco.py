@@ -311,7 +311,7 @@ class CocoImages(Dataset[tuple[int, Tensor | str, Objects]]):
         return (image, *(flip(pixels, objects) if sample.mirrored else (pixels, objects)))
 
 
-opened_once = lru_cache(maxsize=1)(open_split)  # a process reads them once: COCO's are 450 MB
+open_once = lru_cache(maxsize=1)(open_split)  # a process reads the annotations once: COCO's are 450 MB
 
 
 def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
@@ -320,7 +320,7 @@ def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
     Raises:
         BadInput: the split is missing or damaged, or none of its images can be used.
     """
-    opened = opened_once(root, split, kind)
+    opened = open_once(root, split, kind)
     with parallel_map(processes) as each:
         faults = each(partial(image_fault, root, split, kind), opened.images)
         bar = progress_bar(faults, total=len(opened.images), desc=f"images of {split}")
@@ -333,9 +333,9 @@ def check_images(root: Path, split: str, kind: Target, processes: int) -> None:
 
 def image_fault(root: Path, split: str, kind: Target, image_id: int) -> str:
     """Why an image or its target cannot be used; empty if nothing is wrong."""
+    opened = open_once(root, split, kind)
     try:
-        for read in (read_image, read_target):
-            read(opened_once(root, split, kind), image_id)
+        read_image(opened, image_id), read_target(opened, image_id)
     except BadInput as error:
         return str(error)
     return ""

@@ -44,7 +44,6 @@ SUBSTITUTES = 1  # of which so many may be missing: often the last frame alone
 TURNS = {90: ("cclock",), 180: ("clock", "clock"), 270: ("clock",)}  # degrees -> quarter turns that undo them
 
 Packet: TypeAlias = "av.Packet[av.VideoStream]"
-Numbered = tuple[int, av.VideoFrame]
 Times = npt.NDArray[np.float64]  # (frames, 2): begin and end in seconds
 
 
@@ -91,7 +90,9 @@ def visible_times(packets: Sequence[Packet]) -> list[tuple[int, int]]:
     return sorted((timestamp(packet), timestamp(packet) + (packet.duration or 0)) for packet in visible)
 
 
-def decode_from(packets: Sequence[Packet], begins: Sequence[int], first: int) -> Iterator[Numbered]:
+def decode_from(
+    packets: Sequence[Packet], begins: Sequence[int], first: int
+) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frames with their numbers, as they are shown, from the last key frame until `first` on.
 
     The first number is looked up by its time stamp, others are counted: in AVI, time stamps of frames between
@@ -133,7 +134,8 @@ def frames(path: Path, indices: Sequence[int] | None, width: int, height: int) -
         packets = list(demuxed)
         begins = [begin for begin, _ in visible_times(packets)]
         indices = range(len(begins)) if indices is None else indices
-        check_length(len(begins), indices[-1] + 1)
+        if indices[-1] >= len(begins):
+            raise Unusable(f"it has {len(begins)} frames, a clip needs {indices[-1] + 1}")
         pictures: dict[int, npt.NDArray[Any]] = {}  # (H, W, 3)
         graph, needed = None, set(indices)
         for number, frame in decode_from(packets, begins, indices[0]):
@@ -148,11 +150,6 @@ def frames(path: Path, indices: Sequence[int] | None, width: int, height: int) -
     present = sorted(pictures)
     nearest = [present[max(bisect(present, number) - 1, 0)] for number in indices]
     return np.stack([pictures[number] for number in nearest])  # (T, H, W, 3)
-
-
-def check_length(frames: int, needed: int) -> None:
-    if needed > frames:
-        raise Unusable(f"it has {frames} frames, a clip needs {needed}")
 
 
 def read_generated(path: Path, size: int, number: int | None = None) -> Frames:
@@ -172,7 +169,8 @@ def read_generated(path: Path, size: int, number: int | None = None) -> Frames:
 def first_by_decord(path: Path, size: int, number: int | None) -> Frames:
     try:
         video = decord.VideoReader(str(path), width=size, height=size, num_threads=1)
-        check_length(len(video), number or 1)
+        if len(video) < (number or 1):
+            raise Unusable(f"it has {len(video)} frames, a clip needs {number}")
         pictures: Frames = video.get_batch(range(number or len(video))).asnumpy()  # (T, H, W, 3)
     except (decord.DECORDError, RuntimeError, AssertionError, IndexError) as error:
         raise Unusable(f"missing, empty, damaged or cut off: {short_reason(error, path)}") from None

@@ -1,9 +1,13 @@
-"""The facts of video files that clips need, or why a file cannot be used. Imports no torch."""
+"""The facts of video files that clips need, or why a file cannot be used; and an index of them. No torch.
+
+An index is JSON lines. Each result goes to a journal beside it at once, so that a check that was cut off goes
+on where it was.
+"""
 
 import faulthandler
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -13,10 +17,12 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro.data.decode import Unusable, measure, short_reason
-from nlrepro.processes import die_with_parent
+from nlrepro.files import make_folder, write_atomic
+from nlrepro.processes import die_with_parent, progress_bar
 from nlrepro.spec import STRICT
 
 LIMIT = 60.0  # seconds a file; Kinetics' take about 0.1
@@ -50,12 +56,14 @@ class Facts:
         return not self.reason and self.frames > (frames - 1) * frame_step(self.fps)
 
 
-def frame_step(fps: float) -> int:
-    """How many of a source's frames make one of the paper's.
+Index = dict[str, Facts]  # by `video`
+LINE = TypeAdapter(Facts)
 
-    The paper takes its 64 consecutive frames from videos of about 30 frames a second. At 60 every second
-    frame gives the same time; 24 and 25 stay as they are, as in the authors' code: their clips last a quarter
-    longer, which no whole step mends.
+
+def frame_step(fps: float) -> int:
+    """How many of a source's frames make one of the paper's, whose videos have about 30 a second.
+
+    At 60 every second frame gives the same time. 24 and 25 stay as they are, as in the authors' code.
     """
     return max(1, round(fps / PAPER_FPS))
 
@@ -146,3 +154,37 @@ def examine_all(
                 except BrokenProcessPool:
                     reason = f"the process that read it crashed, or took more than {limit:g} seconds"
                     yield unusable(folder, video, reason)
+
+
+def complete_index(folder: Path, videos: Sequence[str], path: Path, jobs: int) -> Index:
+    """The index of the videos of a folder, written to `path`; those that are not known yet are examined."""
+    make_folder(path.parent)
+    journal = path.with_suffix(".journal")
+    index = known_facts(folder, videos, path, journal)
+    missing = [video for video in videos if video not in index]
+    name, number, done = folder.name, len(videos), len(index)
+    results = examine_all(folder, missing, jobs)
+    with journal.open("ab") as file:
+        file.write(b"\n")  # ends the half line that a check that was cut off may have left
+        for facts in progress_bar(results, total=number, initial=done, desc=name, unit=" videos"):
+            file.write(LINE.dump_json(facts) + b"\n")
+            file.flush()
+            index[facts.video] = facts
+    write_atomic(path, b"".join(LINE.dump_json(index[video]) + b"\n" for video in sorted(index)))
+    journal.unlink()
+    return {video: index[video] for video in videos}
+
+
+def known_facts(folder: Path, videos: Sequence[str], path: Path, journal: Path) -> Index:
+    """Facts of the videos that have not changed since they were examined; damaged lines are skipped.
+
+    A finished check gives those of usable videos, one that was cut off all.
+    """
+    index: Index = {}
+    for file in (path, journal):
+        for line in file.read_bytes().splitlines() if file.is_file() else ():
+            with suppress(ValidationError):
+                facts = LINE.validate_json(line)
+                index |= {facts.video: facts} if file == journal or not facts.reason else {}
+    known = [index[video] for video in videos if video in index]
+    return {f.video: f for f in known if file_state(folder / f.video) == (f.bytes, f.mtime_ns)}

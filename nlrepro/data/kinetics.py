@@ -1,38 +1,34 @@
 """Trees of real videos, such as Kinetics-400: which videos belong, which can be used, and which a run sees.
 
-`<root>/{train,val}/<class>/<id>*.{mp4,mkv,webm,avi}`. With Kinetics' CSVs, these say which classes there are
-and which videos belong; a file's name starts with its YouTube id (`<id>.mp4`, `<id>_000010_000020.mp4`).
+`<root>/{train,val}/<class>/<id>*.{mp4,mkv,webm,avi}`. With Kinetics' CSVs, beside the splits or in a folder
+`annotations`, these say which classes there are and which videos belong; a file's name begins with its
+YouTube id (`<id>.mp4`, `<id>_000010_000020.mp4`). Their columns label and youtube_id are needed.
 Without CSVs every file of every class folder belongs, which serves UCF-101 or a subset as well. Class numbers
-are places among the sorted class names of all splits, so that a class that one split lacks shifts nothing.
-The CSVs have the columns label, youtube_id, time_start, time_end, split; only the first two are needed. The
-releases call the validation split `val`, `validate` or `validation`, and put the files beside the videos or
-into a folder `annotations`.
+are places among the sorted class names of all splits: a class that one split lacks shifts nothing.
 
 `data check` decodes every file once and keeps its facts in an index: JSON lines beside the split's folder, or
 below the data folder's cache where the tree cannot be written. A tree such as Kinetics has unusable files:
-they are counted and left out, no error; of generated ones all must be usable. Each result goes to a journal
-beside the index at once, so that a check that was cut off goes on where it was. A finished one examines again
-only files that are new, have changed, or could not be used (a time-out may have been the disk's). Training
-reads the index and compares names alone: a copy of a tree with its index needs no new check, and a start of
-training no 240,000 calls of stat.
+they are counted and left out; of generated ones all must be usable. A second check examines only files that
+are new, have changed, or could not be used (a time-out may have been the disk's). Training reads the index
+and compares names alone: a copy of a tree with its index needs no new check, a start of training no 240,000
+calls of stat.
 """
 
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pandas as pd
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import Tree, check_command, is_video, no_videos
-from nlrepro.data.facts import Facts, examine_all, file_state
-from nlrepro.files import BadInput, make_folder, write_atomic
+from nlrepro.data.facts import LINE, Facts, Index, complete_index, examine_all
+from nlrepro.files import BadInput
 from nlrepro.processes import progress_bar
 from nlrepro.record import share
 from nlrepro.spec import RunSpec, explain
@@ -42,8 +38,6 @@ SPELLINGS = {"val": ("val", "validate", "validation")}
 ID_LENGTH = 11  # of YouTube's ids; they may hold the _ that the times are set off with
 YOUTUBE_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
-Index = dict[str, Facts]  # by "<class folder>/<file>"
-LINE = TypeAdapter(Facts)
 DIGESTS: dict[object, str] = {}  # of splits, for the life of the process, by all that they depend on
 
 
@@ -171,8 +165,6 @@ def read_index(root: Path, split: str, cache: Path) -> Index:
 def open_split(root: Path, split: str, cache: Path, classes: int | None) -> tuple[Tree, list[Facts], int]:
     """The usable videos of a checked split, their facts, and how many videos there should be.
 
-    Classes keep their numbers.
-
     Raises:
         BadInput: the split is missing, empty, or contradicts its CSV; it has other than so many `classes`; a
             video was never checked, or none can be used; or the index is damaged.
@@ -234,7 +226,7 @@ def check_split(root: Path, split: str, cache: Path, jobs: int, classes: int | N
     tree, listed, notes = list_split(root, split)
     beside, cached = index_paths(root, split, cache)
     path = beside if os.access(root, os.W_OK) else cached
-    index = complete_index(tree, path, jobs)
+    index = complete_index(tree.folder, tree.videos, path, jobs)
     usable, number = sum(facts.serves(2) for facts in index.values()), len(tree.classes)
     print(f"{split}: {share(usable, listed)} can be used; the index is {path}")
     if classes not in (None, number):
@@ -259,40 +251,6 @@ def index_notes(index: Index) -> Iterator[str]:
         yield f"{rotated:,} are rotated by their metadata; they are read upright"
 
 
-def complete_index(tree: Tree, path: Path, jobs: int) -> Index:
-    """The index of all videos of a tree, written to `path`; those that are not known yet are examined."""
-    make_folder(path.parent)
-    journal = path.with_suffix(".journal")
-    index = known_facts(tree, path, journal)
-    missing = [video for video in tree.videos if video not in index]
-    name, number, done = tree.folder.name, len(tree.videos), len(index)
-    results = examine_all(tree.folder, missing, jobs)
-    with journal.open("ab") as file:
-        file.write(b"\n")  # ends the half line that a check that was cut off may have left
-        for facts in progress_bar(results, total=number, initial=done, desc=name, unit=" videos"):
-            file.write(LINE.dump_json(facts) + b"\n")
-            file.flush()
-            index[facts.video] = facts
-    write_atomic(path, b"".join(LINE.dump_json(index[video]) + b"\n" for video in sorted(index)))
-    journal.unlink()
-    return {video: index[video] for video in tree.videos}
-
-
-def known_facts(tree: Tree, path: Path, journal: Path) -> Index:
-    """Facts of the tree's videos that have not changed since they were examined; damaged lines are skipped.
-
-    A finished check gives those of usable videos, one that was cut off all.
-    """
-    index: Index = {}
-    for file in (path, journal):
-        for line in file.read_bytes().splitlines() if file.is_file() else ():
-            with suppress(ValidationError):
-                facts = LINE.validate_json(line)
-                index |= {facts.video: facts} if file == journal or not facts.reason else {}
-    known = [index[video] for video in tree.videos if video in index]
-    return {f.video: f for f in known if file_state(tree.folder / f.video) == (f.bytes, f.mtime_ns)}
-
-
 def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:
     """Digest of the videos of a run's splits and of its parents'; None where they cannot be read.
 
@@ -311,9 +269,8 @@ def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:
 def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
     """Of the generated, or of the usable real videos of a split; errors as of `Tree.scan` and `open_split`.
 
-    It is kept by the times at which the split's folders, its CSV and its index were last changed: a video
-    that comes, goes or is renamed changes that of its folder. One that is overwritten where it lies is
-    noticed by the next process.
+    It is kept by the times of the last change of all folders and of the index; a video that is overwritten
+    where it lies changes none of them, and is noticed by the next process.
     """
     root, cache, real = data / profile.data.root, data / "cache", profile.real is not None
     folders = [path for path in (root, root / split, root / "annotations") if path.is_dir()]
