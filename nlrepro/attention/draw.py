@@ -37,15 +37,15 @@ Point = tuple[float, float]
 def draw(attention: Attention, t: int | None = None) -> Figure:
     """The frames at the centres of the map's with all arrows, or frame `t` with the arrows that end in it."""
     top, columns, (_, height, width, _) = attention.top, attention.columns, attention.frames.shape
-    shown = dict(enumerate(columns))  # frame of the map -> of the clip
+    drawn = dict(enumerate(columns))  # frame of the map -> of the clip
     if t is not None:
-        shown = {int(np.abs(np.subtract(columns, t)).argmin()): t}
-    a_row = min(len(shown), A_ROW)
+        drawn = {int(np.abs(np.subtract(columns, t)).argmin()): t}
+    a_row = min(len(drawn), A_ROW)
     step_x, step_y, head = width * (1 + GAP), height * (1 + 4 * GAP), 0.12 * height
-    corners = {column: (i % a_row * step_x, i // a_row * step_y) for i, column in enumerate(shown)}
-    right, bottom = a_row * step_x - GAP * width, (len(shown) - 1) // a_row * step_y + height
+    corners = {column: (i % a_row * step_x, i // a_row * step_y) for i, column in enumerate(drawn)}
+    right, bottom = a_row * step_x - GAP * width, (len(drawn) - 1) // a_row * step_y + height
     axes = new_axes(attention, min(2.2 * a_row, 10.0) if t is None else SIDE, (bottom + head) / right)
-    for (x, y), frame in zip(corners.values(), shown.values(), strict=True):
+    for (x, y), frame in zip(corners.values(), drawn.values(), strict=True):
         extent = (x - 0.5, x + width - 0.5, y + height - 0.5, y - 0.5)
         axes.imshow(attention.frames[frame], extent=extent, interpolation="nearest")
         axes.text(x + width / 2, y - 0.03 * height, f"frame {frame}", ha="center", va="bottom", color=GREY)

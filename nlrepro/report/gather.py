@@ -10,18 +10,9 @@ import pandas as pd
 from nlrepro.config import Profile
 from nlrepro.files import write_atomic
 from nlrepro.record import Record, damaged_records, digest, read_records, record_path
+from nlrepro.report import text
 from nlrepro.report.figures import draw_curves, draw_gains, draw_kinds, draw_rows, draw_task, to_svg
 from nlrepro.report.tables import claims_frame, kinds_frame, released_frames, table_frame, with_released
-from nlrepro.report.text import (
-    error_rates,
-    note,
-    released_notes,
-    side_by_side,
-    to_csv,
-    to_latex,
-    to_text,
-    verdict_line,
-)
 from nlrepro.run import Folders, Run, with_parents
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.stats.evidence import Evidence
@@ -81,7 +72,7 @@ class TableReport:
     @cached_property
     def text(self) -> pd.DataFrame:
         """The table to read."""
-        return side_by_side(self.table, self.frames, self.released)
+        return text.side_by_side(self.table, self.frames, self.released)
 
     @property
     def measured(self) -> bool:
@@ -95,8 +86,8 @@ class TableReport:
     @cached_property
     def notes(self) -> list[str]:
         """Where the numbers come from."""
-        *others, own = (note(self.table, self.table.comparable(source.runs)) for source in self.sources)
-        return [own, *(f"Published: {each}" for each in others), *released_notes(self.table, self.tests)]
+        *others, own = (text.note(self.table, self.table.comparable(source.runs)) for source in self.sources)
+        return [own, *(f"Published: {each}" for each in others), *text.released_notes(self.table, self.tests)]
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
@@ -113,19 +104,19 @@ class TableReport:
     def summary(self, notes: Sequence[str], markdown: bool = False) -> str:
         """The table, its verdicts and the notes, as plain text for the terminal or as Markdown."""
         head, bullet, style = ("## ", "- ", "pipe") if markdown else ("", "", "simple")
-        verdicts = "\n".join(bullet + verdict_line(verdict) for verdict in self.verdicts)
-        parts = [head + self.table.heading, to_text(self.text, style), verdicts, *notes]
+        verdicts = "\n".join(bullet + text.verdict_line(verdict) for verdict in self.verdicts)
+        parts = [head + self.table.heading, text.to_text(self.text, style), verdicts, *notes]
         return "\n\n".join(filter(None, parts)) + "\n"
 
     def write(self, tables: Path, figures: Path, notes: Sequence[str]) -> str:
         """Write the table's files; returns their names."""
         name = f"table{self.table.name}"
-        write_atomic(tables / f"{name}.csv", to_csv(with_released(self.table, self.last, self.released)))
+        write_atomic(tables / f"{name}.csv", text.to_csv(with_released(self.table, self.last, self.released)))
         write_atomic(tables / f"{name}.md", self.summary(notes, markdown=True))
-        write_atomic(tables / f"{name}.tex", to_latex(self.table.title, self.table.name, self.text))
+        write_atomic(tables / f"{name}.tex", text.to_latex(self.table.title, self.table.name, self.text))
         files = f"{tables}/{name}.md, .csv, .tex"
         if not self.kinds.empty:
-            write_atomic(tables / f"{name}-kinds.csv", to_csv(self.kinds))
+            write_atomic(tables / f"{name}-kinds.csv", text.to_csv(self.kinds))
             files += f", {name}-kinds.csv"
         for end, svg in self.pictures.items():
             write_atomic(figures / f"{name}{end}.svg", svg)
@@ -170,12 +161,12 @@ class ProfileReport:
     def write(self, names: Sequence[str], results: Path) -> None:
         """Write the files of these tables, and print them."""
         tables, figures = (results / kind / self.name for kind in ("tables", "figures"))
-        write_atomic(tables / "claims.csv", to_csv(claims_frame(self.verdicts)))
+        write_atomic(tables / "claims.csv", text.to_csv(claims_frame(self.verdicts)))
         for name, svg in self.pictures.items():
             write_atomic(figures / f"{name}.svg", svg)
         for name in names:
             report = self.tables[name]
-            notes = [error_rates(self.verdicts)] * bool(report.verdicts) + report.notes
+            notes = [text.error_rates(self.verdicts)] * bool(report.verdicts) + report.notes
             files = report.write(tables, figures, notes)
             print(f"\n{report.summary(notes)}\nwritten: {files}")
 

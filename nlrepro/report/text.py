@@ -82,17 +82,13 @@ def side_by_side(
     of others, all measures side by side.
     """
     last, labels = list(frames.values())[-1], [table.label(row) for row in table.rows]
-
-    def weights(measure: str) -> dict[str, list[str]]:
-        return {
-            f"released weights, {name}": column(frame, measure) for name, frame in (released or {}).items()
-        }
-
+    weights = {f"released weights, {name}": frame for name, frame in (released or {}).items()}
     if not table.compared:
         columns = {"row": [row.label for row in table.rows]}
         columns |= {f"paper {title}": column(last, f"paper_{m}") for m, title in table.measures.items()}
         columns |= {f"here {table.measures[m]}": column(last, m) for m in table.plotted}
-        return pd.DataFrame(columns | weights(next(iter(table.measures))))
+        first = next(iter(table.measures))
+        return pd.DataFrame(columns | {name: column(frame, first) for name, frame in weights.items()})
     parts, several = [], len(table.compared) > 1
     for measure in table.compared:
         gain, title = delta(table, measure), "" if several else f" {table.measures[measure]}"
@@ -106,7 +102,8 @@ def side_by_side(
             columns[f"{name} delta"] = deltas(table, frame, gain)
         for name, (printed, counted) in RATIOS.items() if table.shows_cost else ():
             columns |= {f"paper {name}": ratios(last[printed]), f"here {name}": ratios(last[counted])}
-        parts.append(pd.DataFrame(columns | weights(measure)))
+        columns |= {name: column(frame, measure) for name, frame in weights.items()}
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts).sort_index(kind="stable", ignore_index=True)
 
 

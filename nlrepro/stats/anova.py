@@ -22,12 +22,10 @@ from dataclasses import dataclass, replace
 from math import inf, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from nlrepro.stats.moderated import Prior
+from nlrepro.stats.moderated import Array, Prior
 
-Array = NDArray[np.float64]
 ALPHA = 0.025  # one-sided, as 95 % intervals have it
 
 

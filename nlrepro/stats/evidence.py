@@ -5,16 +5,14 @@ from dataclasses import replace
 from math import isinf, nan
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlrepro import paper
 from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.stats.anova import Analysis, Interval, analyse
-from nlrepro.stats.moderated import Prior, fit_prior
+from nlrepro.stats.moderated import Array, Prior, fit_prior
 from nlrepro.table import Cell, Row, Table
 
-Array = NDArray[np.float64]
 Contrast = Mapping[Cell, float]  # cell -> weight
 WITHIN = {"top1": 1, "top5": 5}  # measures that the ranks of test videos give
 
