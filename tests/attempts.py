@@ -1,13 +1,12 @@
-"""Sweeps in processes that tests may kill: forked from a server that has imported everything, as runs are from a sweep."""
+"""Sweeps in processes that tests may kill: forked from a server that has imported everything."""
 
 import json
 import multiprocessing
 import os
 import signal
-import struct
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from multiprocessing.context import ForkServerProcess
@@ -16,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from wandb.proto import wandb_internal_pb2
 
 from nlrepro.config import Profile
 from nlrepro.files import BadInput
@@ -40,7 +38,7 @@ def begin(runs: Sequence[Run], jobs: int = 1, **environment: str) -> ForkServerP
 
 
 def attempt(runs: Sequence[Run], jobs: int, environment: dict[str, str]) -> None:
-    """One sweep as the command line would run it, in a process group of its own, its runs forked, not started anew."""
+    """One sweep as the command line runs it, but in a process group of its own, and its runs forked."""
     os.setpgid(0, 0)
     os.environ.update(environment)
     forked: Any = multiprocessing.get_context("fork")
@@ -74,15 +72,13 @@ def kill_all(process: ForkServerProcess) -> None:
 
 
 def longer(profile: Profile, steps: int = 12, every: int = 3) -> Profile:
-    """Runs of `steps` steps, more than the 8 or 10 of an epoch, with a checkpoint after each `every` of them."""
-    recipes = {clip: replace(r, steps=steps, validate_every=every) for clip, r in profile.recipes.items()}
-    detection = profile.detection
-    if detection:
-        scenes = {
-            kind: replace(r, steps=steps, validate_every=every) for kind, r in detection.recipes.items()
-        }
-        detection = replace(detection, recipes=scenes)
-    return replace(profile, recipes=recipes, detection=detection)
+    """Runs of `steps` steps, more than an epoch, with a checkpoint after each `every` of them."""
+
+    def longer(recipes: Mapping[Any, Any]) -> dict[Any, Any]:
+        return {name: replace(each, steps=steps, validate_every=every) for name, each in recipes.items()}
+
+    detection = profile.detection and replace(profile.detection, recipes=longer(profile.detection.recipes))
+    return replace(profile, recipes=longer(profile.recipes), detection=detection)
 
 
 def lasting(record: Record) -> Record:
@@ -124,62 +120,37 @@ def cut_off_at(step: int, base: type[Learner]) -> type[Learner]:
     return CutOff
 
 
-class NotANumber(VideoClassifier):
-    """Its scores are none from step 5 on."""
-
-    def forward(self, clips: Tensor) -> Tensor:
-        scores = super().forward(clips)
-        return scores * torch.nan if self.training and self.global_step >= 5 else scores
-
-
-class Broken(VideoClassifier):
-    """Its weights are no numbers from step 5 on, just before a checkpoint; no loss has shown it yet."""
+class Failing(VideoClassifier):
+    """It goes wrong at step 5, just before a checkpoint."""
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss = super().training_step(batch, index)
-        return loss * torch.nan if self.global_step == 5 else loss
+        return self.fail(loss) if self.global_step == 5 else loss
+
+    def fail(self, loss: Tensor) -> Tensor:
+        """Its weights become no numbers, which no loss has shown yet."""
+        return loss * torch.nan
 
 
-class Signalled(VideoClassifier):
-    """Its process is sent this signal at step 5."""
+class Killed(Failing):
+    """As Linux does when memory runs out."""
 
-    number = signal.SIGKILL  # as Linux does when memory runs out
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        if self.global_step == 5:
-            os.kill(os.getpid(), self.number)
-        return super().training_step(batch, index)
+    def fail(self, loss: Tensor) -> Tensor:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return loss
 
 
-class Terminated(Signalled):
+class Terminated(Failing):
     """Lightning turns this signal into an exception without words."""
 
-    number = signal.SIGTERM
+    def fail(self, loss: Tensor) -> Tensor:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return loss
 
 
-class Greedy(VideoClassifier):
-    """It asks for more memory than there is."""
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        torch.empty(1 << 60)
-        return super().training_step(batch, index)
-
-
-def logged(log: Path) -> list[set[str]]:
-    """The names in each point of one of wandb's logs, which are LevelDB's; wandb has no reader for Python any more."""
-    content, start, body, points = log.read_bytes(), 7, b"", []
-    while start < len(content):
-        if 32768 - start % 32768 < 7:  # no header fits into the rest of the block
-            start += 32768 - start % 32768
-            continue
-        length, kind = struct.unpack_from("<HB", content, start + 4)
-        body += content[start + 7 : start + 7 + length]
-        start += 7 + length
-        if kind in (1, 4):  # whole, or the last of several pieces
-            record = wandb_internal_pb2.Record.FromString(body)
-            points += [{"/".join(item.nested_key) or item.key for item in record.history.item}]
-            body = b""
-    return [names for names in points if names]
+class Greedy(Failing):
+    def fail(self, loss: Tensor) -> Tensor:
+        return torch.empty(1 << 60)
 
 
 @dataclass(frozen=True, kw_only=True)

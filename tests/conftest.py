@@ -5,10 +5,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, get_args
 
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two processes run the tests on two cores
@@ -23,10 +24,12 @@ from matplotlib.figure import Figure
 from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro.config import Geometry, Profile, Real, load_profile
-from nlrepro.record import Cost, Provenance, Record, Weights, digest
+from nlrepro.data.kinetics import check_real
 from nlrepro.run import Folders, Run
+from nlrepro.spec import PaperForm
 
 ROOT = Path(__file__).parent.parent
+PUBLISHED = ROOT / "results/published"
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +41,9 @@ def paper_net() -> Geometry:
 @pytest.fixture(scope="session")
 def tiny_net() -> Geometry:
     """The paper's topology at width 4, no stride in time."""
-    return Geometry(
-        width=4,
-        stem_kernel=(5, 3, 3),
-        stem_stride=(1, 2, 2),
-        pool1_kernel=(3, 3, 3),
-        pool1_stride=(1, 1, 1),
-        pool2_stride=1,
-        stage_strides=(1, 2, 2, 1),
-        dropout=0.5,
-        zero_residual=False,
-    )
+    strides = {"stem_stride": (1, 2, 2), "pool1_stride": (1, 1, 1), "pool2_stride": 1}
+    kernels = {"stem_kernel": (5, 3, 3), "pool1_kernel": (3, 3, 3), "stage_strides": (1, 2, 2, 1)}
+    return Geometry(width=4, dropout=0.5, zero_residual=False, **strides, **kernels)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
@@ -70,28 +65,31 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None
     return shared / name
 
 
-KINDS = ("r50-c2d", "r101-i3d-3x1x1-charades-val", "r50-boxes", "r101-keypoints")  # one of each kind of data
-SWEPT = {  # runs of which each differs from the others in code, with their seeds
-    "r50-c2d-nl-res4-embedded-spacetime": (0, 1),
-    "r50-c2d-nl-res4-gaussian-spacetime": (0,),
-    "r50-c2d-nl-res4-dot-spacetime": (0,),
-    "r50-c2d-nl-res4-concatenation-spacetime": (0,),
-    "r50-c2d-nl-5-block-embedded-space": (0,),
-    "r50-c2d-nl-5-block-embedded-time": (0,),
-    "r50-c2d-residual-5-block": (0,),
-    "r101-i3d-3x3x3": (0,),
-    "r50-c2d-long": (0, 1),
-    "r50-i3d-3x1x1-nl-5-block-embedded-spacetime-long": (0,),
-}
+KINDS = ("r50-c2d", "r101-i3d-3x1x1-charades-val", "r50-boxes", "r101-keypoints")  # each on data of its own
+SWEPT = (  # each other code
+    *(f"r50-c2d-nl-res4-{form}-spacetime" for form in get_args(PaperForm)),
+    *(f"r50-c2d-nl-5-block-embedded-{domain}" for domain in ("space", "time")),
+    *("r50-c2d-residual-5-block", "r101-i3d-3x3x3", "r50-c2d-long"),
+    "r50-i3d-3x1x1-nl-5-block-embedded-spacetime-long",
+)
+
+
+def smoke_run(key: str, folders: Folders, seed: int = 0) -> Run:
+    return TABLES.run(key, seed, "smoke", folders)
+
+
+def swept_runs(folders: Folders) -> list[Run]:
+    """The runs of `SWEPT` with all that they start from, long clips with a second seed."""
+    runs = [smoke_run(key, folders) for key in SWEPT]
+    return TABLES.complete([*runs, smoke_run("r50-c2d-long", folders, 1)])
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with the generated videos and images of the smoke profiles; only read, except for its cache."""
+    """A folder with the generated data of the smoke profiles; only read, except for its cache."""
 
     def make(folder: Path) -> None:
-        for key in KINDS:
-            run = smoke_run(key, Folders(data=folder))
+        for run in [smoke_run(key, Folders(data=folder)) for key in KINDS]:
             run.task.prepare(run.spec, run.profile, folder, 1)
 
     return once(tmp_path_factory, "data", make)
@@ -99,19 +97,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def swept(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder that a sweep of `SWEPT` has left, two runs at a time; only read."""
+    """A results folder that a sweep has left, two runs at a time; only read."""
     from nlrepro.sweep.local import sweep
 
-    def make(folder: Path) -> None:
-        folders = Folders(data=data, results=folder)
-        runs = [smoke_run(key, folders, seed) for key, seeds in SWEPT.items() for seed in seeds]
-        sweep(TABLES.complete(runs), 2)
-
-    return once(tmp_path_factory, "swept", make)
-
-
-def smoke_run(key: str, folders: Folders, seed: int = 0) -> Run:
-    return TABLES.run(key, seed, "smoke", folders)
+    folders = partial(Folders, data=data)
+    return once(tmp_path_factory, "swept", lambda folder: sweep(swept_runs(folders(results=folder)), 2))
 
 
 class Finished(NamedTuple):
@@ -135,10 +125,8 @@ def command(*words: str | Path) -> Finished:
 
 def child(*words: str | Path, **environment: str) -> Finished:
     """`python -m ablations WORDS` in a process of its own, which takes seconds to import all."""
-    line = [sys.executable, "-m", "ablations", *map(str, words)]
-    done = subprocess.run(
-        line, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | environment
-    )
+    line, variables = [sys.executable, "-m", "ablations", *map(str, words)], os.environ | environment
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, env=variables)
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
@@ -170,8 +158,6 @@ def real(smoke: Profile) -> Profile:
 
 @pytest.fixture
 def videos(tmp_path: Path, real: Profile) -> Path:
-    from nlrepro.data.kinetics import check_real
-
     root = tmp_path / "videos"
     for name, rate in (("a", 30), ("b", 60)):
         for split in ("train", "val"):
@@ -179,36 +165,6 @@ def videos(tmp_path: Path, real: Profile) -> Path:
     (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
     check_real(real, root, tmp_path / "cache", 1)
     return root
-
-
-# ---- records, tests of given weights and commands, for the tests of results ----
-MADE = Provenance(date="2024-01-01T10:00:00", git="", versions={}, device="a laptop CPU", seconds=1.0)
-PUBLISHED = ROOT / "results/published"
-
-
-def record(key: str, seed: int | None, ranks: str = "", **fields: Any) -> Record:
-    """A record of nothing but the ranks of its test videos, and of what `fields` give."""
-    top = {f"top{n}": 100 * sum(digit < str(n) for digit in ranks) / len(ranks) for n in (1, 5) if ranks}
-    plain = {"profile": "mini", "tables": (), "spec": {}, "settings": {}, "fingerprint": "", "metrics": top}
-    plain |= {"tested": len(ranks), "ranks": ranks, "cost": Cost(params=1, macs=1), "made": MADE}
-    return Record(key=key, seed=seed, **(plain | fields))
-
-
-def fresh_record(run: Run, ranks: str = "01", **fields: Any) -> Record:
-    """A record of a run with the settings that it has now."""
-    own = {"profile": run.profile.name, "tables": run.tables, "spec": asdict(run.spec)}
-    own |= {"settings": run.settings, "fingerprint": run.fingerprint}
-    return record(run.key, run.seed, ranks, **(own | fields))
-
-
-def weights_record(run: Run, variant: str, ranks: str, state: str = "0" * 64, **fields: Any) -> Record:
-    """A fresh test of released weights for the net of a run."""
-    file = f"{run.key}.pkl"
-    weights = Weights(source="caffe2", variant=variant, key=run.key, file=file, sha256="0" * 64, state=state)
-    settings = run.task.test_settings(run.spec, run.profile, weights)
-    own = {"profile": run.profile.name, "spec": asdict(run.spec), "settings": settings, "weights": weights}
-    own |= {"fingerprint": digest(settings), "views": 30, "listed": len(ranks) + 1}
-    return record(run.key, None, ranks, **(own | fields))
 
 
 @pytest.fixture

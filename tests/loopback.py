@@ -1,4 +1,4 @@
-"""A real SLURM of one node on this machine's loopback, for tests: munged, slurmctld and slurmd, all in one folder."""
+"""A real SLURM of one node on the loopback of this machine: munged, slurmctld and slurmd in one folder."""
 
 import os
 import shutil

@@ -101,7 +101,9 @@ def test_a_missing_folder_and_tables_that_do_not_fit_are_refused(root: Path) -> 
     with pytest.raises(BadInput, match="no folder Charades_vu17_test_480 or Charades_vu17_test in"):
         open_split(root, "test", 157)
     table(root, "val", {"AAAAA": ""})
-    with pytest.raises(BadInput, match="_train.csv and Charades_v1_test.csv both list the video AAAAA; keep one"):
+    with pytest.raises(
+        BadInput, match="_train.csv and Charades_v1_test.csv both list the video AAAAA; keep one"
+    ):
         open_split(root, "val", 157)
     table(root, "val", {"NONE1": ""})
     with pytest.raises(

@@ -124,18 +124,6 @@ def test_a_mask_is_where_a_pixel_is_more_likely_in_than_out(root: Path) -> None:
     assert mask.area(second["segmentation"]) == 0
 
 
-def test_another_seed_is_no_other_setting_and_other_images_are(data: Path, tmp_path: Path) -> None:
-    profile, folders = DETECTION.profile("smoke"), Folders(data=data)
-    run = Run(task=DETECTION, spec=BOXES, profile=profile, seed=0, folders=folders)
-    assert run.fingerprint == replace(run, seed=1).fingerprint
-    assert profile.detection
-    scenes = replace(profile.detection.scenes["boxes"], noise=3.0)
-    other = replace(profile.detection, scenes={**profile.detection.scenes, "boxes": scenes})
-    assert replace(run, profile=replace(profile, detection=other)).fingerprint != run.fingerprint
-    assert run.data
-    assert replace(run, folders=Folders(data=tmp_path)).data is None
-
-
 def test_the_learning_rate_rises_and_falls_as_the_recipe_says() -> None:
     profile = load_profile("coco-smoke")
     assert profile.detection

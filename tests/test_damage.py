@@ -1,4 +1,4 @@
-"""Damaged and stray files: each is named in one line that says what is wrong and what to do, and stops nothing else."""
+"""Damaged and stray files: each is named in one line, with what is wrong and what to do."""
 
 import shutil
 from dataclasses import replace
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 
 @pytest.fixture
 def folders(swept: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folders:
-    """A copy of what a sweep has left, elsewhere than in the repository, whose results/published is not looked at."""
+    """A copy of what a sweep has left, elsewhere than in the repository, which has published results."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(swept, tmp_path / "results")
     return Folders(data=data, results=tmp_path / "results")
@@ -138,22 +138,3 @@ def as_swept(run: Run, swept: Path) -> Record:
     record = replace(run, folders=replace(run.folders, results=swept)).finished()
     assert record
     return record
-
-
-def test_a_tree_that_lacks_a_generated_video_or_has_another_trains_nothing(
-    data: Path, tmp_path: Path
-) -> None:
-    """The run itself: before it, `sweep` and `run` make what is missing."""
-    shutil.copytree(data / "smoke", tmp_path / "data" / "smoke")
-    folder = tmp_path / "data" / "smoke" / "train"
-    victim = sorted(folder.glob("*/*.mp4"))[5]
-    stray = victim.with_name("abc.mp4")
-    shutil.copy(victim, stray)
-    run = smoke_run(C2D, Folders(data=tmp_path / "data", results=tmp_path / "results"))
-    with pytest.raises(BadInput, match=rf"{folder} holds .*abc.mp4, which is no generated video; remove it"):
-        train(run)
-    stray.unlink()
-    victim.unlink()
-    with pytest.raises(BadInput, match=r"has 31 of the 32 videos .*; `data make` makes what is missing"):
-        train(run)
-    assert not list((tmp_path / "results").rglob("*.json"))

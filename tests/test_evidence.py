@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import record
+from records import record
 from scipy import stats
 
 from nlrepro.files import BadInput

@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
-from conftest import record
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from records import record
 
 from ablations.registry import TABLES
 from nlrepro.record import Point, Record

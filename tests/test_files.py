@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import record, smoke_run
+from conftest import smoke_run
 from matplotlib.figure import Figure
+from records import record
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import Tree, decoded

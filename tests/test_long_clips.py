@@ -1,4 +1,4 @@
-"""Runs of long clips leave batch normalisation as their parent left it, to the bit, whatever happens to them on the way."""
+"""Runs of long clips leave batch normalisation as their parent left it, whatever happens on the way."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ State = dict[str, Tensor]
 
 @pytest.fixture
 def run(swept: Path, data: Path, tmp_path: Path, smoke: Profile) -> Run:
-    """Seven steps of long clips, with a checkpoint after 2, 4 and 6, from a net of short clips that a sweep has made."""
+    """Seven steps of long clips, with a checkpoint after 2, 4 and 6, from a net that a sweep has made."""
     recipes = longer(smoke, 7, 2).recipes | {"short": smoke.recipes["short"]}
     run = replace(
         smoke_run(KEY, Folders(data=data, results=tmp_path)), profile=replace(smoke, recipes=recipes)

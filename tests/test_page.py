@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM, browse
 from browser import Page as Tab
-from conftest import MADE, PUBLISHED, ROOT, command, fresh_record, record, weights_record
+from conftest import PUBLISHED, ROOT, command
 from matplotlib.figure import Figure
+from records import MADE, fresh_record, record, weights_record
 
 from ablations.registry import TABLES
 from nlrepro.record import read_record, record_path, write_record

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import MADE, PUBLISHED, ROOT, command, fresh_record, record, weights_record
+from conftest import PUBLISHED, ROOT, command
+from records import MADE, fresh_record, record, weights_record
 
 from ablations.registry import TABLES
 from nlrepro.files import BadInput

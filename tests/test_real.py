@@ -1,4 +1,4 @@
-"""Runs on real videos: the paper's recipe on few devices, the released recipe, a dry run from files to record."""
+"""Runs on real videos: the recipe on few devices, the released recipe, a dry run from files to record."""
 
 from dataclasses import replace
 from fractions import Fraction

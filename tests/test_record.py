@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import fresh_record, weights_record
+from records import fresh_record, weights_record
 
 from ablations.registry import TABLES
 from nlrepro import run as runs

@@ -98,9 +98,9 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     assert done.status == 0, done.err
     assert done.out.startswith("2 runs: 0 recorded, 2 to do, by SLURM\n")
     assert totals(longer, there) == "0 done, 0 running, 2 queued, 0 stopped, 0 failed, 0 stale\n"
-    told = output("scontrol", "show", "job", job_of(long))
-    assert [word for word in ("TimeLimit=00:10:00", "Partition=tests", "Requeue=1") if word not in told] == []
-    assert f"Dependency=afterok:{job_of(short)}" in told
+    job = output("scontrol", "show", "job", job_of(long))
+    words = ("TimeLimit=00:10:00", "Partition=tests", "Requeue=1", f"Dependency=afterok:{job_of(short)}")
+    assert [word for word in words if word not in job] == []
 
     cluster = Cluster(minutes=10)
     capsys.readouterr()
@@ -112,10 +112,8 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
     submit(runs, cluster, 1)
 
     until("a run is running", lambda: ", 0 running" not in totals(longer, there), PATIENCE)
-    for run, words in (
-        (short, ("scontrol", "requeue")),
-        (long, ("scancel", "--signal=USR2")),
-    ):  # USR2: its time is nearly up
+    time_is_nearly_up = ("scancel", "--signal=USR2")
+    for run, words in ((short, ("scontrol", "requeue")), (long, time_is_nearly_up)):
         until("a checkpoint", run.checkpoint.is_file, PATIENCE)
         output(*words, job_of(run))
     wait_for_records(2, there)
@@ -132,19 +130,8 @@ def test_several_processes_of_a_run_are_slurm_s(data: Path, tmp_path: Path) -> N
     run = smoke_run("r50-c2d", there)
     submit([run], Cluster(processes=2, minutes=10), 1)
     wait_for_records(1, there)
-    words = (
-        "run",
-        run.key,
-        "--profile",
-        "smoke",
-        "--data",
-        data,
-        "--results",
-        here.results,
-        "--devices",
-        "2",
-    )
-    done = child(*words)
+    words = ("run", run.key, "--profile", "smoke", "--data", data, "--results", here.results)
+    done = child(*words, "--devices", "2")
     assert done.status == 0, done.err
     assert attempts.outcomes(there.results, "smoke") == attempts.outcomes(here.results, "smoke")
 
@@ -157,12 +144,6 @@ def test_a_refused_job_is_named(data: Path, tmp_path: Path) -> None:
 
 def test_gpus_nodes_and_time_are_asked_for_as_submitit_names_them() -> None:
     asked = Cluster(partition="gpu", gpus=8, nodes=2, minutes=60).parameters("r50-c2d", "12")
-    expected = {
-        "gpus_per_node": 8,
-        "tasks_per_node": 8,
-        "nodes": 2,
-        "timeout_min": 60,
-        "slurm_partition": "gpu",
-    }
-    assert expected.items() <= asked.items()
+    expected = {"gpus_per_node": 8, "tasks_per_node": 8, "nodes": 2, "timeout_min": 60}
+    assert (expected | {"slurm_partition": "gpu"}).items() <= asked.items()
     assert asked["slurm_additional_parameters"]["dependency"] == "afterok:12"

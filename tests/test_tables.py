@@ -7,7 +7,8 @@ from statistics import median
 from types import SimpleNamespace
 
 import pytest
-from conftest import MADE, PUBLISHED, command, fresh_record, record, weights_record
+from conftest import PUBLISHED, command
+from records import MADE, fresh_record, record, weights_record
 
 from ablations.registry import TABLES
 from nlrepro import paper

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import record
+from records import record
 
 from ablations.registry import TABLES
 from nlrepro import paper
