@@ -43,7 +43,7 @@ class Claim(Protocol):
     def cells(self) -> frozenset[Cell]:
         """The numbers that it is about."""
 
-    def verdict(self, evidence: Any, declared: int | None) -> Any:
+    def verdict(self, evidence: Any, declared: int) -> Any:
         """By the records of an `Evidence`; preliminary unless they have the declared number of seeds."""
 
 

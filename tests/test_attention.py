@@ -15,9 +15,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ablations.__main__ import main
-from nlrepro.attention.compute import Attention, Embeddings, Position, attend, embeddings, map_axes
-from nlrepro.attention.draw import check_suffix, draw, nearest_column
-from nlrepro.attention.query_dependence import mean_distance, one_map
+from nlrepro.attention.compute import Attention, Embeddings, attend, centres, embeddings
+from nlrepro.attention.draw import check_suffix, draw
+from nlrepro.attention.query_dependence import mean_distance, share_map
 from nlrepro.config import Profile, load_profile
 from nlrepro.data.synthetic.write import card_video_set, write_item
 from nlrepro.files import BadInput
@@ -60,22 +60,22 @@ def planted(*places: tuple[int, int, int]) -> Tensor:
 def test_planted_keys_are_the_strongest() -> None:
     clip = planted((0, 1, 2), (2, 3, 5), (3, 0, 7))
     pooled, full = of_block(clip), of_block(clip, subsample=False)
-    top = pooled.top_keys(Position(0, 1, 2), 3)
-    assert top.keys == (Position(0, 0.5, 2.5), Position(2, 2.5, 4.5), Position(3, 0.5, 6.5))
+    top = pooled.top_keys((0, 1, 2), 3)
+    assert top.keys == ((0, 0.5, 2.5), (2, 2.5, 4.5), (3, 0.5, 6.5))
     exact = torch.softmax(torch.tensor([9.0, 6.0, 3.0] + [0.0] * (4 * 3 * 4 - 3)), 0)
     torch.testing.assert_close(torch.tensor(top.weights), exact[:3])
-    assert (top.count, top.total) == (48, pytest.approx(1))
-    assert full.top_keys(Position(0, 1, 2), 2).keys == (Position(0, 1, 2), Position(2, 3, 5))
+    assert (top.candidates, top.total) == (48, pytest.approx(1))
+    assert full.top_keys((0, 1, 2), 2).keys == ((0, 1, 2), (2, 3, 5))
     assert (pooled.shape, pooled.pooled, full.pooled) == ((4, 6, 8), True, False)
 
 
 def test_keys_stay_within_the_blocks_domain() -> None:
-    clip, query = planted((1, 3, 2), (2, 3, 2), (1, 0, 7)), Position(1, 3, 2)
-    assert of_block(clip, domain="time").top_keys(query, 9).keys[:2] == (query, Position(2, 3, 2))
+    clip, query = planted((1, 3, 2), (2, 3, 2), (1, 0, 7)), (1, 3, 2)
+    assert of_block(clip, domain="time").top_keys(query, 9).keys[:2] == (query, (2, 3, 2))
     space = of_block(clip, domain="space").top_keys(query, 99)
-    assert space.keys[1] == Position(1, 0.5, 6.5)
-    assert {key.t for key in space.keys} == {1}
-    assert {key.t for key in of_block(clip, group=2).top_keys(Position(2, 3, 2), 99).keys} == {2, 3}
+    assert space.keys[1] == (1, 0.5, 6.5)
+    assert {t for t, _, _ in space.keys} == {1}
+    assert {t for t, _, _ in of_block(clip, group=2).top_keys((2, 3, 2), 99).keys} == {2, 3}
 
 
 @pytest.mark.parametrize("pairs", [1, 1 << 21])
@@ -86,7 +86,7 @@ def test_the_farthest_query_has_the_largest_reach(monkeypatch: pytest.MonkeyPatc
     features = of_block(torch.randn(1, 4, 4, 6, 8))
     reaches = {}
     for place in features.queries[0].tolist():
-        top = features.top_keys(Position(*place), 5)
+        top = features.top_keys(tuple(place), 5)
         parts = [np.divide(np.subtract(key, place), (4, 6, 8)) for key in top.keys]
         reaches[tuple(place)] = sum(w * np.linalg.norm(p) for w, p in zip(top.weights, parts, strict=True))
     assert features.farthest_query(5) == max(reaches, key=lambda place: reaches[place])
@@ -115,13 +115,13 @@ def test_a_position_is_at_the_centre_of_its_receptive_field(smoke: Profile, case
     geometry = replace(smoke.geometry, architecture=architecture, pool2_stride=2, **kernels, **strides)
     blocks: Any = f"res{stage}"
     net = VideoResNet(NetSpec(conv=conv, blocks=blocks), geometry, 4)
-    time, height, width = map_axes(net, stage)
-    assert height == width
-    for number, axis, size in ((2, width, (8, 8, 161)), (0, time, (112, 8, 8))):
-        i = round((size[number] / 2 - axis.shift) / axis.scale)
-        first, last = receptive_field(net, number, i, size)
-        assert 0 < first <= last < size[number] - 1
-        assert (first + last) / 2 == axis.place(i, size[number])
+    scale, shift = centres(net, stage)
+    assert (scale[1], shift[1]) == (scale[2], shift[2])
+    for axis, size in ((2, (8, 8, 161)), (0, (112, 8, 8))):
+        i = round((size[axis] / 2 - shift[axis]) / scale[axis])
+        first, last = receptive_field(net, axis, i, size)
+        assert 0 < first <= last < size[axis] - 1
+        assert (first + last) / 2 == scale[axis] * i + shift[axis]
 
 
 def net_file(folder: Path, spec: RunSpec, profile: Profile) -> Path:
@@ -151,9 +151,8 @@ def test_a_picture_or_an_animation_is_written(
     smoke: Profile, video: Path, capsys: pytest.CaptureFixture[str], suffix: str
 ) -> None:
     weights, out = net_file(video.parent, NL, smoke), video.with_suffix(f".{suffix}")
-    assert (
-        main(["attend", str(video), "--weights", str(weights), "--profile", "smoke", "--out", str(out)]) == 0
-    )
+    files = [str(video), "--weights", str(weights), "--out", str(out)]
+    assert main(["attend", *files, "--profile", "smoke"]) == 0
     assert f"{NL.key}, block res3_1. x_i: frame" in capsys.readouterr().out
     assert out.stat().st_size > 5000
     if suffix in ("png", "gif"):
@@ -163,20 +162,14 @@ def test_a_picture_or_an_animation_is_written(
 
 
 def test_what_does_not_fit_is_refused(smoke: Profile, video: Path) -> None:
-    with pytest.raises(
-        BadInput, match=r"has frames 0 to \d+, rows 0 to \d+ and columns 0 to \d+, got 99,0,0"
-    ):
+    with pytest.raises(BadInput, match=r"rows 0 to \d+ and columns 0 to \d+, got 99,0,0"):
         of_net(NL, smoke, video, at=(99, 0, 0))
-    with pytest.raises(
-        BadInput, match="has no block 'res9_9'; use one of res3_1, res3_3, res4_1, res4_3, res4_5"
-    ):
+    with pytest.raises(BadInput, match="has no non-local block res9_9; use one of res3_1, res3_3, res4_1, "):
         of_net(NL, smoke, video, block="res9_9")
     for spec in (RunSpec(), RunSpec(net=NetSpec(blocks="5-block", kind="residual"))):
         with pytest.raises(BadInput, match=f"{spec.key} has no non-local block"):
             of_net(spec, smoke, video)
-    with pytest.raises(
-        BadInput, match=r"--out ends in .png, .svg, .pdf for a picture or .gif for an animation"
-    ):
+    with pytest.raises(BadInput, match=r"--out ends in .png, .svg, .pdf for a picture or .gif for an anim"):
         check_suffix(Path("attention.mp4"))
     video.write_bytes(b"no video")
     with pytest.raises(BadInput, match=rf"cannot read the video {video}: not a video, damaged or cut off"):
@@ -186,11 +179,8 @@ def test_what_does_not_fit_is_refused(smoke: Profile, video: Path) -> None:
 @pytest.mark.parametrize("form", get_args(PaperForm))
 def test_the_caption_names_softmax_weights_or_other_responses(smoke: Profile, video: Path, form: str) -> None:
     attention = of_net(RunSpec(net=NetSpec(blocks="res4", form=form)), smoke, video)
-    softmax = form in ("gaussian", "embedded")
-    assert ("softmax weights" in attention.caption, "no softmax" in attention.caption) == (
-        softmax,
-        not softmax,
-    )
+    words = ["softmax weights" in attention.caption, "no softmax" in attention.caption]
+    assert words == [form in ("gaussian", "embedded"), form in ("dot", "concatenation")]
     assert attention.caption in " ".join(text.get_text() for text in draw(attention).texts).replace("\n", " ")
 
 
@@ -199,34 +189,26 @@ def test_ends_lie_on_the_frames_that_are_drawn(smoke: Profile, real: Profile, vi
     wide = film(video.with_name("wide.mp4"), size=(160, 96))
     for profile, file, side in ((smoke, video, 32), (real, wide, 88)):
         attention = of_net(NL, profile, file, block="res3_3", at=(1, 2, 3), strongest=7)
-        assert attention.top.query == Position(1, 2, 3)
+        assert attention.top.query == (1, 2, 3)
         assert attention.frames.shape == (8, side, side, 3)
-        assert len(attention.ends) == 7
-        for frame, x, y in (attention.start, *attention.ends):
-            assert 0 <= frame < 8
-            assert 0 <= min(x, y) <= max(x, y) <= side - 1
-        assert max(max(place.x, place.y) for place in attention.ends) > side / 2
-        columns = [nearest_column(attention, frame) for frame in attention.columns]
-        assert columns == list(range(attention.shape[0]))
+        assert len(attention.points) == 8
+        assert all(0 <= min(place) <= max(place) <= side - 1 for place in attention.points)
+        assert max(map(max, attention.points)) > side / 2
+        assert {int(t) for t, _, _ in attention.top.keys} <= set(range(len(attention.columns)))
+        assert 0 <= min(attention.columns) <= max(attention.columns) < 8
 
 
-def test_the_readmes_picture_is_what_its_command_gives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_readmes_picture_is_what_its_command_gives(tmp_path: Path, monkeypatch: Any) -> None:
     """On the video of the mini profile, made anew."""
     readme, generator = ROOT / "nlrepro/attention/README.md", load_profile("mini").generator
     assert generator
     (command,) = re.findall(r"\npython -m ablations (attend .*?)\n```", readme.read_text(), re.DOTALL)
-    words, dataset, root = (
-        command.replace("\\\n", "").split(),
-        card_video_set(generator),
-        tmp_path / "data/mini",
-    )
-    path, _, _ = write_item(int(Path(words[1]).name[:5]), dataset=dataset, root=root, split="test")
-    words[1] = str(tmp_path / words[1])
-    assert words[1] == str(root / path)
+    attend, name, *options = command.replace("\\\n", "").split()
+    number, root = int(Path(name).name[:5]), tmp_path / "data/mini"
+    path, _, _ = write_item(number, dataset=card_video_set(generator), root=root, split="test")
+    assert tmp_path / name == root / path
     monkeypatch.chdir(ROOT)
-    assert main([*words, "--out", str(tmp_path / "attention.png")]) == 0
+    assert main([attend, str(root / path), *options, "--out", str(tmp_path / "attention.png")]) == 0
     files = tmp_path / "attention.png", ROOT / "results/published/attention/mini.png"
     made, published = (np.asarray(Image.open(file).convert("RGB"), float) for file in files)
     assert made.shape == published.shape
@@ -242,7 +224,7 @@ def test_the_mean_distance_is_that_of_all_pairs() -> None:
 
 
 @pytest.mark.parametrize("case", [("spacetime", None), ("spacetime", 2), ("space", None), ("time", None)])
-def test_one_map_gives_all_positions_their_mean(case: Any) -> None:
+def test_a_shared_map_gives_all_positions_their_mean(case: Any) -> None:
     torch.manual_seed(0)
     domain, group = case
     block = FoldedNonLocalBlock(6, "embedded", domain).double().eval()
@@ -256,7 +238,7 @@ def test_one_map_gives_all_positions_their_mean(case: Any) -> None:
         y = block.unflatten((mean @ g).expand(-1, theta.shape[1], -1), clips)  # (G, K, T, H, W)
         expected = x + block.bn(block.w_z(y)).transpose(1, 2).flatten(0, 1)
         before = block(x, frames)
-        with one_map([block]):
+        with block.register_forward_hook(share_map):
             torch.testing.assert_close(block(x, frames), expected)
         assert torch.equal(block(x, frames), before)
     assert (before - expected).abs().max() > 0.01

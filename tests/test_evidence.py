@@ -1,6 +1,8 @@
 """Intervals over seeds and test items, and what of a list of records they are made of."""
 
+from collections.abc import Sequence
 from math import inf, sqrt
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,13 @@ from scipy import stats
 from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.stats.anova import analyse, one_more
-from nlrepro.stats.evidence import accuracy, analysis, difference, outcomes, pool
+from nlrepro.stats.evidence import Evidence, outcomes
 from nlrepro.stats.moderated import Prior
+from nlrepro.table import Cell, Row, Table
 
-GAIN = {("a", "top1"): 1.0, ("b", "top1"): -1.0}
+ROWS = tuple(Row(label=key, spec=SimpleNamespace(key=key), depth=50) for key in "abc")
+A, B = (Cell("2x", 50, key) for key in "ab")
+GAIN = {A: 1.0, B: -1.0}
 
 
 def known(value: Any) -> Any:
@@ -22,17 +27,28 @@ def known(value: Any) -> Any:
     return value
 
 
+def evidence(records: Sequence[Record], measures: Sequence[str] = ("top1", "top5")) -> Evidence:
+    """Of a table with the rows a, b and c."""
+    titles = dict.fromkeys(measures, "")
+    return Evidence([Table(name="2x", title="", rows=ROWS, measures=titles)], records)
+
+
+def luck(rng: np.random.Generator, share: float) -> str:
+    """Ranks of 400 videos."""
+    return "".join("0" if right else "1" for right in rng.random(400) < share)
+
+
+def accuracy(records: Sequence[Record], cell: Cell = A, kind: str | None = None) -> Any:
+    return evidence(records).interval({cell: 1.0}, kind)
+
+
 @pytest.mark.parametrize(("seed_sd", "video_sd"), [(0.0, 25.0), (2.0, 25.0), (8.0, 25.0), (4.0, 0.0)])
-def test_intervals_cover_the_truth_in_about_95_percent_of_simulated_tables(
-    seed_sd: float, video_sd: float
-) -> None:
+def test_intervals_cover_the_truth_in_about_95_percent_of_cases(seed_sd: float, video_sd: float) -> None:
     rng = np.random.default_rng(0)
     hits = 0
     for _ in range(400):
-        table = (
-            rng.normal(0, seed_sd, (3, 1)) + rng.normal(0, video_sd, (1, 100)) + rng.normal(0, 35, (3, 100))
-        )
-        interval = analyse(7 + table).interval
+        seeds, videos = rng.normal(0, seed_sd, (3, 1)), rng.normal(0, video_sd, (1, 100))
+        interval = analyse(7 + seeds + videos + rng.normal(0, 35, (3, 100))).interval
         hits += interval.low <= 7 <= interval.high
     assert 0.90 <= hits / 400 <= 0.99
 
@@ -83,21 +99,21 @@ def test_p_is_below_5_percent_exactly_where_the_interval_excludes_zero() -> None
 def test_one_seed_of_a_mean_measure_has_no_interval() -> None:
     interval = analyse(np.array([[30.0]])).interval
     assert (interval.mean, interval.low, interval.high, interval.p_above) == (30.0, -inf, inf, 0.5)
-    assert interval.within(0, 100) == interval
+    single = evidence([record("a", 0, metrics={"map": 30.0})], ["map"])
+    assert single.interval({A: 1.0}) == interval  # not cut to percents
 
 
 def test_few_videos_that_all_agree_do_not_give_certainty() -> None:
-    interval = known(accuracy([record("a", 0, "0000")], "a"))
-    assert (interval.mean, interval.high) == (100.0, 100.0)
-    assert interval.low < 25  # one video of four is 25 points
+    interval = accuracy([record("a", 0, "0000")])
+    assert (interval.mean, interval.high, interval.low < 25) == (100.0, 100.0, True)  # a video is 25 points
 
 
 def test_one_more_value_lies_in_the_interval_of_the_others_in_95_percent_of_cases() -> None:
     draws = np.random.default_rng(0).normal(60, 2, (2000, 6))
-    inside = [low < last < high for *values, last in draws for low, high in [known(one_more(values))]]
+    inside = [low < last < high for *values, last in draws for low, high in [one_more(values)]]
     assert 0.94 < np.mean(inside) < 0.96
-    assert known(one_more([60.0, 61.0, 62.0])) == pytest.approx((56.03, 65.97), abs=0.01)
-    assert one_more([60.0]) is None
+    assert one_more([60.0, 61.0, 62.0]) == pytest.approx((56.03, 65.97), abs=0.01)
+    assert one_more([60.0]) == (-inf, inf)
 
 
 def test_more_seeds_narrow_what_seeds_do_and_leave_what_videos_do() -> None:
@@ -113,37 +129,33 @@ def test_more_seeds_narrow_what_seeds_do_and_leave_what_videos_do() -> None:
 
 def test_ranks_below_1_and_5_are_top1_and_top5() -> None:
     records = [record("a", 0, "0123456789")]
-    assert [known(accuracy(records, "a", measure)).mean for measure in ("top1", "top5")] == [10.0, 50.0]
-    assert accuracy(records, "a", "top5_test") is None
+    tops = [accuracy(records, A._replace(measure=measure)) for measure in ("top1", "top5", "top5_test")]
+    assert [top and top.mean for top in tops] == [10.0, 50.0, None]
 
 
 def test_a_measure_without_ranks_is_read_from_the_metrics_and_cut_at_100() -> None:
     records = [record("a", seed, metrics={"map": value}) for seed, value in enumerate((90.0, 99.0, 98.0))]
-    interval = known(accuracy(records, "a", "map"))
+    interval = known(evidence(records, ["map"]).interval({A: 1.0}))
     assert interval.mean == pytest.approx(287 / 3)
     assert (interval.low < 95, interval.high) == (True, 100.0)
 
 
-def test_differences_use_only_the_seeds_that_both_runs_have() -> None:
+def test_differences_use_only_the_seeds_and_videos_that_both_runs_have() -> None:
     records = [record("a", 0, "0000"), record("a", 1, "0000"), record("b", 1, "1000"), record("b", 2, "1111")]
-    gain = known(difference(records, "a", "b"))
+    gain = known(evidence(records).interval(GAIN))
     assert (gain.mean, gain.seeds) == (25.0, 1)
-    assert difference([record("a", 0, "0000"), record("b", 2, "1111")], "a", "b") is None
+    assert evidence([records[0], records[3]]).interval(GAIN) is None
+    with pytest.raises(BadInput, match="b seed 0': 3"):
+        evidence([records[0], record("b", 0, "000")]).interval(GAIN)
 
 
 def test_pairing_by_video_narrows_the_interval() -> None:
     rng = np.random.default_rng(3)
-    hard = rng.random(200) < 0.5
-    base = "".join("1" if h else "0" for h in hard)
-    better = "1" * 5 + base[5:]
-    records = [record(key, s, ranks) for key, ranks in (("a", base), ("b", better)) for s in range(3)]
-    paired, alone = known(difference(records, "a", "b")), known(accuracy(records, "a"))
+    base = luck(rng, 0.5)
+    ranks = {"a": base, "b": "1" * 5 + base[5:]}
+    records = [record(key, seed, digits) for key, digits in ranks.items() for seed in range(3)]
+    paired, alone = known(evidence(records).interval(GAIN)), accuracy(records)
     assert paired.high - paired.low < (alone.high - alone.low) / 3
-
-
-def test_runs_on_different_videos_are_not_compared() -> None:
-    with pytest.raises(BadInput, match="b seed 0': 3"):
-        analysis([record("a", 0, "0000"), record("b", 0, "000")], GAIN)
 
 
 def test_a_kind_of_videos_is_counted_on_its_own() -> None:
@@ -153,38 +165,36 @@ def test_a_kind_of_videos_is_counted_on_its_own() -> None:
     records = [of_kinds("a", s, near="0000", far="0011") for s in (0, 1)]
     records += [of_kinds("b", s, near="1000", far="1111") for s in (0, 1)]
     for kind, mean, gain in ((None, 75.0, 37.5), ("near", 100.0, 25.0), ("far", 50.0, 50.0)):
-        own, above = known(accuracy(records, "a", kind=kind)), known(analysis(records, GAIN, kind=kind))
+        own, above = accuracy(records, kind=kind), known(evidence(records).interval(GAIN, kind))
         assert (own.mean, above.mean, above.seeds) == (mean, gain, 2)
     unknown = [records[0], record("a", 1, "00000000"), record("b", 0, "00000000")]
     assert list(outcomes(unknown, "a", kind="near")) == [0]
-    assert accuracy(unknown, "b", kind="near") is None
-    assert analysis(unknown, GAIN, kind="near") is None
-
-
-def luck(rng: np.random.Generator, share: float, videos: int = 400) -> str:
-    return "".join("0" if right else "1" for right in rng.random(videos) < share)
+    assert accuracy(unknown, B, kind="near") is None
+    assert evidence(unknown).interval(GAIN, kind="near") is None
 
 
 def test_rows_pool_the_seeds_that_their_group_shares() -> None:
     rng = np.random.default_rng(0)
     rows = [record(key, seed, luck(rng, 0.7)) for key in "abc" for seed in range(4)]
-    shared = pool(rows, [{"a", "b", "c", "unknown"}], "top1")
-    assert shared == pool([*rows, record("a", 9, "0" * 400)], [["a", "b", "c"]], "top1")
-    assert 3 < known(shared).pooled <= 9
-    assert pool(rows, [["a"]], "top1") is None
-    assert pool([], [["a", "b"]], "top1") is None
+    shared = known(evidence(rows).prior({A: 1.0}))
+    assert shared == evidence([*rows, record("a", 9, "0" * 400)]).prior({A: 1.0})
+    assert 3 < shared.pooled <= 9
+    assert shared != evidence(rows).prior(GAIN)  # of differences
+    assert evidence([row for row in rows if row.key == "a"]).prior({A: 1.0}) is None
+    assert evidence([]).prior({A: 1.0}) is None
+    means = [record(key, s, metrics={"map": 50.0 + s + ord(key) % 7 * s}) for key in "abc" for s in range(4)]
+    assert evidence(means, ["map"]).prior({A: 1.0}) is None  # no means over videos
 
 
-def test_measures_that_are_no_means_over_videos_share_nothing() -> None:
-    rows = [record(key, s, metrics={"map": 50.0 + s + ord(key) % 7 * s}) for key in "abc" for s in range(4)]
-    assert pool(rows, [["a", "b", "c"]], "map") is None
-
-
-def test_what_rows_share_is_in_the_interval() -> None:
+def test_what_rows_share_is_in_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     rows = [record(key, seed, luck(rng, 0.7 + 0.1 * rng.random())) for key in "ab" for seed in range(3)]
-    priors = (Prior(variance, inf, pooled=50) for variance in (25.0, 4.0))
-    wide, narrow = (known(difference(rows, "a", "b", prior=prior)) for prior in priors)
+    halves = []
+    for variance in (25.0, 4.0):
+        prior = Prior(variance, inf, pooled=50)
+        monkeypatch.setattr("nlrepro.stats.evidence.fit_prior", lambda groups, centred, prior=prior: prior)
+        interval = known(evidence(rows).interval(GAIN))
+        halves.append(interval.high - interval.mean)
     # MS_seed counts alone, as it is far above the others: half = t * sqrt(variance * 2 / seeds), about
-    assert wide.high - wide.mean == pytest.approx(stats.t.ppf(0.975, 50) * sqrt(25 * 2 / 3), rel=0.05)
-    assert narrow.high - narrow.low < (wide.high - wide.low) / 2
+    assert halves[0] == pytest.approx(stats.t.ppf(0.975, 50) * sqrt(25 * 2 / 3), rel=0.05)
+    assert halves[1] < halves[0] / 2

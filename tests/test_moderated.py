@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.special import polygamma
 
-from nlrepro.stats.anova import ALPHA, Analysis, analyse
+from nlrepro.stats.anova import ALPHA, analyse
 from nlrepro.stats.moderated import Prior, bartlett, by_moments, fit_prior, trigamma_inverse
 from nlrepro.stats.verdicts import any_below
 
@@ -17,9 +17,7 @@ Array = NDArray[np.float64]
 ROWS, VIDEOS = 5, 30
 TRUTH = 70.0
 SIZES = [(200, 2.0), pytest.param(1000, 0.0, marks=pytest.mark.rare)]
-of_many_tables = pytest.mark.parametrize(
-    ("tables", "slack"), SIZES
-)  # slack: more percent that chance may take
+of_many_tables = pytest.mark.parametrize(("tables", "slack"), SIZES)  # slack: percent that chance may take
 
 
 def simulate(tables: int, seeds: int, late: float = 0.0, shared: float = 0.0) -> Array:
@@ -36,25 +34,23 @@ def simulate(tables: int, seeds: int, late: float = 0.0, shared: float = 0.0) ->
 
 
 class Outcome(NamedTuple):
-    covered: float  # percent
-    width: float  # mean half-width, points
+    covered: float  # percent of the intervals that hold the truth
+    width: float  # mean, points
 
 
-def outcome(analyses: list[Analysis], truth: float) -> Outcome:
-    intervals = [each.interval for each in analyses]
-    covered = np.mean([each.low <= truth <= each.high for each in intervals])
-    return Outcome(100 * float(covered), float(np.mean([each.high - each.low for each in intervals])) / 2)
-
-
-def intervals(measure: str, simulated: Array) -> tuple[Outcome, Outcome]:
+def outcomes(measure: str, simulated: Array) -> tuple[Outcome, Outcome]:
     """Of a row's accuracy, or of its difference to the first: alone, and moderated by the others."""
-    alone, moderated = [], []
+    ends = []  # [tables, 2, 2]
     size, truth = (1.0, TRUTH) if measure == "accuracy" else (2.0, 0.0)
     for table in simulated:
         common = fit_prior([table.mean(axis=2).T], centred=measure == "difference")
-        alone.append(analyse(table[1] if measure == "accuracy" else table[1] - table[0]))
-        moderated.append(alone[-1].moderated(common, size))
-    return outcome(alone, truth), outcome(moderated, truth)
+        alone = analyse(table[1] if measure == "accuracy" else table[1] - table[0])
+        ends.append(
+            [(each.interval.low, each.interval.high) for each in (alone, alone.moderated(common, size))]
+        )
+    low, high = np.moveaxis(ends, 2, 0)  # [tables, 2] both
+    covered, width = 100 * ((low <= truth) & (truth <= high)).mean(axis=0), (high - low).mean(axis=0)
+    return Outcome(covered[0], width[0]), Outcome(covered[1], width[1])
 
 
 @of_many_tables
@@ -64,7 +60,7 @@ def intervals(measure: str, simulated: Array) -> tuple[Outcome, Outcome]:
 def test_with_one_spread_of_seeds_moderated_intervals_are_narrower_and_cover_the_truth(
     tables: int, slack: float, measure: str, seeds: int, narrower: float, shared: float
 ) -> None:
-    alone, moderated = intervals(measure, simulate(tables, seeds, shared=shared))
+    alone, moderated = outcomes(measure, simulate(tables, seeds, shared=shared))
     assert 92 - slack <= moderated.covered <= 98 + slack
     rows_are_free = measure == "difference" or not shared  # accuracies that move together tell little
     assert moderated.width < alone.width * (narrower if rows_are_free else 1)
@@ -77,8 +73,8 @@ def test_with_one_late_seed_in_ten_differences_are_covered_and_accuracies_are_no
 ) -> None:
     """With and without the other rows."""
     simulated = simulate(tables, seeds, late=0.1)
-    assert all(each.covered > 95 - slack for each in intervals("difference", simulated))
-    alone, moderated = intervals("accuracy", simulated)
+    assert all(each.covered > 95 - slack for each in outcomes("difference", simulated))
+    alone, moderated = outcomes("accuracy", simulated)
     assert moderated.covered == pytest.approx(expected, abs=1 + 3 * slack)
     assert moderated.covered > alone.covered - 4
 
@@ -101,11 +97,9 @@ def test_four_rows_that_equal_their_baseline_fail_in_at_most_2_5_percent(
 
 def test_it_is_bartletts_test() -> None:
     samples = [np.random.default_rng(i).normal(0, 1 + i, 4 + i) for i in range(4)]
-    variances, freedoms = (
-        np.array([s.var(ddof=1) for s in samples]),
-        np.array([s.size - 1.0 for s in samples]),
-    )
-    assert bartlett(variances, freedoms) == pytest.approx(stats.bartlett(*samples).pvalue)
+    variances, freedoms = zip(*((s.var(ddof=1), s.size - 1.0) for s in samples), strict=True)
+    p = bartlett(np.array(variances), np.array(freedoms))
+    assert p == pytest.approx(stats.bartlett(*samples).pvalue)
 
 
 def test_rows_that_differ_in_spread_share_nothing() -> None:
@@ -114,27 +108,19 @@ def test_rows_that_differ_in_spread_share_nothing() -> None:
     assert fit_prior([means * [30, 1, 1, 1, 1, 1]], centred=False) is None
 
 
-def test_the_fit_finds_the_prior_that_variances_were_drawn_from() -> None:
+def test_the_fit_finds_the_prior_that_variances_were_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smyth's model with s0^2 = 3."""
+    monkeypatch.setattr("nlrepro.stats.moderated.LEVEL", 0.0)  # Bartlett's test refuses any prior of so many
     rng = np.random.default_rng(0)
     prior, d = 8.0, 6.0
-    variances = (
-        3 * prior / rng.chisquare(prior, 4000) * rng.chisquare(d, 4000) / d
-    )  # Smyth's model with s0^2 = 3
-    found = moments(variances, d)
-    assert (found.variance, found.freedom) == pytest.approx((3, prior), rel=0.1)
-    same = moments(3 * rng.chisquare(d, 20000) / d, d)
+    drawn = 3 * prior / rng.chisquare(prior, 4000) * rng.chisquare(d, 4000) / d
+    equal = 3 * rng.chisquare(d, 20000) / d
+    fit, same = (by_moments(each, np.full(each.size, d), pooled=inf) for each in (drawn, equal))
+    assert fit
+    assert (fit.variance, fit.freedom) == pytest.approx((3, prior), rel=0.1)
+    assert same
     assert same.variance == pytest.approx(3, rel=0.02)
     assert same.freedom > 100
-
-
-def moments(variances: Array, d: float) -> Prior:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "nlrepro.stats.moderated.LEVEL", 0.0
-        )  # of so many variances Bartlett's test refuses any prior
-        found = by_moments(variances, np.full(variances.size, d), pooled=inf)
-    assert found
-    return found
 
 
 def test_variances_are_moderated_by_the_formula() -> None:

@@ -35,14 +35,8 @@ def page_of(profile: str, results: Path) -> Page:
 def beside_the_published() -> Iterator[None]:
     """In the project's folder, with small pictures, as drawing takes long."""
     with pytest.MonkeyPatch.context() as patch, chdir(ROOT):
-        for name, drawing in {
-            "draw_task": Figure(),
-            "draw_gains": SVG,
-            "draw_kinds": SVG,
-            "draw_rows": SVG,
-        }.items():
-            patch.setattr(f"nlrepro.report.gather.{name}", lambda *_, drawing=drawing: drawing)
-        patch.setattr("nlrepro.report.gather.to_svg", lambda figure: SVG)
+        for name in ("draw_task", "draw_gains", "draw_kinds", "draw_rows", "to_svg"):
+            patch.setattr(f"nlrepro.report.gather.{name}", lambda *_: SVG)
         yield
 
 
@@ -76,18 +70,14 @@ class Reader(HTMLParser):
         assert self.opened.pop() == tag
 
 
-def test_the_page_is_well_formed_and_asks_for_nothing_from_elsewhere(published: str) -> None:
+def test_the_page_is_well_formed_and_its_links_lead_somewhere_within_it(published: str) -> None:
+    """Ids are unique though figures share theirs."""
     reader = Reader()
     reader.feed(published)
     assert reader.opened == []
     elsewhere = {source for source in reader.sources if not source.startswith(("#", "records/"))}
     assert elsewhere == {"data:,", "https://arxiv.org/abs/1711.07971"}
     assert "<script" not in published
-
-
-def test_ids_are_unique_though_figures_share_theirs_and_all_links_lead_somewhere(published: str) -> None:
-    reader = Reader()
-    reader.feed(published)
     links = {source[1:] for source in reader.sources if source.startswith("#")}
     links |= set(re.findall(r"url\(#([^)]+)\)", published))
     assert len(reader.ids) == len(set(reader.ids))
@@ -103,22 +93,14 @@ def test_each_number_leads_to_its_records_and_to_the_command_that_makes_them_aga
             origin = published.partition(f'<div id="mini-{key}">')[2].partition("</details>")[0]
             files = re.findall(r'<a href="([^"]+)">seed', origin)
             assert [read_record(PUBLISHED / file).key for file in files] == [key] * 5
-            first = re.escape(TABLES.tables_of(key)[0])
-            command = (
-                rf"<pre>python -m ablations sweep {first} --only {key} --seeds 0,1,2,3,4 --profile \S*mini<"
-            )
-            assert re.search(command, origin), (name, key)
+            command = f"sweep {TABLES.tables_of(key)[0]} --only {key} --seeds 0,1,2,3,4 --profile "
+            assert f"<pre>python -m ablations {command}" in origin, (name, key)
 
 
-def test_a_verdict_names_the_comparison_that_supports_it_least_and_the_others_stand_below(
-    published: str,
-) -> None:
-    minus = "\N{MINUS SIGN}"
+def test_a_verdict_names_the_comparison_that_supports_it_least_and_the_others(published: str) -> None:
     line = published.partition("<td>space-only and time-only beat the baseline</td>")[2].partition("</tr>")[0]
-    assert f"<small>space-only {minus} baseline, R101</small>" in line
-    assert f"<span>time-only {minus} baseline, R50</span> <span>+" in published
-    assert f"<span>+1 NL {minus} baseline, R50, mask AP</span> <span>+" in published
-    assert published.index('class="plain sentences"') < published.index('class="panels')
+    assert "<small>space-only \N{MINUS SIGN} baseline, R101</small>" in line
+    assert "<span>time-only \N{MINUS SIGN} baseline, R50</span> <span>+" in published
 
 
 def test_local_numbers_lead_to_local_records_and_published_ones_to_published_ones(tmp_path: Path) -> None:
@@ -128,11 +110,9 @@ def test_local_numbers_lead_to_local_records_and_published_ones_to_published_one
     assert '<td class="yours"><a href="#mini-r50-c2d">' in html
     assert '<td class="published"><a href="#mini-r50-c2d">' in html
     origin = html.partition('id="mini-r50-c2d">')[2].partition("</details>")[0]
-    files = {
-        name: (tmp_path / file).resolve() for file, name in re.findall(r'href="([^"]+)">(seed \d)', origin)
-    }
-    assert files["seed 7"] == own.resolve()
-    assert files["seed 0"] == record_path(PUBLISHED, record("r50-c2d", 0)).resolve()
+    files = {name: tmp_path / file for file, name in re.findall(r'href="([^"]+)">(seed \d)', origin)}
+    assert files["seed 7"] == own
+    assert files["seed 0"].resolve() == record_path(PUBLISHED, record("r50-c2d", 0)).resolve()
     assert "--seeds 0,1,2,3,4,7 " in origin
 
 
@@ -153,13 +133,9 @@ def test_a_profile_of_ones_own_has_a_page_under_its_name(elsewhere: Path) -> Non
     assert 'id="show-own.v2" checked' in html
     assert '[id="show-own.v2"]:checked ~ [id="own.v2"] { display: block; }' in html  # "." would begin a class
     assert html.count("<main") == 3
-
-
-def test_a_profile_that_table_2_lacks_shows_its_own_tables(elsewhere: Path) -> None:
-    assert command("report", "--profile", "mini-1000-steps").status == 0
-    html = (elsewhere / "results/local/report.html").read_text()
-    page = html.partition('<main id="coco-mini-1000-steps">')[2]
-    assert re.findall(r'data-table="(.+?)"', page) == ["5", "6"]
+    assert command("report", "--profile", "mini-1000-steps").status == 0  # which Table 2 lacks
+    html = (elsewhere / "results/local/report.html").read_text().partition('id="coco-mini-1000-steps">')[2]
+    assert re.findall(r'data-table="(.+?)"', html) == ["5", "6"]
 
 
 def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path) -> None:
@@ -168,34 +144,29 @@ def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path)
     assert test.weights
     file = write_record(replace(test, weights=replace(test.weights, file="<b>.pkl")), elsewhere)
     html = render([page_of("paper", elsewhere)], "paper")
-    assert ">caffe2 32x2<" in html
-    assert (
-        '<td class="caffe2 32x2"><a href="#paper-r50-c2d">75.0</a><small>0.0\N{EN DASH}100.0</small>' in html
-    )
+    number = '<a href="#paper-r50-c2d">75.0</a><small>0.0\N{EN DASH}100.0</small>'
+    assert f'<td class="caffe2 32x2">{number}' in html
     assert f'<a href="{file.relative_to(elsewhere)}">&lt;b&gt;.pkl</a>' in html  # names from files are text
     assert "<b>.pkl" not in html
 
 
-def test_the_page_counts_words_and_tells_preliminary_verdicts_and_what_went_into_the_runs(
-    elsewhere: Path,
-) -> None:
+def test_the_page_counts_words_and_tells_what_is_preliminary_and_went_into_the_runs(elsewhere: Path) -> None:
     """Three seeds of Table 2a where five are declared; all other sentences lack runs."""
     for run in TABLES.runs(["2a"], [0, 1, 2], "mini", Folders()):
         made = replace(MADE, seconds=1200.0, date=f"2024-0{run.seed + 1}-01T10:00:00", git="abc")
         write_record(fresh_record(run, "01" * 50, made=made), elsewhere)
-    page = page_of("mini", elsewhere)
-    html = " ".join(render([page], "mini").split())
-    assert page.words == {"holds": 1, "fails": 0, "negligible": 0, "undecided": 14}  # FLOPs need no runs
+    html = " ".join(render([page_of("mini", elsewhere)], "mini").split())
+    assert "15 sentences from these tables. Of these 1 hold here, 0 fail, 0 are about" in html  # FLOPs
     assert "2 of these verdicts are preliminary" in html
     assert '<span class="word">undecided, preliminary</span>' in html
     assert "preliminary: 3 seeds of 5; least clear" in html
-    assert page.provenance == {
-        "runs": "15 of 5 nets",
-        "seeds": "0, 1, 2",
-        "date": "2024-01-01 to 2024-03-01",
-        "time": "5.0 hours of training and testing, added up",
-        "code": "abc",
-    }
+    runs = [
+        "15 of 5 nets",
+        "0, 1, 2",
+        "2024-01-01 to 2024-03-01",
+        "5.0 hours of training and testing, added up",
+    ]
+    assert re.findall(r"<dd>(.*?)</dd>", html)[:5] == [*runs, "abc"]
 
 
 # ---- in a browser ----
@@ -232,8 +203,8 @@ def test_a_browser_shows_all_tables_within_its_width_and_does_not_complain(
     page.value(f"document.querySelector('label[for=show-{profile}]').click()")
     tables = [name for name in TABLES if name.startswith("2") or (profile == "mini" and name != "3")]
     panels = all_of(".panel", "e.offsetWidth > 0")
-    assert page.value(f"{panels}.map(e => [e.closest('main').id, e.dataset.table])") == [
-        [profile, t] for t in tables
+    assert page.value(f"{panels}.map(e => e.closest('main').id + e.dataset.table)") == [
+        profile + t for t in tables
     ]
     assert page.value("document.documentElement.scrollWidth") == width
     beyond = all_of("body *", f"!e.closest('.scroll') && e.getBoundingClientRect().right > {width}")

@@ -8,10 +8,14 @@ over one at a time. Other nets have one group of all frames.
 """
 
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from nlrepro.config import Data, Profile
@@ -24,34 +28,18 @@ from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet, unfold
 from nlrepro.released.importing import load_net
 from nlrepro.spec import RunSpec
 
+Position = tuple[float, ...]  # (t, y, x) of a block's map; a max-pooled x_j lies between four of them
 DRAWN_SIDE = 256  # pixels of the shorter side of the frames to draw, at most
 PAIRS = 1 << 21  # weights that are held at once: 8 MiB in float32
 
 
-class Position(NamedTuple):
-    """A position of a block's map; a max-pooled x_j lies between four of them."""
-
-    t: float
-    y: float
-    x: float
-
-
-class PixelPosition(NamedTuple):
-    """A frame of the clip and a place on it, in pixels from the centre of the upper left one."""
-
-    frame: int
-    x: float
-    y: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class TopKeys:
+class TopKeys(NamedTuple):
     """x_i, its strongest x_j, the strongest first, and their weights f(x_i, x_j) / C(x)."""
 
     query: Position
     keys: tuple[Position, ...]
     weights: tuple[float, ...]
-    count: int  # of all x_j
+    candidates: int  # all x_j
     total: float  # of all weights
 
 
@@ -61,28 +49,13 @@ class Attention:
 
     key: str
     block: str  # "res3_3": after which residual block it sits
+    caption: str  # what is drawn, in two sentences
     top: TopKeys
-    shape: tuple[int, int, int]  # of the block's map: frames, height, width
-    softmax: bool
-    pooled: bool  # each x_j stands for 2 x 2 positions
     frames: Frames  # (T, H, W, 3) RGB, of the clip
-    start: PixelPosition  # of x_i
-    ends: tuple[PixelPosition, ...]  # of each x_j
     columns: tuple[int, ...]  # the frame of the clip at the centre of each frame of the map
-
-    @property
-    def caption(self) -> str:
-        """What is drawn, in two sentences."""
-        top, (t, y, x) = self.top, (int(i) for i in self.top.query)
-        frames, height, width = (side - 1 for side in self.shape)
-        query = f"x_i: frame {t} of 0-{frames}, row {y} of 0-{height}, column {x} of 0-{width} of the map."
-        cells = " (2 x 2 max-pooled)" if self.pooled else ""
-        keys = f"Arrows: the {len(top.keys)} strongest of {top.count} x_j{cells}"
-        weights = f"{top.weights[0]:.3g} to {top.weights[-1]:.3g}"
-        if self.softmax:
-            return f"{query} {keys}; softmax weights {weights}, together {sum(top.weights):.2f} of 1."
-        form = "no softmax in this form: responses f / C(x)"
-        return f"{query} {keys}; {form}, {weights}; all together {top.total:.3g}."
+    points: tuple[
+        tuple[float, float], ...
+    ]  # x, y of x_i and of each x_j, in pixels from the upper left one's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +68,7 @@ class Embeddings:
     queries: Tensor  # (S, N, 3)
     keys: Tensor  # (S, M, 3); those of 2 x 2 max-pooled positions are at their common corner
     shape: tuple[int, int, int]  # of the map
-
-    @property
-    def pooled(self) -> bool:
-        return bool((self.keys % 1).any())
+    pooled: bool  # each x_j stands for 2 x 2 positions
 
     @torch.no_grad()
     def top_keys(self, query: Position, number: int) -> TopKeys:
@@ -115,19 +85,14 @@ class Embeddings:
         s, i = places[0].tolist()
         weights = self.block.weights(self.theta[s : s + 1, i : i + 1], self.phi[s : s + 1])[0, 0]  # (M,)
         best = weights.topk(min(number, len(weights)))
-        return TopKeys(
-            query=query,
-            keys=tuple(Position(*key) for key in self.keys[s, best.indices].tolist()),
-            weights=tuple(best.values.tolist()),
-            count=len(weights),
-            total=float(weights.sum()),
-        )
+        keys = tuple(map(tuple, self.keys[s, best.indices].tolist()))
+        return TopKeys(query, keys, tuple(best.values.tolist()), len(weights), float(weights.sum()))
 
     @torch.no_grad()
     def farthest_query(self, number: int) -> Position:
         """The x_i whose strongest x_j are farthest: in parts of the map, the mean weighted by their share."""
         reaches = []
-        rows = max(PAIRS // (len(self.phi) * self.phi.shape[1]), 1)
+        rows = max(PAIRS // self.phi[..., 0].numel(), 1)
         extent = self.keys.new_tensor(self.shape)  # (3,)
         for theta, queries in zip(self.theta.split(rows, 1), self.queries.split(rows, 1), strict=True):
             weights = self.block.weights(theta, self.phi)  # (S, R, M)
@@ -138,7 +103,18 @@ class Embeddings:
             distance = ((ends - queries.unsqueeze(2)) / extent).norm(dim=3)  # (S, R, number)
             reaches.append((share * distance).sum(2))  # (S, R)
         query = self.queries.flatten(0, 1)[torch.cat(reaches, 1).argmax()]  # (3,)
-        return Position(*query.tolist())
+        return tuple(query.tolist())
+
+    def caption(self, top: TopKeys) -> str:
+        (t, y, x), (frames, height, width) = map(int, top.query), (side - 1 for side in self.shape)
+        query = f"x_i: frame {t} of 0-{frames}, row {y} of 0-{height}, column {x} of 0-{width} of the map."
+        cells = " (2 x 2 max-pooled)" if self.pooled else ""
+        keys = f"Arrows: the {len(top.keys)} strongest of {top.candidates} x_j{cells}"
+        weights = f"{top.weights[0]:.3g} to {top.weights[-1]:.3g}"
+        if self.block.form.softmax:
+            return f"{query} {keys}; softmax weights {weights}, together {sum(top.weights):.2f} of 1."
+        form = "no softmax in this form: responses f / C(x)"
+        return f"{query} {keys}; {form}, {weights}; all together {top.total:.3g}."
 
 
 @torch.no_grad()
@@ -146,69 +122,43 @@ def embeddings(net: VideoResNet, name: str, clip: Tensor) -> Embeddings:
     """Embeddings in the block `name` of `net.inserted` for a clip (1, 3, T, H, W)."""
     block, inputs = net.inserted[name], []
     assert isinstance(block, FoldedNonLocalBlock)
-    hook = block.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments))
-    net.eval()(clip)
-    hook.remove()
+    with block.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments)):
+        net.eval()(clip)
     x, frames = inputs[0]  # (T, C, H, W), T
     theta, phi, _ = block.project(unfold(x, block.group or frames))  # (G, K, T, H, W), (G, K, T, H', W')
+    groups, _, of_group, *sides = theta.shape
+    axes = [torch.arange(side, dtype=torch.float32) for side in (frames, *sides)]
+    places = torch.stack(torch.meshgrid(*axes, indexing="ij"))  # (3, G T, H, W)
+    queries = places.unflatten(1, (groups, of_group)).transpose(0, 1)  # (G, 3, T, H, W)
+    pooled = phi.shape != theta.shape
+    keys = F.avg_pool3d(queries, [1, *(min(2, side) for side in sides)]) if pooled else queries
     return Embeddings(
         block=block,
         theta=block.flatten(theta),
         phi=block.flatten(phi),
-        queries=block.flatten(grid(theta, theta)),
-        keys=block.flatten(grid(phi, theta)),
-        shape=(frames, theta.shape[3], theta.shape[4]),
+        queries=block.flatten(queries),
+        keys=block.flatten(keys),
+        shape=(frames, *sides),
+        pooled=pooled,
     )
 
 
-def grid(x: Tensor, theta: Tensor) -> Tensor:
-    """Coordinates of the positions of x in the map of theta: (G, K, T, H', W') -> (G, 3, T, H', W')."""
-    groups, _, frames, *sides = x.shape
-    steps = [1 if side == full else 2 for side, full in zip(sides, theta.shape[3:], strict=True)]
-    t = torch.arange(groups * frames, dtype=torch.float32)
-    y, x = (step * torch.arange(side) + (step - 1) / 2 for side, step in zip(sides, steps, strict=True))
-    points = torch.stack(torch.meshgrid(t, y, x, indexing="ij"))  # (3, G T, H', W')
-    return points.unflatten(1, (groups, frames)).transpose(0, 1)  # (G, 3, T, H', W')
-
-
-@dataclass(frozen=True)
-class Axis:
-    """The receptive field of index i of a map is centred at the pixel or frame scale * i + shift of the clip.
+def centres(net: VideoResNet, stage: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale and shift, (3,) both: position i of a stage's map is centred at scale i + shift of the clip.
 
     A convolution or a pool with kernel k, stride s and padding p has the centre of its output i at
-    s i + (k - 1) / 2 - p of its input. With even padding this is s i: in nets of the paper's text, positions
-    are at the upper left corners of their cells.
+    s i + (k - 1) / 2 - p of its input. With even padding, which all convolutions have, this is s i: in nets
+    of the paper's text, positions are at the upper left corners of their cells.
     """
-
-    scale: float = 1.0
-    shift: float = 0.0
-
-    def then(self, kernel: int, stride: int, padding: int) -> "Axis":
-        """The axis after another layer."""
-        return Axis(self.scale * stride, self.shift + self.scale * ((kernel - 1) / 2 - padding))
-
-    def place(self, i: float, side: int, zoom: int = 1) -> float:
-        """The centre for index i, within a clip of `side` pixels or frames, drawn `zoom` times as large."""
-        centre = self.scale * i + self.shift
-        return min(max(zoom * (centre + 0.5) - 0.5, 0.0), zoom * side - 1.0)
-
-
-def map_axes(net: VideoResNet, stage: int) -> tuple[Axis, Axis, Axis]:
-    """Time, height and width of a stage's map. Convolutions pad evenly; pools may not."""
-    geometry, (kernels, paddings) = net.geometry, net.pool1_window
-    layers = zip(
-        geometry.stem_kernel, geometry.stem_stride, kernels, geometry.pool1_stride, paddings, strict=True
-    )
-    time, height, width = (
-        Axis().then(stem, stem_stride, stem // 2).then(kernel, stride, padding)
-        for stem, stem_stride, kernel, stride, padding in layers
-    )
+    geometry, (kernels, paddings), (kernel, padding) = net.geometry, net.pool1_window, net.pool2_window
+    scale = np.array(geometry.stem_stride, float)
+    shift = scale * (np.subtract(kernels, 1) / 2 - paddings)
+    scale *= geometry.pool1_stride
     if stage > 2:
-        kernel, padding = net.pool2_window
-        time = time.then(kernel, geometry.pool2_stride, padding)
-    for stride in geometry.stage_strides[: stage - 1]:
-        height, width = height.then(3, stride, 1), width.then(3, stride, 1)
-    return time, height, width
+        shift[0] += scale[0] * ((kernel - 1) / 2 - padding)
+        scale[0] *= geometry.pool2_stride
+    scale[1:] *= prod(geometry.stage_strides[: stage - 1])
+    return scale, shift
 
 
 def read_clip(
@@ -236,8 +186,7 @@ def read_clip(
 
 def normalise(clip: Frames, data: Data) -> Tensor:
     """The clip as nets take it: (T, H, W, 3) uint8 -> (1, 3, T, H, W)."""
-    pixels = torch.from_numpy(clip.copy()).float()  # (T, H, W, 3)
-    pixels = (pixels - torch.tensor(data.mean)) / torch.tensor(data.std)  # (T, H, W, 3)
+    pixels = (torch.tensor(clip).float() - torch.tensor(data.mean)) / torch.tensor(data.std)  # (T, H, W, 3)
     return pixels.permute(3, 0, 1, 2).unsqueeze(0)  # (1, 3, T, H, W)
 
 
@@ -248,11 +197,9 @@ def choose_block(net: VideoResNet, name: str | None) -> str:
         BadInput: the net has no non-local block, or none of that name.
     """
     names = [name for name, block in net.inserted.items() if isinstance(block, NonLocalBlock)]
-    if not names:
-        advice = "give weights of a net that has one, such as r50-c2d-nl-..."
-        raise BadInput(f"{net.spec.name} has no non-local block; {advice}")
-    if name and name not in names:
-        raise BadInput(f"{net.spec.name} has no block {name!r}; use one of {', '.join(names)}")
+    if not names or name not in (None, *names):
+        advice = f"use one of {', '.join(names)}" if names else "give weights of a net such as r50-c2d-nl-..."
+        raise BadInput(f"{net.spec.name} has no non-local block {name or ''}; {advice}")
     return name or names[0]
 
 
@@ -278,25 +225,19 @@ def attend(
     name = choose_block(net, block)
     clip = read_clip(video, profile, spec, where)  # (T, H, W, 3)
     features = embeddings(net, name, normalise(clip, profile.data))
-    query = Position(*at) if at else features.farthest_query(strongest)
-    top = features.top_keys(query, strongest)
+    top = features.top_keys(at or features.farthest_query(strongest), strongest)
     large = read_clip(video, profile, spec, where, DRAWN_SIDE)  # (T, zoom H, zoom W, 3)
-    (frames, height, width, _), zoom = clip.shape, min(large.shape[1:3]) // min(clip.shape[1:3])
-    t_axis, y_axis, x_axis = map_axes(net, int(name[3]))
-
-    def on_clip(p: Position) -> PixelPosition:
-        x, y = x_axis.place(p.x, width, zoom), y_axis.place(p.y, height, zoom)
-        return PixelPosition(round(t_axis.place(p.t, frames)), x, y)
-
+    zoom = min(large.shape[1:3]) // min(clip.shape[1:3])
+    scale, shift = centres(net, int(name[3]))
+    places = np.array([top.query, *top.keys]) * scale + shift  # (1 + n, 3)
+    _, y, x = np.clip(zoom * (places + 0.5) - 0.5, 0, np.subtract(large.shape[:3], 1)).T  # (1 + n,)
+    columns = np.clip(scale[0] * np.arange(features.shape[0]) + shift[0], 0, len(clip) - 1)  # (T',)
     return Attention(
         key=spec.key,
         block=name,
+        caption=features.caption(top),
         top=top,
-        shape=features.shape,
-        softmax=features.block.form.softmax,
-        pooled=features.pooled,
         frames=large,
-        start=on_clip(query),
-        ends=tuple(map(on_clip, top.keys)),
-        columns=tuple(round(t_axis.place(t, frames)) for t in range(features.shape[0])),
+        columns=tuple(map(round, columns.tolist())),
+        points=tuple(zip(x.tolist(), y.tolist(), strict=True)),
     )

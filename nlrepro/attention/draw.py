@@ -4,64 +4,63 @@ Arrows of larger weights are heavier and more opaque; negligible ones can hardly
 the clip, each frame with the arrows that end in it.
 """
 
-import io
+from io import BytesIO
 from math import dist
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
-from nlrepro.attention.compute import Attention, PixelPosition
+from nlrepro.attention.compute import Attention, Position
 from nlrepro.files import BadInput, write_atomic
 
 PICTURES, ANIMATION = (".png", ".svg", ".pdf"), ".gif"
 UNDATED = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same picture gives the same bytes
-STYLE = {"font.family": "DejaVu Sans", "font.size": 8, "svg.hashsalt": "nlrepro"}
+LOOK: Any = ["default", {"font.family": "DejaVu Sans", "font.size": 8, "svg.hashsalt": "nlrepro"}]
 A_ROW = 8  # frames
 GAP = 0.05  # between frames, in parts of their width
 INK, CASING = "#F0E442", "#202020"  # Okabe and Ito's yellow, cased in dark: visible on any frame
 GREY = "#444444"
 SIDE = 4.5  # inches, of an animation
-SECONDS = 0.35  # that a frame of an animation stays
+FRAME_TIME = 350  # milliseconds that a frame of an animation stays
 Point = tuple[float, float]
 
 
-@style.context(["default", STYLE])
+@style.context(LOOK)
 def draw(attention: Attention, t: int | None = None) -> Figure:
     """The frames at the centres of the map's with all arrows, or frame `t` with the arrows that end in it."""
-    start, top, (_, height, width, _) = attention.start, attention.top, attention.frames.shape
-    columns = attention.columns if t is None else (t,)
-    a_row = min(len(columns), A_ROW)
+    top, columns, (_, height, width, _) = attention.top, attention.columns, attention.frames.shape
+    drawn = dict(enumerate(columns))  # frame of the map -> of the clip
+    if t is not None:
+        drawn = {int(np.abs(np.subtract(columns, t)).argmin()): t}
+    a_row = min(len(drawn), A_ROW)
     step_x, step_y, head = width * (1 + GAP), height * (1 + 4 * GAP), 0.12 * height
-    corners = [(i % a_row * step_x, i // a_row * step_y) for i in range(len(columns))]
-    right, bottom = a_row * step_x - GAP * width, corners[-1][1] + height
+    corners = {column: (i % a_row * step_x, i // a_row * step_y) for i, column in enumerate(drawn)}
+    right, bottom = a_row * step_x - GAP * width, (len(drawn) - 1) // a_row * step_y + height
     axes = new_axes(attention, min(2.2 * a_row, 10.0) if t is None else SIDE, (bottom + head) / right)
-    for (x, y), frame in zip(corners, columns, strict=True):
+    for (x, y), frame in zip(corners.values(), drawn.values(), strict=True):
         extent = (x - 0.5, x + width - 0.5, y + height - 0.5, y - 0.5)
         axes.imshow(attention.frames[frame], extent=extent, interpolation="nearest")
         axes.text(x + width / 2, y - 0.03 * height, f"frame {frame}", ha="center", va="bottom", color=GREY)
 
-    def is_here(p: PixelPosition) -> bool:
-        return t is None or nearest_column(attention, p.frame) == nearest_column(attention, t)
+    def point(position: Position, place: Point) -> Point:
+        left, upper = corners.get(int(position[0]), (0.0, 0.0))
+        return place[0] + left, place[1] + upper
 
-    def point(p: PixelPosition) -> Point:
-        left, upper = corners[nearest_column(attention, p.frame) if t is None else 0]
-        return p.x + left, p.y + upper
-
-    most = max(*top.weights, 1e-12)
-    for end, weight in reversed(list(zip(attention.ends, top.weights, strict=True))):  # the strongest on top
-        if is_here(end):
-            strength = max(weight / most, 0.0) ** 0.5  # by the root, a tenth of the largest is still visible
-            axes.add_patch(arrow(point(start), point(end), strength, width))
-    face = "white" if is_here(start) else "none"
-    axes.plot(*point(start), "o", color=face, ms=7, markeredgecolor=CASING, markeredgewidth=1.4, zorder=6)
+    start, *ends = map(point, (top.query, *top.keys), attention.points)
+    for key, end, weight in reversed([*zip(top.keys, ends, top.weights, strict=True)]):
+        if int(key[0]) in corners:
+            strength = max(weight / max(*top.weights, 1e-12), 0.0) ** 0.5  # a tenth of the largest is visible
+            axes.add_patch(arrow(start, end, strength, width))
+    face = "white" if int(top.query[0]) in corners else "none"
+    axes.plot(*start, "o", color=face, ms=7, markeredgecolor=CASING, markeredgewidth=1.4, zorder=6)
     axes.set(xlim=(-0.5, right - 0.5), ylim=(bottom - 0.5, -head - 0.5), aspect="equal")
     return axes.figure  # type: ignore[return-value]  # no subfigure
 
@@ -77,11 +76,6 @@ def new_axes(attention: Attention, inches: float, ratio: float) -> Axes:
     axes = figure.add_axes((0, below / total, 1, inches * ratio / total))
     axes.set_axis_off()
     return axes
-
-
-def nearest_column(attention: Attention, frame: int) -> int:
-    """The column whose frame is nearest to a frame of the clip."""
-    return min(range(len(attention.columns)), key=lambda column: abs(attention.columns[column] - frame))
 
 
 def arrow(start: Point, end: Point, strength: float, width: int) -> FancyArrowPatch:
@@ -104,19 +98,6 @@ def arrow(start: Point, end: Point, strength: float, width: int) -> FancyArrowPa
     )
 
 
-def to_gif(attention: Attention) -> bytes:
-    """An animation of the clip without end, each frame in 256 colours of its own."""
-    images = []
-    for t in range(len(attention.frames)):
-        canvas = FigureCanvasAgg(draw(attention, t))
-        canvas.draw()
-        pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # (H, W, 3)
-        images.append(Image.fromarray(pixels).quantize(256))
-    buffer, duration = io.BytesIO(), int(1000 * SECONDS)
-    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=duration, loop=0)
-    return buffer.getvalue()
-
-
 def check_suffix(path: Path) -> None:
     """Refuse a file name by its suffix, before anything is computed.
 
@@ -124,22 +105,24 @@ def check_suffix(path: Path) -> None:
         BadInput: no picture or animation ends so.
     """
     if path.suffix not in (*PICTURES, ANIMATION):
-        raise BadInput(
-            f"--out ends in {', '.join(PICTURES)} for a picture or {ANIMATION} for an animation; got {path}"
-        )
+        allowed = f"{', '.join(PICTURES)} for a picture or {ANIMATION} for an animation"
+        raise BadInput(f"--out ends in {allowed}; got {path}")
 
 
+@style.context(LOOK)
 def write(attention: Attention, path: Path) -> None:
-    """A picture or an animation, by the suffix of `path`.
+    """A picture or an animation without end, by the suffix of `path`.
 
     Raises:
-        BadInput: another suffix, or the folder cannot be written.
+        BadInput: the folder cannot be written.
     """
-    check_suffix(path)
-    if path.suffix == ANIMATION:
-        write_atomic(path, to_gif(attention))
-        return
-    buffer = io.BytesIO()
-    with style.context(["default", STYLE]):
+    buffer, images = BytesIO(), []
+    if path.suffix != ANIMATION:
         draw(attention).savefig(buffer, format=path.suffix[1:], dpi=130, metadata=UNDATED.get(path.suffix))
+    else:
+        for t in range(len(attention.frames)):
+            still = BytesIO()
+            draw(attention, t).savefig(still, format="png")
+            images.append(Image.open(still).convert("RGB").quantize(256))  # each has 256 colours of its own
+        images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=FRAME_TIME, loop=0)
     write_atomic(path, buffer.getvalue())

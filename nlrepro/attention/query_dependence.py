@@ -4,9 +4,6 @@ Cao et al., "GCNet", 2019 (arXiv:1904.11492, section 3) found that they hardly d
 for all positions. Departure from GCNet: pairs of a position with itself do not count.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -24,17 +21,11 @@ def mean_distance(vectors: Tensor, dim: int) -> Tensor:
     return (1 - cosine) / 2
 
 
-@contextmanager
-def one_map(blocks: Iterable[FoldedNonLocalBlock]) -> Iterator[None]:
-    """Within it, all positions of each block that share their x_j have the mean of their maps."""
-    with ExitStack() as hooks:
-        for block in blocks:
-            hooks.enter_context(block.register_forward_hook(share_map))
-        yield
-
-
 def share_map(block: FoldedNonLocalBlock, inputs: tuple[Tensor, int], z: Tensor) -> Tensor:
-    """z (B T, C, H, W) with the mean map: z - x is affine in y, and y is linear in the weights."""
+    """z (B T, C, H, W) if all positions that share their x_j had the mean of their maps: a forward hook.
+
+    z - x is affine in y, and y is linear in the weights, so the mean map gives the mean of z - x.
+    """
     x, frames = inputs  # (B T, C, H, W), T
     added = unfold(z - x, block.group or frames)  # (G, C, T, H, W)
     positions = block.flatten(added)  # (S, N, C)

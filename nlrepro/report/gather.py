@@ -1,7 +1,6 @@
 """From records to tables, figures and verdicts: gathered once, then printed and written. Trains nothing."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,15 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from nlrepro.config import Profile
-from nlrepro.files import BadInput, write_atomic
+from nlrepro.files import write_atomic
 from nlrepro.record import Record, damaged_records, digest, read_records, record_path
+from nlrepro.report import text
 from nlrepro.report.figures import draw_curves, draw_gains, draw_kinds, draw_rows, draw_task, to_svg
-from nlrepro.report.tables import claims_frame, kinds_frame, released_names, table_frame, with_released
-from nlrepro.report.text import note, released_notes, side_by_side, to_csv, to_latex, to_text, verdict_line
-from nlrepro.run import Folders, Run
+from nlrepro.report.tables import claims_frame, kinds_frame, released_frames, table_frame, with_released
+from nlrepro.run import Folders, Run, with_parents
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.stats.evidence import Evidence
-from nlrepro.stats.verdicts import Verdict, error_rates
+from nlrepro.stats.verdicts import Verdict
 from nlrepro.table import Catalogue, Table
 from nlrepro.task import VIDEO
 
@@ -54,10 +53,17 @@ class TableReport:
 
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
-        """The table's frame by source; released weights stand in the last one."""
-        frames = {source.name: table_frame(self.table, source.runs) for source in self.sources}
-        last = self.sources[-1].name
-        return frames | {last: with_released(self.table, frames[last], self.tests)}
+        """The table's frame by source."""
+        return {source.name: table_frame(self.table, source.runs) for source in self.sources}
+
+    @cached_property
+    def released(self) -> dict[str, pd.DataFrame]:
+        return released_frames(self.table, self.tests)
+
+    @property
+    def last(self) -> pd.DataFrame:
+        """The frame that the verdicts are of."""
+        return self.frames[self.sources[-1].name]
 
     @cached_property
     def kinds(self) -> pd.DataFrame:
@@ -66,7 +72,7 @@ class TableReport:
     @cached_property
     def text(self) -> pd.DataFrame:
         """The table to read."""
-        return side_by_side(self.table, self.frames)
+        return text.side_by_side(self.table, self.frames, self.released)
 
     @property
     def measured(self) -> bool:
@@ -75,16 +81,13 @@ class TableReport:
     @property
     def readable(self) -> bool:
         """Whether there is more than the paper's numbers."""
-        return self.measured or bool(released_names(self.table, self.frames[self.sources[-1].name]))
+        return self.measured or bool(self.released)
 
     @cached_property
     def notes(self) -> list[str]:
         """Where the numbers come from."""
-        last = self.sources[-1]
-        notes = [note(self.table, self.table.comparable(last.runs))]
-        for each in self.sources[:-1]:
-            notes.append(f"Published: {note(self.table, self.table.comparable(each.runs))}")
-        return notes + released_notes(self.table, self.tests)
+        *others, own = (text.note(self.table, self.table.comparable(source.runs)) for source in self.sources)
+        return [own, *(f"Published: {each}" for each in others), *text.released_notes(self.table, self.tests)]
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
@@ -94,34 +97,31 @@ class TableReport:
         pictures = {"": to_svg(draw_gains(self.table, self.frames))}
         if not self.kinds.empty:
             pictures["-kinds"] = to_svg(draw_kinds(self.table, self.kinds))
-        if self.table.task is VIDEO and self.frames[self.sources[-1].name]["seeds"].any():
+        if self.table.task is VIDEO and self.last["seeds"].any():
             pictures["-curves"] = to_svg(draw_rows(self.table, self.records))
         return pictures
 
-    def summary(self, notes: Sequence[str]) -> str:
-        """Plain text for the terminal: the table, its verdicts, the notes."""
-        lines = "\n".join(verdict_line(verdict) for verdict in self.verdicts)
-        left = (0, 1) if len(self.table.compared) > 1 else (0,)
-        parts = [self.table.heading, to_text(self.text, "simple", left), lines, *notes]
-        return "\n\n".join(part for part in parts if part) + "\n"
+    def summary(self, notes: Sequence[str], markdown: bool = False) -> str:
+        """The table, its verdicts and the notes, as plain text for the terminal or as Markdown."""
+        head, bullet, style = ("## ", "- ", "pipe") if markdown else ("", "", "simple")
+        verdicts = "\n".join(bullet + text.verdict_line(verdict) for verdict in self.verdicts)
+        parts = [head + self.table.heading, text.to_text(self.text, style), verdicts, *notes]
+        return "\n\n".join(filter(None, parts)) + "\n"
 
     def write(self, tables: Path, figures: Path, notes: Sequence[str]) -> str:
         """Write the table's files; returns their names."""
-        name, title = f"table{self.table.name}", self.table.title
-        lines = "\n".join(f"- {verdict_line(verdict)}" for verdict in self.verdicts)
-        left = (0, 1) if len(self.table.compared) > 1 else (0,)
-        parts = [f"## {self.table.heading}", to_text(self.text, left=left), lines, *notes]
-        write_atomic(tables / f"{name}.csv", to_csv(self.frames[self.sources[-1].name]))
-        write_atomic(tables / f"{name}.md", "\n\n".join(filter(None, parts)) + "\n")
-        write_atomic(tables / f"{name}.tex", to_latex(title, self.table.name, self.text))
-        texts = [f"{name}.md, .csv, .tex"]
+        name = f"table{self.table.name}"
+        write_atomic(tables / f"{name}.csv", text.to_csv(with_released(self.table, self.last, self.released)))
+        write_atomic(tables / f"{name}.md", self.summary(notes, markdown=True))
+        write_atomic(tables / f"{name}.tex", text.to_latex(self.table.title, self.table.name, self.text))
+        files = f"{tables}/{name}.md, .csv, .tex"
         if not self.kinds.empty:
-            write_atomic(tables / f"{name}-kinds.csv", to_csv(self.kinds))
-            texts.append(f"{name}-kinds.csv")
+            write_atomic(tables / f"{name}-kinds.csv", text.to_csv(self.kinds))
+            files += f", {name}-kinds.csv"
         for end, svg in self.pictures.items():
             write_atomic(figures / f"{name}{end}.svg", svg)
         pictures = ", ".join(f"{name}{end}.svg" for end in self.pictures)
-        return f"{tables}/{', '.join(texts)}" + (f"; {figures}/{pictures}" if pictures else "")
+        return f"{files}; {figures}/{pictures}" if pictures else files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,12 +161,12 @@ class ProfileReport:
     def write(self, names: Sequence[str], results: Path) -> None:
         """Write the files of these tables, and print them."""
         tables, figures = (results / kind / self.name for kind in ("tables", "figures"))
-        write_atomic(tables / "claims.csv", to_csv(claims_frame(self.verdicts)))
+        write_atomic(tables / "claims.csv", text.to_csv(claims_frame(self.verdicts)))
         for name, svg in self.pictures.items():
             write_atomic(figures / f"{name}.svg", svg)
         for name in names:
             report = self.tables[name]
-            notes = [error_rates(self.verdicts)] * bool(report.verdicts) + report.notes
+            notes = [text.error_rates(self.verdicts)] * bool(report.verdicts) + report.notes
             files = report.write(tables, figures, notes)
             print(f"\n{report.summary(notes)}\nwritten: {files}")
 
@@ -177,16 +177,11 @@ def gather(catalogue: Catalogue, name: str, folders: Folders) -> list[ProfileRep
     Local reports hold the published numbers beside your own; the published ones hold only themselves, so that
     they follow from the published records alone.
     """
-    profiles: dict[str, Profile] = {}
-    tables: dict[str, list[Table]] = {}
+    tables: dict[str, tuple[Profile, list[Table]]] = {}
     for table in catalogue.values():
-        with suppress(BadInput):
-            profile = table.task.profile(name)
-            profiles[profile.name] = profile
-            tables.setdefault(profile.name, []).append(table)
-    if not profiles:
-        next(iter(catalogue.values())).task.profile(name)  # raises
-    return [profile_report(tables[own], profiles[own], folders) for own in profiles]
+        if profile := catalogue.profile(table, [], name):
+            tables.setdefault(profile.name, (profile, []))[1].append(table)
+    return [profile_report(own, profile, folders) for profile, own in tables.values()]
 
 
 def profile_report(tables: Sequence[Table], profile: Profile, folders: Folders) -> ProfileReport:
@@ -196,13 +191,12 @@ def profile_report(tables: Sequence[Table], profile: Profile, folders: Folders) 
     evidence, declared = Evidence(tables, sources[-1].runs), len(profile.seeds)
     reports = {}
     for table in tables:
-        within = table.within(profile)
-        kept = sources
+        within, own = table.within(profile), sources
         if not (table.trains or profile.real):  # results on generated data are compared with no other system
-            kept = [replace(each, runs=(), tests=()) for each in sources]
+            own = [replace(each, runs=(), tests=()) for each in sources]
         verdicts = tuple(claim.verdict(evidence, declared) for claim in within.claims)
-        published = [each for each in kept[:-1] if each.runs or each.tests]
-        reports[table.name] = TableReport(table=within, sources=(*published, kept[-1]), verdicts=verdicts)
+        published = [each for each in own[:-1] if each.runs or each.tests]
+        reports[table.name] = TableReport(table=within, sources=(*published, own[-1]), verdicts=verdicts)
     damaged = [line for each in sources for line in damaged_records(each.results, profile.name)]
     return ProfileReport(profile=profile, sources=tuple(sources), tables=reports, damaged=tuple(damaged))
 
@@ -212,10 +206,9 @@ def source(name: str, tables: Sequence[Table], profile: Profile, folders: Folder
 
     Published records are not compared with the data that lie here.
     """
-    catalogue = Catalogue(*tables, modules=dict)
-    rows = {row.key: (table, row.spec) for table in tables for row in table.rows if row.spec}
-    runs = [catalogue.run_of(table, spec, profile, 0, folders) for table, spec in rows.values()]
-    by_key = {run.key: run for run in catalogue.complete(runs) if run.profile.name == profile.name}
+    rows = [(table.task, row.spec) for table in tables for row in table.rows if row.spec]
+    runs = [Run(task=task, spec=spec, profile=profile, seed=0, folders=folders) for task, spec in rows]
+    by_key = {run.key: run for run in with_parents(runs) if run.profile.name == profile.name}
     known = [record for record in read_records(folders.results, profile.name) if record.key in by_key]
     fresh = [record for record in known if is_current(by_key[record.key], record)]
     return Source(
@@ -238,21 +231,3 @@ def is_current(run: Run, record: Record) -> bool:
 
 def is_published(results: Path) -> bool:
     return results.resolve() == PUBLISHED.resolve()
-
-
-def about(profile: Profile) -> str:
-    """What a stranger must know of a profile's numbers before reading any of them."""
-    task, width = profile.generator, profile.geometry.width
-    if task is None:
-        return "Real data with the paper's nets and recipe, or what the profile says otherwise."
-    if profile.actions or profile.detection:
-        return f"Generated data, and nets with {width} channels where the paper's have 64."
-    frames = ", ".join(f"{kind} clips have {clips.frames} frames" for kind, clips in profile.clips.items())
-    classes = " or ".join(map(str, sorted({clips.classes for clips in profile.clips.values()})))
-    return (
-        f"Not Kinetics: {task.videos['train']:,} generated training videos of {task.size}x{task.size} "
-        f"pixels, and the paper's nets with {width} channels where these have 64. The task is made of the "
-        "comparisons that the block makes, so gains are larger than on Kinetics: compare directions and "
-        f"verdicts, not points. There are {classes} classes, so that top-5 says little; {frames} (the "
-        "paper's: short 32, long 128)."
-    )

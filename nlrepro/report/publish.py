@@ -3,6 +3,8 @@
 import re
 import subprocess
 from collections.abc import Sequence
+from itertools import product
+from math import isinf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,9 +12,9 @@ import pandas as pd
 
 from nlrepro.files import BadInput, write_atomic
 from nlrepro.record import Record, damaged_records, read_records, record_path, write_record
-from nlrepro.report.gather import PUBLISHED, ProfileReport, TableReport, gather, is_published
-from nlrepro.report.page import Page, write_page
-from nlrepro.report.text import durations, number, to_text, verdict_line, verdict_table, with_interval
+from nlrepro.report.gather import PUBLISHED, TableReport, gather, is_published
+from nlrepro.report.page import Page, render
+from nlrepro.report.text import column, durations, number, to_text, verdict_line, verdict_table
 from nlrepro.run import Folders
 from nlrepro.stats.anova import one_more
 from nlrepro.table import Catalogue
@@ -34,20 +36,20 @@ def report(catalogue: Catalogue, names: Sequence[str], profile: str, folders: Fo
     reports = gather(catalogue, profile, folders)
     for table in chosen:
         catalogue.profile(table, names, profile)
-    for line in (line for each in reports for line in each.warnings()):
-        print(line)
+    print(*(line + "\n" for each in reports for line in each.warnings()), sep="", end="")
     for each in reports:
-        shown = [table for table in chosen if table.name in each.tables]
-        named = [table.name for table in shown if table.trains or each.profile.real or table.name in names]
+        tables = [table for table in chosen if table.name in each.tables]
+        named = [table.name for table in tables if table.trains or each.profile.real or table.name in names]
         if named:
             each.write(named, results)
     if is_published(results) and profile not in PAGES:
         return
-    order = dict.fromkeys((*PAGES, profile))
-    gathered = (reports if name == profile else gather(catalogue, name, folders) for name in order)
-    pages = {each[0].name: each for each in gathered}
-    html = [Page(name=name, reports=each, folder=results) for name, each in pages.items()]
-    print(f"written: {write_page(html, reports[0].name, results / 'report.html')}")
+    pages, path = {}, results / "report.html"
+    for name in dict.fromkeys((*PAGES, profile)):
+        own = reports if name == profile else gather(catalogue, name, folders)
+        pages[own[0].name] = Page(name=own[0].name, reports=own, folder=results)
+    write_atomic(path, render(list(pages.values()), reports[0].name))
+    print(f"written: {path}")
 
 
 def publish(
@@ -65,19 +67,15 @@ def publish(
     """
     runs = catalogue.runs(names, seeds, profile, folders, only)
     profiles = {run.profile.name for run in runs}
-    damaged = [
-        line for at in (folders.results, PUBLISHED) for name in profiles for line in damaged_records(at, name)
-    ]
-    if damaged:
+    places = product((folders.results, PUBLISHED), profiles)
+    if damaged := [line for place in places for line in damaged_records(*place)]:
         raise BadInput(f"not published: {'; '.join(damaged)}")
-    records = {run: run.record() for run in catalogue.complete(runs) if run.profile.name in profiles}
-    missing = [run.name for run in runs if not ((record := records[run]) and run.is_fresh(record))]
-    if missing:
+    complete = [run for run in catalogue.complete(runs) if run.profile.name in profiles]
+    fresh = {run: record for run in complete if (record := run.record()) and run.is_fresh(record)}
+    if missing := [run.name for run in runs if run not in fresh]:
         raise BadInput(f"not published: no fresh record of {', '.join(missing)}; run the sweep first")
-    for run, record in records.items():
-        if record and run.is_fresh(record):
-            target = record_path(PUBLISHED, record)
-            write_atomic(target, run.record_path.read_bytes())
+    for run, record in fresh.items():
+        write_atomic(record_path(PUBLISHED, record), run.record_path.read_bytes())
     for each in gather(catalogue, profile, folders):
         for test in each.sources[-1].tests:
             write_record(test, PUBLISHED)
@@ -129,20 +127,16 @@ def rerun(catalogue: Catalogue, key: str, seed: int, profile: str, data: Path) -
     from nlrepro.sweep.local import sweep  # imports Lightning
 
     run = catalogue.run(key, seed, profile, Folders(data=data, results=PUBLISHED))
-    records = [
-        record
-        for record in read_records(PUBLISHED, run.profile.name)
-        if record.key == key and not record.weights
-    ]
-    before = next((record for record in records if record.seed == seed), None)
-    if before is None:
+    records = [each for each in read_records(PUBLISHED, run.profile.name) if each.key == key]
+    by_seed = {record.seed: record for record in records if not record.weights}
+    if seed not in by_seed:
         raise BadInput(f"no published record of {key} seed {seed} of the profile {run.profile.name}")
     with TemporaryDirectory() as folder:
         local = catalogue.run(key, seed, profile, Folders(data=data, results=Path(folder)))
         sweep(catalogue.trained(catalogue.complete([local])), jobs=1)
         now = local.record()
     assert now
-    print(compared(before, now, records))
+    print(compared(by_seed[seed], now, list(by_seed.values())))
 
 
 def compared(before: Record, now: Record, published: Sequence[Record]) -> str:
@@ -160,11 +154,10 @@ def compared(before: Record, now: Record, published: Sequence[Record]) -> str:
     if same_machine and here.endswith("cores"):  # GPUs promise no digits
         why = "the same kind of processor and the same versions give the same digits"
         raise BadInput(f"not reproduced: {words}; {why}")
-    measure = next(iter(now.metrics))
-    value, interval = now.metrics[measure], one_more([record.metrics[measure] for record in published])
-    if interval is None:
+    measure, value = next(iter(now.metrics.items()))
+    low, high = one_more([record.metrics[measure] for record in published])
+    if isinf(high):
         return f"{words}; one published seed gives no interval"
-    low, high = interval
     place = f"[{low:.1f}, {high:.1f}], where 95 % of further seeds would lie"
     if not low <= value <= high:
         raise BadInput(f"not reproduced: {words}; {value:.1f} is outside of {place}")
@@ -187,43 +180,29 @@ def pasted(readme: str, name: str, body: str) -> str:
 
 def readme_parts(catalogue: Catalogue) -> dict[str, str]:
     """The generated parts by name: tables, verdicts, durations, and Table 2a's variants."""
-    public, parts = Folders(results=PUBLISHED), {}
+    parts: dict[str, str] = {}
     variants: dict[str, TableReport] = {}
     for profile, names in published(catalogue).items():
-        for each in gather(catalogue, profile, public):
+        for each in gather(catalogue, profile, Folders(results=PUBLISHED)):
             for name in (name for name in names if name in each.tables):
                 path = PUBLISHED / "tables" / each.name / f"table{name}.md"
                 mark = f"table{name}" if profile == "mini" else f"table{name}-{profile}"
                 if path.is_file():
                     parts[mark] = path.read_text().partition("\n\n")[2].strip()
-                if name == "2a":
-                    variants[profile] = each.tables[name]
+            if "2a" in names and "2a" in each.tables:
+                variants[profile] = each.tables["2a"]
             if profile == "mini" and "2a" in each.tables:
-                parts |= of_table2(each)
+                parts["verdicts"] = verdict_table(each.verdicts)
+                parts["durations"] = durations(each.sources[-1].runs, "2a", SEEDS)
     return parts | {"variants": variants_table(variants)}
-
-
-def of_table2(report: ProfileReport) -> dict[str, str]:
-    return {
-        "verdicts": verdict_table(report.verdicts),
-        "durations": durations(report.sources[-1].runs, "2a", SEEDS),
-    }
 
 
 def variants_table(reports: dict[str, TableReport]) -> str:
     """One table in several variants of a profile: a column of top-1 and gains each, and the verdicts."""
-    frames = {name: next(reversed(report.frames.values())) for name, report in reports.items()}
-    columns = {
-        name: [
-            f"{number(top1)} ({with_interval(delta, low, high, sign=True)})" if delta else number(top1)
-            for top1, delta, low, high in frame[["top1", "delta", "delta_low", "delta_high"]].to_numpy(float)
-        ]
-        for name, frame in frames.items()
-    }
-    rows = next(iter(frames.values()))["row"]
-    verdicts = [
-        f"- {name}: {verdict_line(verdict)}"
-        for name, report in reports.items()
-        for verdict in report.verdicts
-    ]
-    return to_text(pd.DataFrame({"row": rows, **columns})) + "\n\n" + "\n".join(verdicts)
+    columns = {"row": [row.label for row in next(iter(reports.values())).table.rows]}
+    for name, report in reports.items():
+        gains = zip(report.last["delta"], column(report.last, "delta", sign=True), strict=True)
+        texts = [f" ({text})" if gain else "" for gain, text in gains]
+        columns[name] = [number(top1) + text for top1, text in zip(report.last["top1"], texts, strict=True)]
+    verdicts = [f"- {name}: {verdict_line(v)}" for name, report in reports.items() for v in report.verdicts]
+    return to_text(pd.DataFrame(columns)) + "\n\n" + "\n".join(verdicts)

@@ -5,27 +5,25 @@ the paper gives no intervals (nlrepro/stats/anova.py). The rows of a table share
 (nlrepro/stats/moderated.py).
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from math import isfinite, nan
+from typing import Any
 
 import pandas as pd
 
 from nlrepro import paper
 from nlrepro.record import Record
 from nlrepro.stats.anova import Interval
-from nlrepro.stats.evidence import accuracy, difference, pool
+from nlrepro.stats.evidence import Evidence
 from nlrepro.stats.verdicts import Verdict
-from nlrepro.table import Row, Table
+from nlrepro.table import Cell, Row, Table
 
-COSTS = ("params", "macs", "params_ratio", "macs_ratio", "paper_params_ratio", "paper_flops_ratio")
-KINDS = ("table", "row", "depth", "key", "kind", "videos", "seeds", "top1", "low", "high")
-CLAIMS = (
-    *("table", "claim", "paper", "verdict", "difference", "low", "high"),
-    *("seeds", "seeds_needed", "preliminary"),
-)
-RELEASED = "released"  # first word of the columns of released weights
+COSTS = ["params", "macs", "params_ratio", "macs_ratio", "paper_params_ratio", "paper_flops_ratio"]
+ENDS = ("low", "high")
+KINDS = ["table", "row", "depth", "key", "kind", "videos", "seeds", "top1", *ENDS]
+CLAIMS = ["table", "claim", "paper", "verdict", "difference", *ENDS, "seeds", "seeds_needed", "preliminary"]
 
 
 def delta(table: Table, measure: str) -> str:
@@ -41,38 +39,30 @@ def table_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
     profile; the seeds that all rows have are compared (`Table.comparable`). A baseline that has records
     differs from itself by exactly 0.
     """
-    records = table.comparable(records)
-    groups = [[row.key for row in group] for group in table.groups]
-    priors = {measure: pool(records, groups, measure) for measure in table.measures}
-    of_deltas = {measure: pool(records, groups, measure, centred=True) for measure in table.compared}
-    lines = []
+    evidence, lines = Evidence([table], table.comparable(records)), []
     for row in table.rows:
-        values = {m: accuracy(records, row.key, m, prior=priors[m]) for m in table.measures}
         base = table.baseline(row)
-        deltas = {m: difference(records, row.key, base.key, m, of_deltas[m]) for m in table.compared}
-        if row is base:
-            deltas = {m: Interval(0.0, 0.0, 0.0, d.seeds, 1.0) if d else None for m, d in deltas.items()}
+        values = {m: evidence.interval({cell(table, row, m): 1.0}) for m in table.measures}
         first = next(iter(values.values()))
-        place = {"table": table.name, "row": row.label, "depth": row.depth, "key": row.key}
-        lines.append(
-            {
-                **place,
-                "seeds": first.seeds if first else 0,
-                **{name: cell for m in table.measures for name, cell in ends(m, values[m]).items()},
-                **{
-                    name: cell
-                    for m in table.compared
-                    for name, cell in ends(delta(table, m), deltas[m]).items()
-                },
-                **{f"paper_{m}": table.paper(row, m) for m in table.measures},
-                **{
-                    f"paper_{delta(table, m)}": round(table.paper(row, m) - table.paper(base, m), 1)
-                    for m in table.compared
-                },
-                **(cost_cells(table, row) if table.shows_cost else {}),
-            }
-        )
+        line: dict[str, Any] = {"table": table.name, "row": row.label, "depth": row.depth, "key": row.key}
+        line["seeds"] = first.seeds if first else 0
+        for measure, value in values.items():
+            line |= ends(measure, value)
+        for measure in table.compared:
+            gain = Interval(0.0, 0.0, 0.0, 0, 1.0) if values[measure] else None
+            if row is not base:
+                gain = evidence.interval({cell(table, row, measure): 1.0, cell(table, base, measure): -1.0})
+            line |= ends(delta(table, measure), gain)
+        line |= {f"paper_{m}": table.paper(row, m) for m in table.measures}
+        for measure in table.compared:
+            gap = table.paper(row, measure) - table.paper(base, measure)
+            line[f"paper_{delta(table, measure)}"] = round(gap, 1)
+        lines.append(line | (cost_cells(table, row) if table.shows_cost else {}))
     return pd.DataFrame(lines)
+
+
+def cell(table: Table, row: Row, measure: str) -> Cell:
+    return Cell(table.name, row.depth, row.label, measure)
 
 
 def ends(name: str, interval: Interval | None) -> dict[str, float]:
@@ -96,16 +86,14 @@ def kinds_frame(table: Table, records: Sequence[Record]) -> pd.DataFrame:
     Rows in the table's order, kinds in the records'; NaN where a row has no records or a kind fewer than two
     videos. Without kinds there are no lines.
     """
-    records = table.comparable(records)
-    lines: list[dict[str, object]] = []
-    for row in table.rows:
-        for kind in dict.fromkeys(kind for record in records for kind in record.kinds):
-            videos = next((len(r.kinds[kind]) for r in records if r.key == row.key and kind in r.kinds), 0)
-            top1 = accuracy(records, row.key, kind=kind) if videos > 1 else None
-            place = {"table": table.name, "row": row.label, "depth": row.depth, "key": row.key}
-            cells = (top1.seeds, top1.mean, top1.low, top1.high) if top1 else (0, nan, nan, nan)
-            lines.append(place | {"kind": kind, "videos": videos} | dict(zip(KINDS[-4:], cells, strict=True)))
-    return pd.DataFrame(lines, columns=[*KINDS])
+    records, lines = table.comparable(records), []
+    evidence = Evidence([table], records)
+    for row, kind in product(table.rows, dict.fromkeys(kind for record in records for kind in record.kinds)):
+        videos = next((len(r.kinds[kind]) for r in records if r.key == row.key and kind in r.kinds), 0)
+        top1 = evidence.interval({cell(table, row, "top1"): 1.0}, kind) if videos > 1 else None
+        numbers = (top1.seeds, top1.mean, top1.low, top1.high) if top1 else (0, nan, nan, nan)
+        lines.append((table.name, row.label, row.depth, row.key, kind, videos, *numbers))
+    return pd.DataFrame(lines, columns=KINDS)
 
 
 def claims_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
@@ -113,11 +101,9 @@ def claims_frame(verdicts: Iterable[Verdict]) -> pd.DataFrame:
     lines = []
     for v in verdicts:
         d = v.difference or Interval(nan, nan, nan, 0, nan)
-        claim = {"table": v.claim.table, "claim": v.claim.text, "paper": v.paper, "verdict": v.verdict}
-        numbers = {"difference": d.mean, "low": d.low, "high": d.high, "seeds": d.seeds}
-        outlook = {"seeds_needed": v.seeds_needed or nan, "preliminary": bool(v.preliminary)}
-        lines.append(claim | numbers | outlook)
-    return pd.DataFrame(lines, columns=[*CLAIMS])
+        numbers = d.mean, d.low, d.high, d.seeds, v.seeds_needed or nan, bool(v.preliminary)
+        lines.append((v.claim.table, v.claim.text, v.paper, v.verdict, *numbers))
+    return pd.DataFrame(lines, columns=CLAIMS)
 
 
 def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
@@ -126,48 +112,28 @@ def curves_frame(key: str, records: Sequence[Record]) -> pd.DataFrame:
     return pd.DataFrame(points, columns=["step", "seed", "loss", "error"])
 
 
-def latest(keys: Iterable[str], tests: Sequence[Record]) -> dict[tuple[str, str], Record]:
-    """The last test of released weights of each (source and variant, key) of these keys."""
-    keys = set(keys)
-    shown = (test for test in tests if test.released and test.key in keys)
-    released = [(test.weights.name, test) for test in shown if test.weights]
-    by_date = sorted(released, key=lambda pair: (pair[0], pair[1].made.date))
-    return {(name, test.key): test for name, test in by_date}
+def latest(table: Table, tests: Iterable[Record]) -> dict[str, dict[str, Record]]:
+    """The last test of released weights for each of the table's rows: source and variant -> key -> test."""
+    released = [(test.weights.name, test) for test in tests if test.weights and test.released]
+    by_name: dict[str, dict[str, Record]] = {}
+    for name, test in sorted(released, key=lambda pair: (pair[0], pair[1].made.date)):
+        if test.key in {row.key for row in table.rows}:
+            by_name.setdefault(name, {})[test.key] = test
+    return by_name
 
 
-def with_released(table: Table, frame: pd.DataFrame, tests: Sequence[Record]) -> pd.DataFrame:
-    """The table's frame and columns such as "released caffe2 32x2 top1", percent, if there are such tests."""
-    by_place = latest(frame["key"], tests)
-    for name in dict.fromkeys(name for name, _ in by_place):
-        cells = pd.DataFrame([released_cells(table, by_place.get((name, key))) for key in frame["key"]])
-        frame = frame.join(cells.add_prefix(f"{RELEASED} {name} "))
-    return frame
+def released_frames(table: Table, tests: Iterable[Record]) -> dict[str, pd.DataFrame]:
+    """Table frames of tests of released weights by source and variant; intervals are over test items only."""
+    frames = {}
+    for name, by_key in latest(table, tests).items():
+        frame = table_frame(table, [replace(test, seed=0) for test in by_key.values()])
+        clips = frame["key"].map({key: test.metrics.get("clip_top1") for key, test in by_key.items()})
+        frames[name] = frame.assign(clip_top1=clips.astype(float).fillna(frame[next(iter(table.measures))]))
+    return frames
 
 
-def released_cells(table: Table, test: Record | None) -> dict[str, float]:
-    """The measures of a test of given weights; intervals, where it has ranks, are over test items only."""
-    tests = [replace(test, seed=0)] if test else []
-    key = test.key if test else ""
-    cells = {end: x for m in table.measures for end, x in ends(m, accuracy(tests, key, m)).items()}
-    if "top1" in table.measures:
-        cells["clip_top1"] = test.metrics.get("clip_top1", cells["top1"]) if test else nan
-    return cells
-
-
-def released_names(table: Table, frame: pd.DataFrame) -> list[str]:
-    """Source and variant of the columns that `with_released` has added."""
-    measure = next(iter(table.measures))
-    matches = (re.fullmatch(rf"{RELEASED} (.+) {measure}", column) for column in map(str, frame))
-    return [match[1] for match in matches if match]
-
-
-def cost_table(places: Mapping[str, Sequence[str]], records: Sequence[Record]) -> pd.DataFrame:
-    """A line a net: the rows that it fills, its cost at the paper's scale, the mean minutes of its runs."""
-    costs = [paper.costs().get(key) for key in places]
-    frame = pd.DataFrame({"net": list(places), "rows": ["; ".join(rows) for rows in places.values()]})
-    frame["params, M"] = [f"{cost[0] / 1e6:.1f}" if cost else "--" for cost in costs]
-    frame["FLOPs, B"] = [f"{cost[1] / 1e9:.1f}" if cost else "--" for cost in costs]
-    if records:
-        minutes = pd.Series({key: [r.made.seconds / 60 for r in records if r.key == key] for key in places})
-        frame["minutes a run"] = [f"{sum(each) / len(each):.1f}" if each else "--" for each in minutes]
-    return frame
+def with_released(table: Table, frame: pd.DataFrame, released: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The table's frame and columns such as "released caffe2 32x2 top1", percent."""
+    names = [end for measure in table.measures for end in ends(measure, None)]
+    names += ["clip_top1"] * ("top1" in table.measures)
+    return frame.join([each[names].add_prefix(f"released {name} ") for name, each in released.items()])

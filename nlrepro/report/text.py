@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite, isnan
+from itertools import product
+from math import isfinite, isnan, nan
 from statistics import median
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from nlrepro.record import Record, share
-from nlrepro.report.tables import delta, latest, released_names
-from nlrepro.stats.verdicts import Verdict, Word
+from nlrepro.report.tables import delta, latest
+from nlrepro.stats.anova import ALPHA
+from nlrepro.stats.verdicts import Alike, Counted, Verdict, Word
 from nlrepro.table import Table
 
 MISSING = "--"
@@ -20,6 +22,7 @@ RATIOS = {  # columns: the paper's, and those that are counted here
     "params": ("paper_params_ratio", "params_ratio"),
     "FLOPs": ("paper_flops_ratio", "macs_ratio"),
 }
+LEFT = ("row", "measure", "table", "sentence of the paper", "verdict")
 CORES = 2  # of the machine that "minutes" are stated for; it trains a run on each
 
 
@@ -28,22 +31,25 @@ def number(value: float, sign: bool = False) -> str:
     return MISSING if isnan(value) else format(float(np.round(value, 1)) + 0.0, "+.1f" if sign else ".1f")
 
 
-def with_interval(mean: float, low: float, high: float, sign: bool = False) -> str:
+def with_interval(mean: float, low: float = nan, high: float = nan, *, sign: bool = False) -> str:
     """ "64.0 [62.9, 65.2]"; without ends that are not known, as of one seed."""
-    return (
-        f"{number(mean, sign)} [{number(low)}, {number(high)}]"
-        if isfinite(low + high)
-        else number(mean, sign)
-    )
+    ends = f" [{number(low)}, {number(high)}]" if isfinite(low + high) else ""
+    return number(mean, sign) + ends
+
+
+def column(frame: pd.DataFrame, name: str, sign: bool = False) -> list[str]:
+    """A column of a frame, with the intervals that the frame has of it."""
+    names = [each for each in (name, f"{name}_low", f"{name}_high") if each in frame]
+    return [with_interval(*values.tolist(), sign=sign) for values in frame[names].to_numpy(float)]
 
 
 def ratios(values: Iterable[float]) -> list[str]:
     return [MISSING if isnan(value) else f"{value:.1f}x" for value in values]
 
 
-def to_text(frame: pd.DataFrame, style: str = "pipe", left: tuple[int, ...] = (0,)) -> str:
-    """A table of texts in a style of tabulate ("pipe" is Markdown); columns but `left` are aligned right."""
-    align = ["left" if place in left else "right" for place in range(frame.shape[1])]
+def to_text(frame: pd.DataFrame, style: str = "pipe") -> str:
+    """A table of texts in a style of tabulate ("pipe" is Markdown); columns but LEFT are aligned right."""
+    align = ["left" if name in LEFT else "right" for name in frame]
     return str(frame.to_markdown(index=False, tablefmt=style, disable_numparse=True, colalign=align))
 
 
@@ -62,88 +68,57 @@ def to_latex(caption: str, label: str, frame: pd.DataFrame) -> str:
 
 def to_csv(frame: pd.DataFrame) -> str:
     """Two decimals, `--` where missing: `pd.read_csv(path, na_values=["--"])` reads it."""
-    rounded = frame.assign(
-        **{name: frame[name].round(2) + 0.0 for name in frame.select_dtypes("float").columns}
-    )
+    floats = frame.select_dtypes("float").round(2) + 0.0  # no negative zero
+    rounded = frame.assign(**{str(name): values for name, values in floats.items()})
     return str(rounded.to_csv(index=False, float_format="%.2f", na_rep=MISSING))
 
 
-def side_by_side(table: Table, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def side_by_side(
+    table: Table, frames: Mapping[str, pd.DataFrame], released: Mapping[str, pd.DataFrame] | None = None
+) -> pd.DataFrame:
     """The table to read: the paper's numbers beside those of each source, such as "published" and "yours".
 
-    A line a row; where several measures are compared, a line a row and measure.
+    A line a row; where several measures are compared, a line a row and measure; where none is, as of systems
+    of others, all measures side by side.
     """
-    first = list(frames.values())[-1]
+    last, labels = list(frames.values())[-1], [table.label(row) for row in table.rows]
+    weights = {f"released weights, {name}": frame for name, frame in (released or {}).items()}
     if not table.compared:
-        return beside_others(table, first)
-    several = len(table.compared) > 1
-    places = [(i, measure) for i in range(len(table.rows)) for measure in table.compared]
-    title = "" if several else f" {table.measures[table.compared[0]]}"
-    labels = [table.label(table.rows[i]) if measure == table.compared[0] else "" for i, measure in places]
-    columns = {"row": labels}
-    if several:
-        columns["measure"] = [table.measures[measure] for _, measure in places]
-    columns[f"paper{title}"] = [number(first[f"paper_{m}"][i]) for i, m in places]
-    columns["paper delta"] = delta_texts(table, first, places, "paper_", [""])
-    for name, frame in frames.items():
-        columns[f"{name}{title}"] = [with_interval(*cells(frame, m, i)) for i, m in places]
-        columns[f"{name} delta"] = delta_texts(table, frame, places, "", ["", "_low", "_high"])
-    if table.shows_cost:
-        for name, sources in RATIOS.items():
-            texts = (ratios(first[source]) for source in sources)
-            columns |= {f"{place} {name}": text for place, text in zip(("paper", "here"), texts, strict=True)}
-    return pd.DataFrame(columns | released_columns(table, first, places))
+        columns = {"row": [row.label for row in table.rows]}
+        columns |= {f"paper {title}": column(last, f"paper_{m}") for m, title in table.measures.items()}
+        columns |= {f"here {table.measures[m]}": column(last, m) for m in table.plotted}
+        first = next(iter(table.measures))
+        return pd.DataFrame(columns | {name: column(frame, first) for name, frame in weights.items()})
+    parts, several = [], len(table.compared) > 1
+    for measure in table.compared:
+        gain, title = delta(table, measure), "" if several else f" {table.measures[measure]}"
+        columns = {"row": labels if measure == table.compared[0] else [""] * len(labels)}
+        if several:
+            columns["measure"] = [table.measures[measure]] * len(labels)
+        columns[f"paper{title}"] = column(last, f"paper_{measure}")
+        columns["paper delta"] = deltas(table, last, f"paper_{gain}")
+        for name, frame in frames.items():
+            columns[f"{name}{title}"] = column(frame, measure)
+            columns[f"{name} delta"] = deltas(table, frame, gain)
+        for name, (printed, counted) in RATIOS.items() if table.shows_cost else ():
+            columns |= {f"paper {name}": ratios(last[printed]), f"here {name}": ratios(last[counted])}
+        columns |= {name: column(frame, measure) for name, frame in weights.items()}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts).sort_index(kind="stable", ignore_index=True)
 
 
-def beside_others(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    """A comparison with systems of others: all measures side by side, then those of the records."""
-    columns = {"row": list(frame["row"])}
-    for measure, title in table.measures.items():
-        columns[f"paper {title}"] = list(map(number, frame[f"paper_{measure}"]))
-    for measure in table.plotted:
-        values = [with_interval(*cells(frame, measure, i)) for i in range(len(frame))]
-        columns[f"here {table.measures[measure]}"] = values
-    places = [(i, next(iter(table.measures))) for i in range(len(frame))]
-    return pd.DataFrame(columns | released_columns(table, frame, places))
-
-
-def cells(frame: pd.DataFrame, column: str, i: int) -> tuple[float, float, float]:
-    """A number and the ends of its interval."""
-    return frame[column][i], frame[f"{column}_low"][i], frame[f"{column}_high"][i]
-
-
-def delta_texts(
-    table: Table, frame: pd.DataFrame, places: Sequence[tuple[int, str]], prefix: str, parts: Sequence[str]
-) -> list[str]:
+def deltas(table: Table, frame: pd.DataFrame, name: str) -> list[str]:
     """Differences; a baseline's from itself is no measurement: a plain 0 without sign and interval."""
-    texts = []
-    for i, measure in places:
-        mean, *ends = (frame[f"{prefix}{delta(table, measure)}{part}"][i] for part in parts)
-        text = with_interval(mean, ends[0], ends[1], sign=True) if ends else number(mean, sign=True)
-        texts.append("0" if table.rows[i] is table.baseline(table.rows[i]) and text != MISSING else text)
-    return texts
-
-
-def released_columns(
-    table: Table, frame: pd.DataFrame, places: Sequence[tuple[int, str]]
-) -> dict[str, list[str]]:
-    """A column a source and variant of released weights."""
-    return {
-        f"released weights, {name}": [
-            with_interval(*cells(frame, f"released {name} {measure}", i)) for i, measure in places
-        ]
-        for name in released_names(table, frame)
-    }
+    texts = zip(table.rows, column(frame, name, sign=True), strict=True)
+    return ["0" if row is table.baseline(row) and text != MISSING else text for row, text in texts]
 
 
 def by_kind(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
     """A `kinds_frame` as rows x kinds, to read."""
-    names = list(frame["kind"].unique())
-    texts = [with_interval(*values) for values in frame[["top1", "low", "high"]].to_numpy(float)]
-    lines = [texts[i : i + len(names)] for i in range(0, len(texts), len(names))]
-    return pd.DataFrame(lines, columns=names).assign(row=[table.label(row) for row in table.rows])[
-        ["row", *names]
-    ]
+    texts = column(frame.rename(columns={"low": "top1_low", "high": "top1_high"}), "top1")
+    cells = np.reshape(texts, (len(table.rows), -1))
+    labels = pd.Index([table.label(row) for row in table.rows], name="row")
+    return pd.DataFrame(cells, labels, frame["kind"].unique()).reset_index()
 
 
 def verdict_line(verdict: Verdict) -> str:
@@ -152,99 +127,95 @@ def verdict_line(verdict: Verdict) -> str:
 
 def evidence_text(verdict: Verdict) -> str:
     """The number behind the verdict, with its interval, and the paper's."""
-    d = verdict.difference
-    if verdict.claim.counted:
-        return f"{here(verdict)} of the baseline; paper {in_paper(verdict)}"
-    printed = f"paper {number(verdict.paper_difference, sign=True)}"
-    if d is None:
-        return f"{MISSING}; {printed}"
+    own, printed = differences(verdict)
+    if verdict.difference is None or isinstance(verdict.claim, Counted):
+        return f"{own}{' of the baseline' * isinstance(verdict.claim, Counted)}; paper {printed}"
     p = "p < 0.0001" if verdict.p < 1e-4 else f"p = {verdict.p:.2g}"
     least = "least clear " * (len(verdict.compared) > 1)
     caveat = f"preliminary: {verdict.preliminary}" * bool(verdict.preliminary)
-    parts = (caveat, f"{least}{here(verdict)}, {p}", outlook(verdict.seeds_needed), printed)
+    parts = caveat, f"{least}{own}, {p}", outlook(verdict.seeds_needed), f"paper {printed}"
     return "; ".join(filter(None, parts))
 
 
-def outlook(seeds_needed: str) -> str:
-    match seeds_needed:
-        case "":
-            return ""
-        case "no number":
-            return "more seeds will not settle it"
-        case str(seeds) if seeds.startswith(">"):
-            return f"it would take more than {seeds[1:]} seeds"
-        case seeds:
-            return f"about {seeds} seeds would settle it"
+def outlook(needed: str) -> str:
+    if needed == "no number":
+        return "more seeds will not settle it"
+    if needed.startswith(">"):
+        return f"it would take more than {needed[1:]} seeds"
+    return f"about {needed} seeds would settle it" if needed else ""
 
 
-def here(verdict: Verdict) -> str:
-    """What the records give."""
-    d = verdict.difference
-    if d is None:
-        return MISSING
-    claim: Any = verdict.claim
-    return str(claim.format(d.mean)) if claim.counted else with_interval(d.mean, d.low, d.high, sign=True)
-
-
-def in_paper(verdict: Verdict) -> str:
-    claim: Any = verdict.claim
-    value = verdict.paper_difference
-    return str(claim.format_paper(value)) if claim.counted else number(value, sign=True)
+def differences(verdict: Verdict) -> tuple[str, str]:
+    """What the records give, and what the paper prints."""
+    d, printed, claim = verdict.difference, verdict.paper_difference, verdict.claim
+    if isinstance(claim, Counted):
+        return claim.format(d.mean) if d else MISSING, claim.format(printed, printed=True)
+    own = with_interval(d.mean, d.low, d.high, sign=True) if d else MISSING
+    return own, number(printed, sign=True)
 
 
 def comparisons(verdict: Verdict) -> dict[str, str]:
     """Each difference with its interval; of two orders of a pair the positive one. Empty if there is one."""
-    chosen = {name: d for name, d in verdict.compared.items() if not verdict.claim.symmetric or d.mean > 0}
+    both = not isinstance(verdict.claim, Alike)
+    chosen = {name: d for name, d in verdict.compared.items() if both or d.mean > 0}
     texts = {name: with_interval(d.mean, d.low, d.high, sign=True) for name, d in chosen.items()}
     return texts if len(texts) > 1 else {}
 
 
 def verdict_table(verdicts: Sequence[Verdict]) -> str:
     """The paper's sentences, a line each, after a count of the verdicts."""
-    words = [verdict.verdict for verdict in verdicts]
-    verbs: dict[Word, str] = {
-        "holds": "hold",
-        "fails": "fail",
-        "negligible": "are negligible",
-        "undecided": "are undecided",
-    }
-    counts = ", ".join(f"{words.count(word)} {verb}" for word, verb in verbs.items())
-    lines = [
-        {
-            "table": verdict.claim.table,
-            "sentence of the paper": verdict.claim.text,
-            "paper": in_paper(verdict),
-            "here": here(verdict),
-            "verdict": f"**{verdict.verdict}**",
-        }
-        for verdict in verdicts
-    ]
-    return f"Of {len(words)} sentences {counts}.\n\n{to_text(pd.DataFrame(lines), left=(0, 1, 4))}"
+    words = Counter(verdict.verdict for verdict in verdicts)
+    verbs = zip(get_args(Word), ("hold", "fail", "are negligible", "are undecided"), strict=True)
+    counts = ", ".join(f"{words[word]} {verb}" for word, verb in verbs)
+    lines = [(v.claim.table, v.claim.text, *differences(v)[::-1], f"**{v.verdict}**") for v in verdicts]
+    frame = pd.DataFrame(lines, columns=["table", "sentence of the paper", "paper", "here", "verdict"])
+    return f"Of {len(verdicts)} sentences {counts}.\n\n{to_text(frame)}"
+
+
+def error_rates(verdicts: Sequence[Verdict]) -> str:
+    """Sentences on the error rates of all verdicts together."""
+    tested = sum(not isinstance(verdict.claim, Counted) for verdict in verdicts)
+    text = (
+        "Error rates are per sentence: one that is not true is found to hold in at most about "
+        f"{100 * ALPHA:.1f} % of cases, and one that is not false to fail in as many."
+    )
+    if tested < 2:
+        return text
+    return (
+        f"{text} Of the {tested} sentences tested on all tables, at most about {tested * ALPHA:.1f} are thus "
+        'expected to "hold" by chance, and as many to "fail".'
+    )
 
 
 def note(table: Table, records: Sequence[Record]) -> str:
     """A table's provenance in one line: profile, seeds, test, dates, devices, and what brackets mean."""
     if not records:
         return "No records yet."
-    seeds = sorted({str(r.seed) for r in records}, key=int)
+    numbers, views = seeds(records), sorted({r.views for r in records})
     fewest = min(Counter(r.key for r in records).values())
+    some = f" ({fewest} in some rows)" * (fewest < len(numbers))
+    level = f"{'clip' if views == [1] else 'video'}-level accuracy"  # that of clips is much lower
     parts = [
         f"profile {', '.join(sorted({r.profile for r in records}))}",
-        f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}"
-        + f" ({fewest} in some rows)" * (fewest < len(seeds)),
+        f"seed{'s' * (len(numbers) > 1)} {', '.join(numbers)}{some}",
         " or ".join(sorted({tested(r, table.task.items) for r in records})),
-        *([level(records)] if records[0].ranks else []),
+        *[f"{level} (views a video: {' or '.join(map(str, views))})"] * bool(records[0].ranks),
         days(records),
         ", ".join(sorted({r.made.device for r in records})),
         *sorted({each for r in records for each in r.notes}),
     ]
     if not records[0].ranks:
-        same = "all rows are tested on the same data"
-        return f"{'; '.join(parts)}. Brackets: 95 % intervals over seeds, paired by seed; {same}."
-    several = "seeds and test videos (the spread between seeds from all rows together where they agree on it)"
-    over = several if len(seeds) > 1 else "test videos only, as there is one seed"
-    delta = "points above the baseline, paired by seed and video"
-    return f"{'; '.join(parts)}. Brackets: 95 % intervals over {over}; delta: {delta}."
+        over = "seeds, paired by seed; all rows are tested on the same data"
+    else:
+        shared = "the spread between seeds from all rows together where they agree on it"
+        one = "test videos only, as there is one seed"
+        over = f"seeds and test videos ({shared})" if len(numbers) > 1 else one
+        over += "; delta: points above the baseline, paired by seed and video"
+    return f"{'; '.join(parts)}. Brackets: 95 % intervals over {over}."
+
+
+def seeds(records: Iterable[Record]) -> list[str]:
+    return sorted({str(record.seed) for record in records}, key=int)
 
 
 def tested(record: Record, items: str) -> str:
@@ -254,62 +225,47 @@ def tested(record: Record, items: str) -> str:
     return share(record.tested, record.listed, items)
 
 
-def level(records: Sequence[Record]) -> str:
-    """Whether an accuracy is that of single clips: it is much lower than that of videos."""
-    views = sorted({r.views for r in records})
-    kind = "clip" if views == [1] else "video"
-    return f"{kind}-level accuracy (views a video: {' or '.join(map(str, views))})"
-
-
 def days(records: Iterable[Record]) -> str:
     """The day of the records, or the first and the last one."""
     dates = sorted({record.made.date[:10] for record in records})
     return dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
 
 
-def test_line(test: Record, items: str) -> str:
-    """The measures of a test of given weights, in one line."""
-    if "top1" not in test.metrics:
-        return f"{test.headline}; {tested(test, items)}"
-    kind, clip = "video" if test.views > 1 else "clip", test.metrics.get("clip_top1")
-    clips = "" if clip is None else f"; clip-level top-1 {clip:.1f} %"
-    top1, top5 = test.metrics["top1"], test.metrics["top5"]
-    accuracy = f"{kind}-level top-1 {top1:.1f} %, top-5 {top5:.1f} %"
-    return f"{accuracy} (views a video: {test.views}){clips}; {tested(test, items)}"
-
-
-def released_notes(table: Table, tests: Sequence[Record]) -> list[str]:
+def released_notes(table: Table, tests: Iterable[Record]) -> list[str]:
     """One paragraph a file of released weights, to stand under the table."""
-    paragraphs = []
-    for test in latest((row.key for row in table.rows), tests).values():
-        assert test.weights
-        file = f"{test.weights.file} (sha256 {test.weights.sha256[:12]})"
-        line = test_line(test, table.task.items)
-        parts = [file, *test.notes, line, test.made.date[:10], test.made.device]
-        brackets = f" Brackets: over test {table.task.items} only." if test.ranks else ""
-        name = f"Released weights, {test.weights.name}, {test.key}"
-        paragraphs.append(f"{name}: {'; '.join(parts)}.{brackets}")
-    return paragraphs
+    return [
+        released_note(test, table.task.items)
+        for each in latest(table, tests).values()
+        for test in each.values()
+    ]
 
 
-def durations(records: Sequence[Record], first: str, seeds: int) -> str:
+def released_note(test: Record, items: str) -> str:
+    assert test.weights
+    file, results = f"{test.weights.file} (sha256 {test.weights.sha256[:12]})", [test.headline]
+    if "top1" in test.metrics:
+        accuracy = f"top-1 {test.metrics['top1']:.1f} %, top-5 {test.metrics['top5']:.1f} %"
+        results = [f"{'video' if test.views > 1 else 'clip'}-level {accuracy} (views a video: {test.views})"]
+    if "clip_top1" in test.metrics:
+        results.append(f"clip-level top-1 {test.metrics['clip_top1']:.1f} %")
+    parts = [file, *test.notes, *results, tested(test, items), test.made.date[:10], test.made.device]
+    brackets = f" Brackets: over test {items} only." if test.ranks else ""
+    return f"Released weights, {test.weights.name}, {test.key}: {'; '.join(parts)}.{brackets}"
+
+
+def durations(records: Sequence[Record], first: str, some: int) -> str:
     """The time that runs take by their records, and so many seeds of the table `first`, and of Table 2."""
-    kinds = {
-        f"ResNet-{depth} on {clip} clips": [
-            r.made.seconds for r in records if (r.spec["net"]["depth"], r.spec["clip"]) == (depth, clip)
-        ]
-        for depth in (50, 101)
-        for clip in ("short", "long")
-    }
-    a_run = ", ".join(f"{median(seconds):.0f} s ({kind})" for kind, seconds in kinds.items() if seconds)
-    few = [record for record in records if record.seed is not None and record.seed < seeds]
-    minutes = {
-        name: sum(r.made.seconds for r in few if name in (*r.tables, "all")) / 60 / CORES
-        for name in (first, "all")
-    }
+    times = []
+    for depth, clip in product((50, 101), ("short", "long")):
+        runs = [r for r in records if (r.spec["net"]["depth"], r.spec["clip"]) == (depth, clip)]
+        if runs:
+            middle = median(run.made.seconds for run in runs)
+            times.append(f"{middle:.0f} s (ResNet-{depth} on {clip} clips)")
+    few = [(r.made.seconds / 60 / CORES, r.tables) for r in records if r.seed is not None and r.seed < some]
+    of_first, of_all = sum(t for t, tables in few if first in tables), sum(t for t, _ in few)
     machines = ", ".join(sorted({record.made.device for record in records}))
     return (
-        f"By the records ({machines}), a run on one core takes {a_run} in the median; {seeds} seeds of Table "
-        f"{first} keep {CORES} cores busy for {minutes[first]:.0f} minutes, "
-        f"{seeds} seeds of all seven tables for {minutes['all']:.0f}."
+        f"By the records ({machines}), a run on one core takes {', '.join(times)} in the median; "
+        f"{some} seeds of Table {first} keep {CORES} cores busy for {of_first:.0f} minutes, "
+        f"{some} seeds of all seven tables for {of_all:.0f}."
     )

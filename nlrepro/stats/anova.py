@@ -19,15 +19,13 @@ intervals.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, isinf, sqrt
+from math import inf, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from nlrepro.stats.moderated import Prior
+from nlrepro.stats.moderated import Array, Prior
 
-Array = NDArray[np.float64]
 ALPHA = 0.025  # one-sided, as 95 % intervals have it
 
 
@@ -46,17 +44,10 @@ class Interval:
         """One-sided p-value of "the mean is not above 0"; below ALPHA where the interval is above 0."""
         return self.p / 2 if self.mean > 0 else 1 - self.p / 2
 
-    def within(self, low: float, high: float) -> "Interval":
-        """The same, with the ends of the interval cut to [low, high]; unknown ends stay unknown."""
-        return self if isinf(self.low) else replace(self, low=max(self.low, low), high=min(self.high, high))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
-    """The mean squares of a table [seeds, videos]; `seed_freedom` are the degrees of freedom of `ms_seed`.
-
-    With one column, `videos` is 1 and only seeds vary.
-    """
+    """The mean squares of a table [seeds, videos]; `seed_freedom` are the degrees of freedom of `ms_seed`."""
 
     mean: float
     seeds: int
@@ -71,13 +62,10 @@ class Analysis:
     def variance(self) -> tuple[float, float]:
         """The variance of the mean, and its degrees of freedom.
 
-        MS_seed + MS_video - MS_error falls below either mean square when the other factor's estimated
-        variance is negative. That estimate is then 0, as a variance cannot be negative, so the sum keeps the
-        terms of the other factor alone; it is never below max(MS_seed, MS_video), the variance that looking
-        at one factor only would give.
+        A factor whose estimated variance is negative, its mean square below MS_error, counts as 0 and the sum
+        keeps the other factor alone. So it is never below max(MS_seed, MS_video) / (S V), the variance that
+        looking at one factor only would give.
         """
-        if self.videos == 1:
-            return self.ms_seed / self.seeds, self.seed_freedom
         error = self.ms_error, (self.seeds - 1) * (self.videos - 1)
         factors = (self.ms_seed, self.seed_freedom), (self.ms_video, self.videos - 1)
         terms = [(ms, df) for ms, df in factors if ms > self.ms_error]
@@ -90,10 +78,10 @@ class Analysis:
 
     @property
     def interval(self) -> Interval:
+        mean, (variance, freedom) = self.mean, self.variance
         if self.videos == self.seeds == 1:
-            return Interval(self.mean, -inf, inf, 1, 1.0)
-        variance, freedom = self.variance
-        mean, error = self.mean, max(sqrt(variance), self.least)
+            return Interval(mean, -inf, inf, 1, 1.0)
+        error = max(sqrt(variance), self.least)
         if error == 0:
             return Interval(mean, mean, mean, self.seeds, 1.0 if mean == 0 else 0.0)
         half = float(stdtrit(freedom, 1 - ALPHA)) * error
@@ -142,15 +130,11 @@ def analyse(d: Array, grain: float = 0.0) -> Analysis:
     )
 
 
-def one_more(values: Sequence[float]) -> tuple[float, float] | None:
+def one_more(values: Sequence[float]) -> tuple[float, float]:
     """The ends of the 95 % interval that the next value lies in, if it comes as these did (Student's t).
 
-    It is wider than that of their mean: s sqrt(1 + 1/n) in place of s sqrt(1/n). None of fewer than two
-    values.
+    It is sqrt(n + 1) times as wide as that of their mean, and infinite for a single value.
     """
-    n = len(values)
-    if n < 2:
-        return None
-    half = float(stdtrit(n - 1, 1 - ALPHA)) * float(np.std(values, ddof=1)) * (1 + 1 / n) ** 0.5
-    mean = float(np.mean(values))
-    return mean - half, mean + half
+    interval = analyse(np.array(values)[:, None]).interval
+    half = (interval.high - interval.mean) * sqrt(len(values) + 1)
+    return interval.mean - half, interval.mean + half

@@ -1,10 +1,9 @@
 """The variance between seeds, moderated: all rows of a table share what each shows of it.
 
-The variance of S seed means has S - 1 degrees of freedom, and a 95 % interval from four of them is 2.78
-standard errors wide where 1.96 would do. Rows of one table are nets of one kind, trained by one recipe, so
-the variance of one row is evidence on that of another. Smyth (Stat. Appl. Genet. Mol. Biol. 2004) takes the
-rows' variances s_r^2 as drawn around a common s0^2, fits this prior, s0^2 and its weight d0, to the moments
-of log s_r^2, and replaces s^2 with d degrees of freedom by
+Rows of one table are nets of one kind, trained by one recipe, so the variance of one row is evidence on that
+of another. Smyth (Stat. Appl. Genet. Mol. Biol. 2004) takes the rows' variances s_r^2 as drawn around a
+common s0^2, fits this prior, s0^2 and its weight d0, to the moments of log s_r^2, and replaces s^2 with d
+degrees of freedom by
 
     (d0 s0^2 + d s^2) / (d0 + d)    with d0 + d degrees of freedom
 
@@ -12,22 +11,18 @@ d0 is infinite where the rows differ no more than chance makes them. Two guards 
 - Bartlett's test (Proc. R. Soc. A 1937): where it finds at 5 % that the rows' variances differ, nothing is
   shared.
 - The rows' variances are not independent: rows share the order of the training videos, and differences a
-  baseline. No moderated variance has more degrees of freedom than all rows have together, which are those of
-  Greenhouse & Geisser (Psychometrika 1959), d tr(C)^2 / tr(C^2) with the rows' covariance matrix C: d for
-  rows that move as one, near d times the rows for free ones.
+  baseline. No moderated variance has more degrees of freedom than all rows together: d tr(C)^2 / tr(C^2)
+  with the rows' covariance matrix C (Greenhouse & Geisser, Psychometrika 1959), d for rows that move as one.
 
 What is pooled. For accuracies: the variances of the rows' seed means. For differences, and all weighted sums
 of rows whose weights sum to 0: the variances of the rows less the mean of their group (a depth of a table),
-seed by seed; what a seed does to all rows of a group alike is not in a difference. The variance of such a sum
-is that of a row times the sum of the squared weights.
+seed by seed. The variance of such a sum is that of a row times the sum of the squared weights.
 
 Simulated (tests/test_moderated.py), five rows whose Gaussian seeds have one variance: 95 to 98 % of the
 intervals cover the truth (93 % of three seeds' accuracies where rows move together), and those of differences
 are 0.80 times as wide as without the other rows for three seeds, 0.86 for five. With one late seed in ten,
-which ends 20 points lower, Bartlett's test refuses most tables, and it is then nearly as without the other
-rows: intervals of differences cover in 97 to 99 % of cases; intervals of accuracies in only 57 % (three
-seeds; 59 % without the other rows) and 48 % (five; 48 %): most samples show no late seed, and an interval
-cannot hold what its sample does not show.
+which ends 20 points lower, nearly nothing is shared: intervals of differences cover in 97 to 99 % of cases,
+those of accuracies in only 57 % (three seeds) and 48 % (five), as most samples show no late seed.
 """
 
 from collections.abc import Sequence
@@ -75,7 +70,11 @@ def fit_prior(groups: Sequence[Array], centred: bool) -> Prior | None:
         seeds, rows = means.shape
         if seeds < 2 or rows <= centred:
             continue
-        covariance = _covariance(means, centred)
+        c = means - means.mean(axis=0)
+        if centred:  # which takes 1 / rows of the variance, given back here
+            c = (c - c.mean(axis=1, keepdims=True)) * (rows / (rows - 1)) ** 0.5
+        # between rows over seeds, [rows, rows]; no BLAS: the same digits everywhere
+        covariance = (c[:, :, None] * c[:, None, :]).sum(axis=0) / (seeds - 1)
         own = covariance.diagonal().tolist()
         own = own[:1] if centred and rows == 2 else own  # of two rows less their mean, one is minus the other
         variances += own
@@ -85,16 +84,6 @@ def fit_prior(groups: Sequence[Array], centred: bool) -> Prior | None:
     if len(variances) < 2 or np.median(variances) == 0:
         return None
     return by_moments(np.array(variances), np.array(freedoms, dtype=float), total**2 / square)
-
-
-def _covariance(means: Array, centred: bool) -> Array:
-    """Between rows over seeds, [rows, rows]; centring takes 1 / rows of the variance, which is given back."""
-    seeds, rows = means.shape
-    c = means - means.mean(axis=0)
-    if centred:
-        c = (c - c.mean(axis=1, keepdims=True)) * (rows / (rows - 1)) ** 0.5
-    products = (c[:, :, None] * c[:, None, :]).sum(axis=0)  # no BLAS: the same digits everywhere
-    return np.asarray(products / (seeds - 1))
 
 
 def by_moments(variances: Array, freedoms: Array, pooled: float) -> Prior | None:

@@ -1,17 +1,17 @@
 """Sentences of the paper and their verdicts.
 
 A sentence is a set of contrasts, weighted sums of measures, that must all be above 0. It
-- holds, where the 95 % intervals of all of them lie above 0 (intersection-union test: no correction for their
-  number);
+- holds, where the 95 % intervals of all of them lie above 0 (intersection-union test, Berger 1982: no
+  correction for their number);
 - fails, where one of them lies below 0. One is enough, so this is corrected for their number
-  (union-intersection test, Holm; four rows that equal their baseline, five seeds: 2.1 % of simulated cases,
-  and 9 % without the correction);
+  (union-intersection test, Holm 1979; four rows that equal their baseline, five seeds: 2.1 % of simulated
+  cases, and 9 % without the correction);
 - is negligible, where each that is not surely above 0 surely lies within one point of it: measured, and as
   good as equal;
 - is undecided otherwise, or where runs are missing.
 The first word that fits counts: a gain that is surely there but below a point holds. The p-value shown is
 that of "holds"; for a sentence that fails it is that of "fails", corrected. Error rates are those of one
-sentence (`error_rates`).
+sentence (`text.error_rates`).
 
 Verdicts are given for the number of seeds that the profile declares before its runs. From any other number
 they are preliminary: testing after three seeds and again after five raises the error rate from 2.5 to 4.3 %.
@@ -19,79 +19,43 @@ Departure: the paper compares single runs; its own numbers go through the same c
 intervals.
 """
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
-from math import isnan, nan
-from typing import Literal, Protocol
+from math import nan
+from typing import Literal
+
+import numpy as np
 
 from nlrepro.stats.anova import ALPHA, Analysis, Interval
 from nlrepro.stats.evidence import Contrast, Evidence
 from nlrepro.table import Cell
 
 Word = Literal["holds", "fails", "negligible", "undecided"]
-WORDS: tuple[Word, ...] = ("holds", "fails", "negligible", "undecided")
-Pairs = tuple[tuple[Cell, Cell], ...]
+Pairs = tuple[tuple[Cell, Cell], ...]  # (better, worse)
 POINT = 1.0  # less is negligible
 MOST_SEEDS = 100  # that an undecided sentence asks for by number
-
-
-class Sentence(Protocol):
-    """What a verdict needs of its sentence to be printed."""
-
-    @property
-    def table(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def counted(self) -> bool:
-        """Whether it is about costs, which are counted and not tested."""
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether each difference stands there in both orders."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """The verdict of the records, and that of the paper's own numbers, on a sentence.
 
-    `difference`, in points, belongs to the contrast that supports the sentence least: the one with the
-    largest p-value. `paper_difference` belongs to the paper's own weakest contrast. For counted sentences
-    both are costs (`Cheaper`, `AddsLessThan`). `p` is one-sided. `seeds_needed` is "12", ">100" or "no
-    number"; it is empty where none is needed or the variance between seeds is unknown. `preliminary` is "3
-    seeds of 5", or empty where the seeds are as many as declared. `compared` are all differences of the
-    sentence by name, and `weakest` is the name of the one that is printed.
+    Differences are in points, or costs of counted sentences. They belong to the contrast that supports the
+    sentence least: here the one with the largest p-value, in the paper the lowest.
     """
 
-    claim: Sentence
+    claim: "Tested | Counted"
     paper: Word
     paper_difference: float
     verdict: Word = "undecided"
     difference: Interval | None = None
-    p: float = nan
-    seeds_needed: str = ""
-    preliminary: str = ""
-    weakest: str = ""
-    compared: Mapping[str, Interval] = field(default_factory=dict)
-
-
-def name_of(difference: Contrast, titles: Mapping[str, str]) -> str:
-    """The two cells of a difference: "5-block - baseline, R50"; what they share is named once.
-
-    `titles` are those of the measures, which are named where the cells name them.
-    """
-    (better, _), (worse, _) = sorted(difference.items(), key=lambda item: -item[1])
-    tables, depths, measures = (
-        {getattr(cell, what) for cell in (better, worse)} for what in ("table", "depth", "measure")
-    )
-    sides = [
-        " ".join([cell.table] * (len(tables) > 1) + [f"R{cell.depth}"] * (len(depths) > 1) + [cell.label])
-        for cell in (better, worse)
-    ]
-    depth = [f"R{better.depth}"] * (len(depths) == 1)
-    measure = [titles[better.measure]] if better.measure and len(measures) == 1 else []
-    return ", ".join([f"{sides[0]} \N{MINUS SIGN} {sides[1]}", *depth, *measure])
+    p: float = nan  # one-sided
+    seeds_needed: str = ""  # "12", ">100" or "no number"; empty where none is needed, and after one seed
+    preliminary: str = ""  # "3 seeds of 5"; empty where the seeds are as many as declared
+    weakest: str = ""  # the name of `difference`
+    compared: Mapping[str, Interval] = field(default_factory=dict)  # all differences by name
 
 
 def beat(table: str, depth: int, *pairs: tuple[str, str], measures: Sequence[str] = ("",)) -> Pairs:
@@ -104,21 +68,21 @@ def beat(table: str, depth: int, *pairs: tuple[str, str], measures: Sequence[str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrasts:
-    """A sentence that is tested; subclasses give its contrasts, and the difference that each is about."""
+class Tested:
+    """A sentence that is tested, and the pairs of cells whose differences it is about."""
 
     table: str
     text: str
-    counted = False
-    symmetric = False
-
-    @property
-    def contrasts(self) -> list[Contrast]:
-        raise NotImplementedError
+    pairs: Pairs
 
     @property
     def differences(self) -> list[Contrast]:
-        return self.contrasts
+        return [{better: 1.0, worse: -1.0} for better, worse in self.pairs]
+
+    @property
+    def contrasts(self) -> list[Contrast]:
+        """The sums that must be above 0, one a pair."""
+        return self.differences
 
     @property
     def yardstick(self) -> Contrast | None:
@@ -129,27 +93,27 @@ class Contrasts:
     def cells(self) -> frozenset[Cell]:
         return frozenset(cell for contrast in self.contrasts for cell in contrast)
 
-    def verdict(self, evidence: Evidence, declared: int | None) -> Verdict:
-        """By the records; `declared` is the profile's number of seeds, None if no verdict is preliminary."""
-        printed = [evidence.paper(contrast) for contrast in self.contrasts]
-        lowest = self.differences[printed.index(min(printed))]
-        verdict = Verdict(claim=self, paper=word_of(printed), paper_difference=evidence.paper(lowest))
-        analyses = [each for contrast in self.contrasts if (each := evidence.analysis(contrast))]
-        if len(analyses) < len(printed):
+    def verdict(self, evidence: Evidence, declared: int) -> Verdict:
+        """By the records; `declared` is the profile's number of seeds."""
+        points = [evidence.paper(contrast) for contrast in self.contrasts]
+        lowest = int(np.argmin(points))  # or the first that the paper does not print
+        in_paper = evidence.paper(self.differences[lowest])
+        verdict = Verdict(claim=self, paper=word_of(points[lowest]), paper_difference=in_paper)
+        analyses = [result for contrast in self.contrasts if (result := evidence.analysis(contrast))]
+        intervals = [each for pair in self.differences if (each := evidence.interval(pair))]
+        if len(analyses) < len(points):
             return verdict
         gain = evidence.analysis(self.yardstick) if self.yardstick else None
-        tests = [each.interval for each in analyses]
+        tests = [result.interval for result in analyses]
         word = decide(tests, gain.interval if gain else None)
         weakest = tests.index(max(tests, key=lambda test: (test.p_above, -test.mean)))
-        titles = evidence.tables[self.table].measures
-        names = [name_of(difference, titles) for difference in self.differences]
-        differences = [each for contrast in self.differences if (each := evidence.analysis(contrast))]
+        names = [name_of(*pair, evidence.tables[self.table].measures) for pair in self.pairs]
         return replace(
             verdict,
             verdict=word,
-            difference=differences[weakest].interval,
+            difference=intervals[weakest],
             weakest=names[weakest],
-            compared={name: each.interval for name, each in zip(names, differences, strict=True)},
+            compared=dict(zip(names, intervals, strict=True)),
             p=any_below(tests) if word == "fails" else all_above(tests),
             seeds_needed=seeds_needed(analyses, gain) if word == "undecided" else "",
             preliminary=preliminary({test.seeds for test in tests}, declared),
@@ -157,82 +121,92 @@ class Contrasts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beats(Contrasts):
+class Beats(Tested):
     """In each pair the first cell is above the second."""
-
-    pairs: Pairs
-
-    @property
-    def contrasts(self) -> list[Contrast]:
-        return [{better: 1.0, worse: -1.0} for better, worse in self.pairs]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alike(Contrasts):
+class Alike(Tested):
     """Any two of the cells differ by less than half of their mean gain over the baseline.
 
     Half, because then even the two that are furthest apart have more of the gain in common than not: that a
     block is there matters more than which one. The paper's pairwise forms span 0.4 points where half the mean
     gain is 0.46. The contrasts gain / 2 - (a - b), for both orders of each pair, carry the uncertainty of the
-    margin too. Where the gain is not surely above 0 there is nothing to be alike in, so the sentence cannot
-    fail.
+    margin too.
     """
 
     alike: tuple[Cell, ...]
     baseline: Cell
-    symmetric = True
+    pairs: Pairs = field(init=False)  # both orders of each
 
-    @property
-    def yardstick(self) -> Contrast | None:
-        return {self.baseline: -1.0} | {cell: 1 / len(self.alike) for cell in self.alike}
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pairs", tuple(permutations(self.alike, 2)))
 
     @property
     def contrasts(self) -> list[Contrast]:
         share = 1 / (2 * len(self.alike))
         margin = {self.baseline: -0.5} | dict.fromkeys(self.alike, share)
-        return [margin | {a: share - 1, b: share + 1} for a, b in permutations(self.alike, 2)]
+        return [margin | {a: share - 1, b: share + 1} for a, b in self.pairs]
 
     @property
-    def differences(self) -> list[Contrast]:
-        return [{a: 1.0, b: -1.0} for a, b in permutations(self.alike, 2)]
+    def yardstick(self) -> Contrast | None:
+        return {self.baseline: -1.0} | {cell: 1 / len(self.alike) for cell in self.alike}
+
+
+def name_of(better: Cell, worse: Cell, titles: Mapping[str, str]) -> str:
+    """The difference of two cells: "5-block - baseline, R50"; what they share is named once.
+
+    `titles` are those of the measures, which are named where the cells name them.
+    """
+    other_table, other_depth = better.table != worse.table, better.depth != worse.depth
+    sides = [
+        " ".join([cell.table] * other_table + [f"R{cell.depth}"] * other_depth + [cell.label])
+        for cell in (better, worse)
+    ]
+    measure = titles.get(better.measure, "") if better.measure == worse.measure else ""
+    shared = [f"R{better.depth}"] * (not other_depth) + [measure] * bool(measure)
+    return ", ".join([f"{sides[0]} \N{MINUS SIGN} {sides[1]}", *shared])
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counted:
+class Counted(ABC):
     """A sentence on the multiply-adds of pairs of nets: counted, so it needs no runs and has no interval."""
 
     table: str
     text: str
     pairs: Pairs
-    counted = True
-    symmetric = False
+    cells = frozenset[Cell]()
 
-    @property
-    def cells(self) -> frozenset[Cell]:
-        return frozenset()
+    def verdict(self, evidence: Evidence, declared: int) -> Verdict:
+        printed, value = self.values(evidence)
+        verdict = Verdict(claim=self, paper=self.word(printed), paper_difference=printed)
+        exact = Interval(value, value, value, 0, nan)
+        return replace(verdict, verdict=self.word(value), difference=exact)
+
+    def word(self, value: float) -> Word:
+        return word_of(value)
+
+    @abstractmethod
+    def values(self, evidence: Evidence) -> tuple[float, float]:
+        """The value of the pair that supports the sentence least: in the paper, and counted."""
+
+    @abstractmethod
+    def format(self, value: float, printed: bool = False) -> str:
+        """The counted value in words, or the one that the paper prints."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cheaper(Counted):
     """In each pair the first net takes fewer multiply-adds; savings in multiples of the baseline's."""
 
-    def verdict(self, evidence: Evidence, declared: int | None) -> Verdict:
-        printed = [
-            round(evidence.printed(dear, "flops_ratio") - evidence.printed(cheap, "flops_ratio"), 6)
-            for cheap, dear in self.pairs
-        ]
-        verdict = Verdict(claim=self, paper=word_of(printed), paper_difference=min(printed))
-        savings = [
-            round(evidence.relative_macs(dear) - evidence.relative_macs(cheap), 6)
-            for cheap, dear in self.pairs
-        ]
-        return replace(verdict, verdict=word_of(savings), difference=exactly(min(savings)))
+    def values(self, evidence: Evidence) -> tuple[float, float]:
+        def least(ratio: Callable[[Cell], float]) -> float:
+            return float(np.min([round(ratio(dear) - ratio(cheap), 6) for cheap, dear in self.pairs]))
 
-    def format(self, saving: float, digits: int = 2) -> str:
-        return f"saves {saving:.{digits}f}x"
+        return least(lambda cell: evidence.printed(cell, "flops_ratio")), least(evidence.macs)
 
-    def format_paper(self, saving: float) -> str:
-        return self.format(saving, digits=1)
+    def format(self, value: float, printed: bool = False) -> str:
+        return f"saves {value:.{1 if printed else 2}f}x"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,29 +218,22 @@ class AddsLessThan(Counted):
 
     limit: float
 
-    def verdict(self, evidence: Evidence, declared: int | None) -> Verdict:
-        most = max(100 * (evidence.macs(more) / evidence.macs(less) - 1) for more, less in self.pairs)
-        word: Word = "holds" if most < self.limit else "fails"
-        verdict = Verdict(claim=self, paper="holds", paper_difference=self.limit)
-        return replace(verdict, verdict=word, difference=exactly(most))
+    def values(self, evidence: Evidence) -> tuple[float, float]:
+        added = [100 * (evidence.macs(more) / evidence.macs(less) - 1) for more, less in self.pairs]
+        return self.limit, max(added)
 
-    def format(self, addition: float) -> str:
-        return f"adds {addition:.1f} %"
+    def word(self, value: float) -> Word:
+        return "holds" if value <= self.limit else "fails"
 
-    def format_paper(self, limit: float) -> str:
-        return f"below {limit:g} %"
-
-
-def exactly(value: float) -> Interval:
-    """A counted number."""
-    return Interval(value, value, value, 0, nan)
+    def format(self, value: float, printed: bool = False) -> str:
+        return f"below {value:g} %" if printed else f"adds {value:.1f} %"
 
 
 def decide(tests: Sequence[Interval], gain: Interval | None = None) -> Word:
     """The word for a sentence with these contrasts; `gain` is the yardstick of an `Alike`.
 
-    `Alike` cannot fail unless the gain is surely above 0, and is not negligible unless the gain itself surely
-    lies within a point: cells that differ by about half of a large gain differ by something.
+    `Alike` cannot fail unless the gain is surely above 0, as there is nothing to be alike in, and is not
+    negligible unless the gain is: cells that differ by about half of a large gain differ by something.
     """
     if all_above(tests) < ALPHA:
         return "holds"
@@ -277,68 +244,42 @@ def decide(tests: Sequence[Interval], gain: Interval | None = None) -> Word:
 
 
 def all_above(intervals: Sequence[Interval]) -> float:
-    """p-value of "not all of these means are above 0" (intersection-union test, Berger 1982).
-
-    It is the largest of the one-sided p-values: no correction for their number is needed, since all must be
-    above 0.
-    """
+    """p-value of "not all of these means are above 0": the largest one-sided one."""
     return max(interval.p_above for interval in intervals)
 
 
 def any_below(intervals: Sequence[Interval]) -> float:
-    """p-value of "none of these means is below 0" (union-intersection test).
-
-    The smallest of the one-sided p-values times their number: for the smallest, which alone decides here,
-    Holm's correction (1979) is Bonferroni's.
-    """
+    """p-value of "none of these means is below 0": the smallest one-sided one times their number."""
     return min(1.0, len(intervals) * min(1 - interval.p_above for interval in intervals))
 
 
 def seeds_needed(analyses: Sequence[Analysis], gain: Analysis | None = None) -> str:
-    """The smallest number of seeds that gives another word than "undecided".
+    """The smallest number of seeds that gives another word than "undecided", if all else is as measured.
 
-    Means and variance components are taken to be as measured. More seeds narrow only what seeds do: where the
-    test videos alone leave it open, it is "no number". Empty where there is but one seed, as the variance
+    "no number" where the test videos alone leave it open. Empty where there is but one seed, as the variance
     between seeds is then unknown.
     """
 
-    def settled(seeds: int) -> bool:
+    def is_settled(seeds: int) -> bool:
         tests = [each.with_seeds(seeds).interval for each in analyses]
         return decide(tests, gain.with_seeds(seeds).interval if gain else None) != "undecided"
 
     now = min(each.seeds for each in analyses)
     if now == 1:
         return ""
-    if number := next(filter(settled, range(now + 1, MOST_SEEDS + 1)), None):
+    if number := next(filter(is_settled, range(now + 1, MOST_SEEDS + 1)), None):
         return str(number)
-    return f">{MOST_SEEDS}" if settled(10**9) else "no number"
+    return f">{MOST_SEEDS}" if is_settled(10**9) else "no number"
 
 
-def preliminary(seeds: set[int], declared: int | None) -> str:
+def preliminary(seeds: set[int], declared: int) -> str:
     """ "3 seeds of 5"; empty where the seeds are as many as declared."""
-    if declared is None or seeds == {declared}:
+    if seeds == {declared}:
         return ""
     other = min(seeds - {declared})
     return f"{other} seed{'s' * (other > 1)} {'of' if other < declared else 'instead of'} {declared}"
 
 
-def word_of(points: Sequence[float]) -> Word:
-    """The word for numbers without intervals; NaN, where the paper prints no number, decides nothing."""
-    if any(map(isnan, points)):
-        return "undecided"
-    return "holds" if min(points) > 0 else "fails" if min(points) < 0 else "undecided"
-
-
-def error_rates(verdicts: Sequence[Verdict]) -> str:
-    """Sentences on the error rates of all verdicts together."""
-    tested = sum(not verdict.claim.counted for verdict in verdicts)
-    text = (
-        "Error rates are per sentence: one that is not true is found to hold in at most about "
-        f"{100 * ALPHA:.1f} % of cases, and one that is not false to fail in as many."
-    )
-    if tested < 2:
-        return text
-    return (
-        f"{text} Of the {tested} sentences tested on all tables, at most about {tested * ALPHA:.1f} are thus "
-        'expected to "hold" by chance, and as many to "fail".'
-    )
+def word_of(points: float) -> Word:
+    """The word for a number without interval; NaN, where the paper prints no number, decides nothing."""
+    return "holds" if points > 0 else "fails" if points < 0 else "undecided"
