@@ -23,7 +23,7 @@ from nlrepro.run import Folders, Run
 from nlrepro.spec import ActionSpec, DetectionSpec, NetSpec, RunSpec
 from nlrepro.task import CHARADES, DETECTION, VIDEO
 from nlrepro.train.checkpoint import Progress
-from nlrepro.train.loop import LEARNERS, train
+from nlrepro.train.loop import LEARNERS, prepare, train
 
 SHORT, LONG = "r50-c2d", "r50-c2d-long"
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"
@@ -48,7 +48,7 @@ def short_run(smoke: Profile, data: Path, results: Path, seed: int = 0) -> Run:
     return Run(task=VIDEO, spec=RunSpec(), profile=longer(smoke, 8, 2), seed=seed, folders=folders)
 
 
-@pytest.mark.parametrize(
+each_task = pytest.mark.parametrize(
     ("task", "spec"),
     [
         (VIDEO, RunSpec()),
@@ -58,6 +58,9 @@ def short_run(smoke: Profile, data: Path, results: Path, seed: int = 0) -> Run:
     ],
     ids=lambda value: getattr(value, "key", ""),
 )
+
+
+@each_task
 def test_a_run_cut_off_ends_as_if_it_had_not_been(
     task: Any, spec: Any, data: Path, swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,6 +85,27 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(
     assert run.failure() is None
     if task is CHARADES:
         assert scores_path(run).read_text() == scores_path(calm).read_text()
+
+
+@each_task
+def test_a_training_begins_with_the_random_numbers_of_its_seed(
+    task: Any, spec: Any, data: Path, swept: Path, tmp_path: Path
+) -> None:
+    """A net that is built to be counted draws some too: before the seed is set, or all digits change."""
+    folders = Folders(data=data, results=copy_of(swept, tmp_path, LONG))
+    run = Run(task=task, spec=spec, profile=task.profile("smoke"), seed=0, folders=folders)
+    states: list[Tensor] = []
+
+    class Noted(LEARNERS[type(task)]):  # type: ignore[misc]
+        def training_step(self, batch: Any, index: int) -> Tensor:
+            states.append(torch.get_rng_state())
+            raise RuntimeError("that is enough")
+
+    prepare(run, 1).start(run)
+    states.append(torch.get_rng_state())
+    with pytest.raises(RuntimeError, match="that is enough"):
+        train(replace(run, module=Noted))
+    assert torch.equal(*states)
 
 
 def test_a_run_reports_where_it_goes_on_and_what_it_has_reached(

@@ -125,13 +125,13 @@ def failures_noted(run: Run) -> Iterator[None]:
 def train_locked(run: Run, machine: Machine, report: Report | None) -> Record:
     """Go on from where an earlier try was cut off, test, and write the record."""
     log(run.damage())
+    cost = run.task.cost(run.spec, run.profile)  # before `prepare` sets the seed: it builds a net
     learner = prepare(run, machine.world_size)
     callback = RunCallback(learner, report, machine.world_size, run.data)
     start = learner.start(run)
     state = resumable(run.checkpoint, learner, callback)
     first = int(state["global_step"]) if state else 0
     log(f"{run.name} from step {first} of {learner.recipe.steps}", stamp=True)
-    cost = run.task.cost(run.spec, run.profile)
     trainer = make_trainer(learner, run, callback, machine, wandb_logger(run, learner.recipe, cost))
     if trainer.logger and trainer.is_global_zero:
         resume(trainer.logger, run.folder, learner, points(state["curve"]) if state else [])
@@ -219,6 +219,7 @@ def quiet() -> None:
     """Silence Lightning's warnings about things that are meant to be as they are."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")  # evaluators have gathered already
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # of Lightning's own
     warnings.filterwarnings("ignore", message="The `srun` command is available.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
