@@ -181,11 +181,9 @@ class Strike:
 class Struck(VideoClassifier):
     """A run that strikes as planned, once."""
 
-    @classmethod
-    def build(cls, run: Run, devices: int) -> Learner:
-        learner = cls(run.spec, run.profile, devices)
-        learner.planned = run.folders.results / "strike.json"
-        return learner
+    def start(self, run: Run) -> dict[str, str]:
+        self.planned = run.folders.results / "strike.json"
+        return super().start(run)
 
     def strike(self, moment: str) -> None:
         if self.planned.exists():
