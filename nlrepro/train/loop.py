@@ -116,6 +116,11 @@ def failures_noted(run: Run) -> Iterator[None]:
             remove_temporaries(path)
     try:
         yield
+    except BadInput as error:
+        # of a loader's process torch puts the traceback in front
+        reason = str(error).rpartition(f"{BadInput.__module__}.BadInput: ")[2].strip()
+        run.mark_failed(reason)
+        raise BadInput(reason) from None
     except Exception as error:
         run.mark_failed(one_line(error))
         raise
