@@ -1,4 +1,4 @@
-"""Debian's chromium without a window, told what to do over DevTools' pipe: neither a driver nor a library is needed."""
+"""Debian's chromium without a window, driven over DevTools' pipe: no driver and no library is needed."""
 
 import json
 import os

@@ -102,7 +102,7 @@ def test_a_missing_folder_and_tables_that_do_not_fit_are_refused(root: Path) -> 
         open_split(root, "test", 157)
     table(root, "val", {"AAAAA": ""})
     with pytest.raises(
-        BadInput, match="_train.csv and Charades_v1_test.csv both list the video AAAAA; keep one"
+        BadInput, match=r"_train.csv and Charades_v1_test.csv both list the video AAAAA; keep one"
     ):
         open_split(root, "val", 157)
     table(root, "val", {"NONE1": ""})
