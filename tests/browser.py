@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,16 +62,11 @@ class Page:
         self.loaded |= method == "Page.loadEventFired"
         return event
 
-    def open(self, path: Path, width: int = 1440, scheme: str = "light") -> None:
+    def open(self, path: Path, width: int) -> None:
+        """Load a file in a window of this width; returns when all of it is there."""
         self.loaded = False
-        self.tell(
-            "Emulation.setDeviceMetricsOverride",
-            width=width,
-            height=900,
-            deviceScaleFactor=1,
-            mobile=width < 600,
-        )
-        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        window = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.tell("Emulation.setDeviceMetricsOverride", **window)
         self.tell("Page.navigate", url=path.resolve().as_uri())
         while not self.loaded:
             self._next()
@@ -80,18 +74,6 @@ class Page:
     def value(self, expression: str) -> Any:
         """Of a JavaScript expression."""
         return self.tell("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
-
-    def shoot(self, path: Path) -> None:
-        """The whole page as PNG."""
-        width, height = self.value("[innerWidth, document.documentElement.scrollHeight]")
-        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-        path.write_bytes(
-            b64decode(self.tell("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)["data"])
-        )
-
-    def print(self, path: Path) -> None:
-        """The page as PDF."""
-        path.write_bytes(b64decode(self.tell("Page.printToPDF", preferCSSPageSize=True)["data"]))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -31,20 +31,19 @@ def page_of(profile: str, results: Path) -> Page:
     return Page(name=profile, reports=gather(TABLES, profile, Folders(results=results)), folder=results)
 
 
-@contextmanager
-def beside_the_published() -> Iterator[None]:
-    """In the project's folder, with small pictures, as drawing takes long."""
-    with pytest.MonkeyPatch.context() as patch, chdir(ROOT):
+def html_of(results: Path, *profiles: str) -> str:
+    """The page as text with small pictures, as drawing takes long; it opens with the first profile."""
+    with pytest.MonkeyPatch.context() as patch:
         for name in ("draw_task", "draw_gains", "draw_kinds", "draw_rows", "to_svg"):
             patch.setattr(f"nlrepro.report.gather.{name}", lambda *_: SVG)
-        yield
+        return render([page_of(profile, results) for profile in profiles], profiles[0])
 
 
 @pytest.fixture(scope="module")
 def published() -> str:
     """The page of the published records."""
-    with beside_the_published():
-        return render([page_of(profile, PUBLISHED) for profile in PAGES], "mini")
+    with chdir(ROOT):
+        return html_of(PUBLISHED, *PAGES)
 
 
 class Reader(HTMLParser):
@@ -97,16 +96,10 @@ def test_each_number_leads_to_its_records_and_to_the_command_that_makes_them_aga
             assert f"<pre>python -m ablations {command}" in origin, (name, key)
 
 
-def test_a_verdict_names_the_comparison_that_supports_it_least_and_the_others(published: str) -> None:
-    line = published.partition("<td>space-only and time-only beat the baseline</td>")[2].partition("</tr>")[0]
-    assert "<small>space-only \N{MINUS SIGN} baseline, R101</small>" in line
-    assert "<span>time-only \N{MINUS SIGN} baseline, R50</span> <span>+" in published
-
-
 def test_local_numbers_lead_to_local_records_and_published_ones_to_published_ones(tmp_path: Path) -> None:
     own = write_record(fresh_record(TABLES.run("r50-c2d", 7, "mini", Folders()), "01" * 50), tmp_path)
-    with beside_the_published():
-        html = render([page_of("mini", tmp_path)], "mini")
+    with chdir(ROOT):
+        html = html_of(tmp_path, "mini")
     assert '<td class="yours"><a href="#mini-r50-c2d">' in html
     assert '<td class="published"><a href="#mini-r50-c2d">' in html
     origin = html.partition('id="mini-r50-c2d">')[2].partition("</details>")[0]
@@ -116,25 +109,14 @@ def test_local_numbers_lead_to_local_records_and_published_ones_to_published_one
     assert "--seeds 0,1,2,3,4,7 " in origin
 
 
-def test_a_fresh_clones_page_shows_the_papers_numbers_and_costs(elsewhere: Path) -> None:
-    assert command("report", "--profile", "paper").status == 0
-    html = (elsewhere / "results/local/report.html").read_text()
-    assert html.count("No runs of this profile are recorded here.") == 2  # of mini neither
-    assert '<td class="paper">76.0</td>' in html
-    assert "FLOPs, B" in html
-    assert 'id="show-paper" checked' in html
-
-
 def test_a_profile_of_ones_own_has_a_page_under_its_name(elsewhere: Path) -> None:
     Path("some where.toml").write_text('base = "smoke"\nname = "own.v2"\n')
     assert command("report", "2a", "--profile", "some where.toml").status == 0
     html = (elsewhere / "results/local/report.html").read_text()
     assert '<main id="own.v2">' in html
     assert 'id="show-own.v2" checked' in html
-    assert '[id="show-own.v2"]:checked ~ [id="own.v2"] { display: block; }' in html  # "." would begin a class
     assert html.count("<main") == 3
-    assert command("report", "--profile", "mini-1000-steps").status == 0  # which Table 2 lacks
-    html = (elsewhere / "results/local/report.html").read_text().partition('id="coco-mini-1000-steps">')[2]
+    html = html_of(elsewhere, "mini-1000-steps")  # which Table 2 lacks
     assert re.findall(r'data-table="(.+?)"', html) == ["5", "6"]
 
 
@@ -143,7 +125,7 @@ def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path)
     test = weights_record(run, "32x2", "0001")
     assert test.weights
     file = write_record(replace(test, weights=replace(test.weights, file="<b>.pkl")), elsewhere)
-    html = render([page_of("paper", elsewhere)], "paper")
+    html = html_of(elsewhere, "paper")
     number = '<a href="#paper-r50-c2d">75.0</a><small>0.0\N{EN DASH}100.0</small>'
     assert f'<td class="caffe2 32x2">{number}' in html
     assert f'<a href="{file.relative_to(elsewhere)}">&lt;b&gt;.pkl</a>' in html  # names from files are text
@@ -155,18 +137,12 @@ def test_the_page_counts_words_and_tells_what_is_preliminary_and_went_into_the_r
     for run in TABLES.runs(["2a"], [0, 1, 2], "mini", Folders()):
         made = replace(MADE, seconds=1200.0, date=f"2024-0{run.seed + 1}-01T10:00:00", git="abc")
         write_record(fresh_record(run, "01" * 50, made=made), elsewhere)
-    html = " ".join(render([page_of("mini", elsewhere)], "mini").split())
+    html = " ".join(html_of(elsewhere, "mini").split())
     assert "15 sentences from these tables. Of these 1 hold here, 0 fail, 0 are about" in html  # FLOPs
     assert "2 of these verdicts are preliminary" in html
-    assert '<span class="word">undecided, preliminary</span>' in html
-    assert "preliminary: 3 seeds of 5; least clear" in html
-    runs = [
-        "15 of 5 nets",
-        "0, 1, 2",
-        "2024-01-01 to 2024-03-01",
-        "5.0 hours of training and testing, added up",
-    ]
-    assert re.findall(r"<dd>(.*?)</dd>", html)[:5] == [*runs, "abc"]
+    runs = ["15 of 5 nets", "0, 1, 2", "2024-01-01 to 2024-03-01", "5.0 hours", "abc"]
+    origins = re.findall(r"<dd>(.*?)</dd>", html)[:5]
+    assert all(text.startswith(run) for text, run in zip(origins, runs, strict=True))
 
 
 # ---- in a browser ----
@@ -174,15 +150,15 @@ def test_the_page_counts_words_and_tells_what_is_preliminary_and_went_into_the_r
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tab]]:
-    """Opens the published page, drawn anew."""
+    """Opens the published page, drawn anew, in a window of the width that it is called with."""
     folder = tmp_path_factory.mktemp("page")
-    with pytest.MonkeyPatch.context() as patch, chdir(ROOT), browse(folder / "browser") as page:
+    with pytest.MonkeyPatch.context() as patch, chdir(ROOT), browse(folder / "browser") as tab:
         patch.setattr("nlrepro.report.gather.draw_task", lambda generator: Figure())
         (folder / "report.html").write_text(render([page_of(each, PUBLISHED) for each in PAGES], "mini"))
 
-        def opened(**options: object) -> Tab:
-            page.open(folder / "report.html", **options)  # type: ignore[arg-type]
-            return page
+        def opened(width: int = 1440) -> Tab:
+            tab.open(folder / "report.html", width)
+            return tab
 
         yield opened
 
@@ -219,23 +195,3 @@ def test_a_click_on_a_number_opens_the_list_of_its_records(tab: Callable[..., Ta
     assert not page.value(opened)
     page.value("document.querySelector('td.here a[href=\"#mini-r50-c2d\"]').click()")
     assert page.value(opened)
-
-
-@pytest.mark.rare
-@in_a_browser
-def test_dark_readers_get_a_dark_page_and_light_ink_in_figures(tab: Callable[..., Tab]) -> None:
-    def brightness(page: Tab, selector: str, property: str) -> int:
-        colour = page.value(f"getComputedStyle(document.querySelector('{selector}')).{property}")
-        return sum(map(int, re.findall(r"\d+", colour)[:3]))
-
-    page = tab(scheme="light")
-    assert brightness(page, "#mini svg", "color") < 250 < 700 < brightness(page, "body", "backgroundColor")
-    page = tab(scheme="dark")
-    assert brightness(page, "body", "backgroundColor") < 250 < 600 < brightness(page, "#mini svg", "color")
-
-
-@pytest.mark.rare
-@in_a_browser
-def test_it_prints(tab: Callable[..., Tab], tmp_path: Path) -> None:
-    tab().print(tmp_path / "page.pdf")
-    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
