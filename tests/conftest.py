@@ -19,7 +19,6 @@ import pytest
 import torch
 from filelock import FileLock
 from films import film
-from matplotlib.figure import Figure
 
 from ablations.__main__ import main
 from ablations.registry import TABLES
@@ -167,9 +166,20 @@ def videos(tmp_path: Path, real: Profile) -> Path:
     return root
 
 
+PICTURE = (
+    b'<svg width="9pt" height="9pt"><g id="a"><path id="b"/></g><use href="#a" clip-path="url(#b)"/></svg>\n'
+)
+
+
+def undrawn(patch: pytest.MonkeyPatch) -> None:
+    """Reports have small pictures, as drawing takes long."""
+    for name in ("draw_task", "draw_gains", "draw_kinds", "draw_rows", "draw_curves", "to_svg"):
+        patch.setattr(f"nlrepro.report.gather.{name}", lambda *_: PICTURE)
+
+
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in where nothing is published; pages draw no task, as its videos take a second."""
+    """A folder to work in where nothing is published."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nlrepro.report.gather.draw_task", lambda generator: Figure())
+    undrawn(monkeypatch)
     return tmp_path

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from browser import CHROMIUM, browse
 from browser import Page as Tab
-from conftest import PUBLISHED, ROOT, command
+from conftest import PUBLISHED, ROOT, command, undrawn
 from matplotlib.figure import Figure
 from records import MADE, fresh_record, record, weights_record
 
@@ -21,9 +21,6 @@ from nlrepro.report.page import Page, render
 from nlrepro.report.publish import PAGES
 from nlrepro.run import Folders
 
-SVG = (
-    b'<svg width="9pt" height="9pt"><g id="a"><path id="b"/></g><use href="#a" clip-path="url(#b)"/></svg>\n'
-)
 in_a_browser = pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 
 
@@ -32,10 +29,9 @@ def page_of(profile: str, results: Path) -> Page:
 
 
 def html_of(results: Path, *profiles: str) -> str:
-    """The page as text with small pictures, as drawing takes long; it opens with the first profile."""
+    """The page as text, with small pictures; it opens with the first profile."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw_task", "draw_gains", "draw_kinds", "draw_rows", "to_svg"):
-            patch.setattr(f"nlrepro.report.gather.{name}", lambda *_: SVG)
+        undrawn(patch)
         return render([page_of(profile, results) for profile in profiles], profiles[0])
 
 
