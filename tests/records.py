@@ -17,6 +17,11 @@ def record(key: str, seed: int | None, ranks: str = "", **fields: Any) -> Record
     return Record(key=key, seed=seed, **(plain | fields))
 
 
+def of_kinds(key: str, seed: int, **kinds: str) -> Record:
+    """A record of the ranks of test videos by kind."""
+    return record(key, seed, "".join(kinds.values()), kinds=kinds)
+
+
 def fresh_record(run: Run, ranks: str = "01", **fields: Any) -> Record:
     """A record of a run with the settings that it has now."""
     own = {"profile": run.profile.name, "tables": run.tables, "spec": asdict(run.spec)}

@@ -119,7 +119,6 @@ def test_a_profile_of_ones_own_has_a_page_under_its_name(elsewhere: Path) -> Non
 def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path) -> None:
     run = TABLES.run("r50-c2d", 0, "paper", Folders())
     test = weights_record(run, "32x2", "0001")
-    assert test.weights
     file = write_record(replace(test, weights=replace(test.weights, file="<b>.pkl")), elsewhere)
     html = html_of(elsewhere, "paper")
     number = '<a href="#paper-r50-c2d">75.0</a><small>0.0\N{EN DASH}100.0</small>'

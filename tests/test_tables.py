@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import PUBLISHED, command
-from records import MADE, fresh_record, record, weights_record
+from records import MADE, fresh_record, of_kinds, record, weights_record
 
 from ablations.registry import TABLES
 from nlrepro import paper
@@ -159,9 +159,6 @@ def test_a_report_names_the_records_that_it_leaves_out(elsewhere: Path) -> None:
 
 
 def test_a_row_has_its_mean_over_the_compared_seeds_on_the_videos_of_each_kind() -> None:
-    def of_kinds(key: str, seed: int, **kinds: str) -> Record:
-        return record(key, seed, "".join(kinds.values()), kinds=kinds)
-
     some = [of_kinds("50-baseline", s, near=NEAR, far="1" * s + FAR[s:]) for s in range(4)]
     some += [of_kinds("50-5-block", s, near="0" * 10, far="0" * s + FAR[s:]) for s in range(3)]
     frame = kinds_frame(DEEP, some)
