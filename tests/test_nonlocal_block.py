@@ -3,13 +3,13 @@
 import copy
 import itertools
 import pickle
+import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from nlrepro.config import Architecture
@@ -81,7 +81,6 @@ def test_mean_and_weights_of_a_form_are_its_equation(
     expected = eq1(theta, phi, g, lambda a, b: PAIRS[name](a, b, *w_f), by_sum=form.softmax)
     torch.testing.assert_close(form.mean(theta, phi, g, *w_f), expected)
     torch.testing.assert_close(form.weights(theta, phi, *w_f) @ g, expected)
-    torch.testing.assert_close(replace(form, cheaper=None).mean(theta, phi, g, *w_f), expected)
 
 
 @pytest.mark.parametrize(("n", "m", "k", "c"), [(50, 40, 2, 3), (5, 3, 40, 20)])
@@ -149,29 +148,32 @@ def test_the_sorted_order_keeps_six_digits_of_many_positions_in_float32() -> Non
     assert error < 1e-6
 
 
-@pytest.mark.parametrize("theta", [(2, 5, 3), (1, 5, 4), (5, 4)])
-def test_wrong_shapes_name_expected_and_got(theta: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("shapes", [[(2, 5, 3)], [(1, 5, 4)], [(5, 4)], [(2, 5, 4), (4,)]])
+def test_wrong_shapes_name_expected_and_got(shapes: list[tuple[int, ...]]) -> None:
     _, phi, g = operands(5, 3, 4, 2)
-    with pytest.raises(ValueError, match=r"expected theta \(S, N, K\).*\(2, 3, 4\), \(2, 3, 2\)") as caught:
-        dot.mean(torch.ones(theta), phi, g)
-    assert str(theta) in str(caught.value)
-    with pytest.raises(ValueError, match=r"w_f \(2 K,\), got .*\(4,\)$"):
-        concatenation.mean(*operands(5, 3, 4, 2), torch.ones(4, dtype=torch.float64))
+    theta, *w_f = map(torch.ones, shapes)
+    got = ", ".join(map(str, [shapes[0], (2, 3, 4), (2, 3, 2), *shapes[1:]]))
+    with pytest.raises(ValueError, match=rf"expected theta \(S, N, K\), .*, got {re.escape(got)}$"):
+        concatenation.mean(theta, phi, g, *w_f)
 
 
 # Forms of one's own
 
 
-@pytest.mark.parametrize("name", ["dot", "Sig", "a_b", "sigmoïd"])
-def test_the_name_of_a_form_is_new_and_fit_for_a_key(name: str) -> None:
+def named(name: str) -> Callable[..., Tensor]:
     def weights(theta: Tensor, phi: Tensor) -> Tensor:
         return theta @ phi.mT
 
     weights.__name__ = name
+    return weights
+
+
+@pytest.mark.parametrize("name", ["dot", "Sig", "a_b", "sigmoïd"])
+def test_the_name_of_a_form_is_new_and_fit_for_a_key(name: str) -> None:
     with pytest.raises(
-        ValueError, match=r"a form needs a new name of a-z and 0-9, other than gaussian, .*; got"
+        ValueError, match=rf"a new name of a-z and 0-9, other than gaussian, .*; got '{name}'"
     ):
-        nonlocal_block.form("f")(weights)
+        nonlocal_block.form("f")(named(name))
 
 
 @pytest.mark.parametrize("function", [partial(max, 1), max])
@@ -213,18 +215,13 @@ def trained(
     return block
 
 
-def conv(layer: nn.Module, x: Tensor) -> Tensor:
-    """A 1x1x1 convolution of (C, T, H, W) as the matrix product that it is."""
-    return torch.einsum("oc,cthw->othw", layer.weight[:, :, 0, 0, 0], x) + layer.bias[:, None, None, None]  # type: ignore[index]
-
-
 def pooled(x: Tensor) -> Tensor:
-    """The maximum of each 2x2 window of (K, T, H, W), one window at a time; a side of 1 stays."""
-    _, frames, height, width = x.shape
+    """The maximum of each 2x2 window of (B, K, T, H, W), one window at a time; a side of 1 stays."""
+    height, width = x.shape[3:]
     dy, dx = min(2, height), min(2, width)
-    y = torch.empty(x.shape[0], frames, height // dy, width // dx, dtype=x.dtype)
-    for h, w in itertools.product(range(y.shape[2]), range(y.shape[3])):
-        y[:, :, h, w] = x[:, :, dy * h : dy * (h + 1), dx * w : dx * (w + 1)].amax((2, 3))
+    y = torch.empty(*x.shape[:3], height // dy, width // dx, dtype=x.dtype)
+    for h, w in itertools.product(*map(range, y.shape[3:])):
+        y[..., h, w] = x[..., dy * h : dy * (h + 1), dx * w : dx * (w + 1)].amax((3, 4))
     return y
 
 
@@ -237,45 +234,42 @@ def pair(block: NonLocalBlock, a: Tensor, b: Tensor) -> Tensor:
 
 def loop(block: NonLocalBlock, x: Tensor, domain: Domain, subsample: bool) -> Tensor:
     """Eq. 1 and 6 for (B, C, T, H, W), one pair at a time; j outside of the domain are left out."""
-    clips, subsample = [], subsample and domain != "time"
-    for clip in x:
-        keys = pooled(clip) if subsample and block.release else clip
-        theta, phi = (
-            (clip, keys) if block.form == gaussian else (conv(block.theta, clip), conv(block.phi, keys))
-        )
-        g = conv(block.g, keys)
-        if subsample and not block.release:
-            phi, g = pooled(phi), pooled(g)
-        y = torch.zeros(g.shape[0], *clip.shape[1:], dtype=x.dtype)
-        for t, h, w in itertools.product(*map(range, clip.shape[1:])):
-            total, normaliser = torch.zeros(g.shape[0], dtype=x.dtype), torch.zeros((), dtype=x.dtype)
-            for u, k, m in itertools.product(*map(range, g.shape[1:])):
-                if (domain == "space" and u != t) or (domain == "time" and (k, m) != (h, w)):
-                    continue
-                weight = pair(block, theta[:, t, h, w], phi[:, u, k, m])
-                total = total + weight * g[:, u, k, m]
-                normaliser = normaliser + (weight if block.form.softmax else 1)
-            y[:, t, h, w] = total / normaliser
-        bn, of_channels = block.bn, (slice(None), None, None, None)
-        scale = bn.weight / (bn.running_var + bn.eps).sqrt()  # type: ignore[operator]
-        z = conv(block.w_z, y) - bn.running_mean[of_channels]  # type: ignore[index]
-        clips.append(clip + scale[of_channels] * z + bn.bias[of_channels])
-    return torch.stack(clips)
+    subsample = subsample and domain != "time"
+    keys = pooled(x) if subsample and block.release else x
+    theta, phi = (x, keys) if block.form == gaussian else (block.theta(x), block.phi(keys))
+    g = block.g(keys)
+    if subsample and not block.release:
+        phi, g = pooled(phi), pooled(g)
+    y = torch.zeros(*g.shape[:2], *x.shape[2:], dtype=x.dtype)
+    for b, t, h, w in itertools.product(*map(range, (len(x), *x.shape[2:]))):
+        total, normaliser = torch.zeros(g.shape[1], dtype=x.dtype), torch.zeros((), dtype=x.dtype)
+        for u, k, m in itertools.product(*map(range, g.shape[2:])):
+            if (domain == "space" and u != t) or (domain == "time" and (k, m) != (h, w)):
+                continue
+            weight = pair(block, theta[b, :, t, h, w], phi[b, :, u, k, m])
+            total = total + weight * g[b, :, u, k, m]
+            normaliser = normaliser + (weight if block.form.softmax else 1)
+        y[b, :, t, h, w] = total / normaliser
+    return x + block.bn(block.w_z(y))
 
 
 @every_block
 @pytest.mark.parametrize("architecture", ["text", "release"])
+@pytest.mark.parametrize(
+    "size", [(2, 4, 2, 3, 4), (1, 4, 1, 1, 1), (1, 4, 1, 5, 3), (1, 4, 1, 1, 4), (1, 4, 3, 1, 1)]
+)
 def test_block_is_the_double_loop_and_so_are_its_gradients(
-    form: PaperForm, domain: Domain, subsample: bool, architecture: Architecture
+    form: PaperForm, domain: Domain, subsample: bool, architecture: Architecture, size: tuple[int, ...]
 ) -> None:
+    """Also of odd and tiny clips, which lie in channels-last memory here."""
     block = trained(4, form, domain, subsample, architecture)
-    x = random(1, 2, 4, 2, 3, 4).requires_grad_()
+    layout = torch.contiguous_format if len(x := random(1, *size)) > 1 else torch.channels_last_3d
+    x = x.contiguous(memory_format=layout).requires_grad_()
     outputs = block(x), loop(block, x, domain, subsample)
     torch.testing.assert_close(*outputs)
-    weight, inputs = random(2, *x.shape), [x, *block.parameters()]
+    weight, inputs = random(2, *size), [x, *block.parameters()]
     gradients = (torch.autograd.grad((z * weight).sum(), inputs) for z in outputs)
     for name, a, b in zip(("x", *dict(block.named_parameters())), *gradients, strict=True):
-        assert b.abs().max() > 0, name  # phi.bias, to which a softmax is blind, has rounding errors
         torch.testing.assert_close(a, b, msg=lambda text, name=name: f"{name}: {text}")
 
 
@@ -297,18 +291,7 @@ def test_gradients_are_the_finite_differences(form: PaperForm, domain: Domain, s
 def test_a_new_block_is_the_identity(form: PaperForm, training: bool) -> None:
     block, x = NonLocalBlock(8, form).train(training), random(1, 2, 8, 2, 4, 4).float()
     assert torch.equal(block(x), x)
-    assert (
-        block.w_z.weight.abs().max() > 0
-    )  # it is the BN scale that is zero: W_z learns once the scale moves
-
-
-@every_block
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 5, 7), (1, 1, 4), (5, 1, 1)])
-def test_odd_and_tiny_clips_work(
-    form: PaperForm, domain: Domain, subsample: bool, shape: tuple[int, int, int]
-) -> None:
-    block, x = trained(2, form, domain, subsample), random(1, 1, 2, *shape)
-    torch.testing.assert_close(block(x), loop(block, x, domain, subsample))
+    assert block.w_z.weight.abs().max() > 0  # it is the BN scale that is 0: W_z learns once that moves
 
 
 def test_an_image_is_a_clip_of_one_frame() -> None:
@@ -326,13 +309,6 @@ def test_half_precision_block_is_right_where_scores_pass_65504(form: PaperForm) 
     torch.testing.assert_close(z.float(), block(x), rtol=0.02, atol=2.0)
 
 
-def test_memory_layout_does_not_matter() -> None:
-    x = random(1, 2, 4, 2, 4, 4)
-    for domain in DOMAINS:
-        block = trained(4, "embedded", domain, True)
-        torch.testing.assert_close(block(x.contiguous(memory_format=torch.channels_last_3d)), block(x))
-
-
 @each_form
 def test_a_block_can_be_pickled_copied_and_exported(form: PaperForm) -> None:
     block, x = trained(4, form, "spacetime", True), random(1, 1, 4, 2, 4, 4)
@@ -344,10 +320,9 @@ def test_a_block_can_be_pickled_copied_and_exported(form: PaperForm) -> None:
 
 @pytest.mark.parametrize("shape", [(2, 6, 2, 4, 4), (4, 2, 4, 4), (2, 4, 4)])
 def test_wrong_input_names_expected_and_got(shape: tuple[int, ...]) -> None:
-    expected = r"expected a clip \(B, 4, T, H, W\) or an image \(B, 4, H, W\), got "
-    with pytest.raises(ValueError, match=expected) as caught:
+    expected = r"\(B, 4, T, H, W\) or an image \(B, 4, H, W\)"
+    with pytest.raises(ValueError, match=rf"expected a clip {expected}, got {re.escape(str(shape))}"):
         NonLocalBlock(4)(torch.ones(shape))
-    assert str(shape) in str(caught.value)
     with pytest.raises(ValueError, match=r"channels must be even.*got 5"):
         NonLocalBlock(5)
 
