@@ -25,7 +25,6 @@ from nlrepro.files import write_atomic
 
 OWN = "nlrepro"  # this project's code in tables
 REPEATS = 5
-BUDGET = 5.0  # seconds of timing a call after its warm-up, or one repeat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,28 +37,20 @@ class Result:
     table: pd.DataFrame
 
 
-def in_turn(
-    calls: Mapping[str, Callable[[], object]], device: str = "cpu", budget: float = BUDGET
-) -> dict[str, float]:
+def in_turn(calls: Mapping[str, Callable[[], object]], device: str = "cpu") -> dict[str, float]:
     """Median seconds of each call: processor time, which others lengthen little; with a GPU, elapsed time.
 
     Calls take turns, A B C A B C ..., so that a change of the machine's speed affects all of them alike. The
-    first time is a warm-up. It is the result only of a call that is too slow to repeat.
+    first time is a warm-up.
     """
     clock = time.perf_counter if device == "cuda" else time.process_time
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for turn in range(REPEATS + 1):
+    for _ in range(1 + REPEATS):
         for name, call in calls.items():
-            if turn <= (repeats(times[name][0], budget) if turn else 0):
-                start = clock()
-                call()
-                times[name].append(clock() - start)
-    return {name: median(seconds[1:] or seconds) for name, seconds in times.items()}
-
-
-def repeats(warm_up: float, budget: float) -> int:
-    """How often to time a call after a warm-up of so many seconds; 0 if it took over twice the budget."""
-    return 0 if warm_up > 2 * budget else min(max(int(budget / warm_up), 1), REPEATS)
+            start = clock()
+            call()
+            times[name].append(clock() - start)
+    return {name: median(seconds[1:]) for name, seconds in times.items()}
 
 
 def in_new_process(function: Callable[..., Any], *arguments: object) -> Any:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nlrepro.bench import OWN, Result, import_public, in_new_process, in_turn, peak_mib
-from nlrepro.nets.nonlocal_block import NonLocalBlock, sum_by_sorting
+from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.spec import PaperForm
 
 Build = Callable[[int], nn.Module]  # channels -> block
@@ -43,36 +43,6 @@ class DirectBlock(NonLocalBlock):
         return self.weights(theta, phi) @ g  # (S, N, M) (S, M, K) -> (S, N, K)
 
 
-class LinearBlock(NonLocalBlock):
-    """Dot product and concatenation in the order that is linear in N, whichever order is faster."""
-
-    def aggregate(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
-        g = g / g.shape[1]  # (S, M, K)
-        if self.w_f is None:
-            return theta @ (phi.mT @ g)  # (S, N, K) (S, K, K) -> (S, N, K)
-        w_theta, w_phi = self.w_f.chunk(2)  # (K,) both
-        return sum_by_sorting(theta @ w_theta, phi @ w_phi, g)  # (S, N, K)
-
-
-class Operation(nn.Module):
-    """Eq. 1 of a block without its 1x1x1 convolutions: (S, N, K), (S, M, K), (S, M, C) -> (S, N, C)."""
-
-    def __init__(self, block: NonLocalBlock) -> None:
-        super().__init__()
-        self.block = block
-
-    def forward(self, theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
-        return self.block.aggregate(theta, phi, g)  # (S, N, C)
-
-
-def own_blocks(form: PaperForm) -> dict[str, Callable[[int], NonLocalBlock]]:
-    """This project's block, and the same function computed in other orders."""
-    orders: dict[str, type[NonLocalBlock]] = {OWN: NonLocalBlock, "direct": DirectBlock}
-    if form in ("dot", "concatenation"):
-        orders["linear"] = LinearBlock
-    return {name: partial(order, form=form) for name, order in orders.items()}
-
-
 def public_blocks(rivals: Path, form: PaperForm) -> dict[str, Build]:
     """Blocks of this form in public code, all with subsampling.
 
@@ -97,8 +67,12 @@ def public_blocks(rivals: Path, form: PaperForm) -> dict[str, Build]:
 
 def all_blocks(rivals: Path | None, form: PaperForm) -> dict[str, Build]:
     """Blocks of this form by the names of their code."""
-    release = {RELEASE: partial(NonLocalBlock, form=form, architecture="release")}
-    return {**own_blocks(form), **release, **(public_blocks(rivals, form) if rivals else {})}
+    return {
+        OWN: partial(NonLocalBlock, form=form),
+        "direct": partial(DirectBlock, form=form),
+        RELEASE: partial(NonLocalBlock, form=form, architecture="release"),
+        **(public_blocks(rivals, form) if rivals else {}),
+    }
 
 
 def fits(name: str, form: PaperForm, shape: Shape) -> bool:
@@ -119,61 +93,48 @@ def cases() -> list[tuple[str, int, Shape]]:
     ]
 
 
-def train_step(block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-    """One forward and backward pass, with the inputs' gradients, as in the middle of a net."""
-    inputs = tuple(x.detach().requires_grad_() for x in inputs)
-    block(*inputs).sum().backward()
-    if inputs[0].is_cuda:
+def train_step(block: nn.Module, x: Tensor) -> None:
+    """One forward and backward pass, with the input's gradient, as in the middle of a net."""
+    block(x.detach().requires_grad_()).sum().backward()
+    if x.is_cuda:
         torch.cuda.synchronize()
 
 
-def timed(part: str, blocks: Mapping[str, nn.Module], inputs: tuple[Tensor, ...]) -> list[dict[str, Any]]:
+def timed(blocks: Mapping[str, nn.Module], x: Tensor) -> list[dict[str, Any]]:
     """A row a block: milliseconds of a training step, and their ratio to those of its counterpart."""
-    seconds = in_turn(
-        {name: partial(train_step, block, inputs) for name, block in blocks.items()}, inputs[0].device.type
-    )
+    seconds = in_turn({name: partial(train_step, block, x) for name, block in blocks.items()}, x.device.type)
     return [
-        {"part": part, "code": name, "train_ms": 1e3 * s, "ratio": s / seconds[COUNTERPART.get(name, OWN)]}
+        {"code": name, "train_ms": 1e3 * s, "ratio": s / seconds[COUNTERPART.get(name, OWN)]}
         for name, s in seconds.items()
     ]
 
 
 def measure_blocks(rivals: Path | None, form: PaperForm, shape: Shape, device: str) -> list[dict[str, Any]]:
-    """Time and peak memory of whole blocks."""
+    """Time and peak memory of blocks."""
     builds = {name: build for name, build in all_blocks(rivals, form).items() if fits(name, form, shape)}
     blocks = {name: build(shape[0]).to(device) for name, build in builds.items()}
-    rows = timed("block", blocks, (torch.randn(1, *shape, device=device),))
+    rows = timed(blocks, torch.randn(1, *shape, device=device))
     peaks = {name: in_new_process(train_step_mib, rivals, form, name, shape, device) for name in blocks}
     return [row | {"peak_mib": peaks[row["code"]]} for row in rows]
-
-
-def measure_operation(form: PaperForm, shape: Shape, device: str) -> list[dict[str, Any]]:
-    """Time of Eq. 1 alone, in each order."""
-    c, t, h, w = shape
-    n, m, k = t * h * w, t * (h // 2) * (w // 2), c if form == "gaussian" else c // 2
-    inputs = tuple(torch.randn(1, *size, device=device) for size in ((n, k), (m, k), (m, c // 2)))
-    blocks = {name: Operation(build(c)).to(device) for name, build in own_blocks(form).items()}
-    return timed("operation", blocks, inputs)
 
 
 def train_step_mib(rivals: Path | None, form: PaperForm, name: str, shape: Shape, device: str) -> float:
     """Peak memory of a training step, above the block and its input. It needs a new process."""
     block, x = all_blocks(rivals, form)[name](shape[0]).to(device), torch.randn(1, *shape, device=device)
-    train_step(block, (x[:, :, :1, :2, :2].contiguous(),))  # what libraries allocate once
+    train_step(block, x[:, :, :1, :2, :2].contiguous())  # what libraries allocate once
     before = peak_mib(device)
-    train_step(block, (x,))
+    train_step(block, x)
     return peak_mib(device) - before
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """A line a case: milliseconds of this project's block, ratios of the others, and two peaks of memory."""
     index = ["form", "stage", "frames", "positions"]
-    table = rows.pivot_table(["train_ms", "ratio", "peak_mib"], index, ["part", "code"], sort=False)
-    ratios = table["ratio"]["block"].drop(columns=[OWN, RELEASE]).round(2)
-    ratios.insert(0, f"{OWN}, ms", table["train_ms"]["block"][OWN].round(1))
-    ratios["direct, Eq. 1 alone"] = table["ratio"]["operation"]["direct"].round(2)
+    table = rows.pivot_table(["train_ms", "ratio", "peak_mib"], index, "code", sort=False)
+    ratios = table["ratio"].drop(columns=[OWN, RELEASE]).round(2)
+    ratios.insert(0, f"{OWN}, ms", table["train_ms"][OWN].round(1))
     for name in (OWN, "direct"):
-        ratios[f"{name}, peak MiB"] = table["peak_mib"]["block"][name].round()
+        ratios[f"{name}, peak MiB"] = table["peak_mib"][name].round()
     return ratios.reset_index()
 
 
@@ -182,10 +143,10 @@ def bench(rivals: Path | None, device: str) -> Result:
     rows: list[dict[str, Any]] = []
     for stage, frames, shape in cases():
         for form in get_args(PaperForm):
-            measured = measure_blocks(rivals, form, shape, device) + measure_operation(form, shape, device)
+            measured = measure_blocks(rivals, form, shape, device)
             case = {"form": form, "stage": stage, "frames": frames, "positions": prod(shape[1:])}
             rows += [case | row for row in measured]
-            ratios = ", ".join(f"{row['code']} ({row['part']}) {row['ratio']:.2f}" for row in measured)
+            ratios = ", ".join(f"{row['code']} {row['ratio']:.2f}" for row in measured)
             print(f"{form} in {stage}, {frames} frames: {ratios}", flush=True)
     frame = pd.DataFrame(rows).round(3)
     caption = (

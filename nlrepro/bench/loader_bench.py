@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from nlrepro.bench import Result, in_new_process, in_turn, peak_mib
+from nlrepro.bench import Result, in_turn
 from nlrepro.config import Clips, Generator, load_profile
 from nlrepro.data import Frames
 from nlrepro.data.clips import ClipSample, Crop, FileClips, Tree
@@ -27,7 +27,6 @@ STARTS = 10  # clips of a video in a pass
 CLIPS = Clips(frames=32, stride=2, classes=1, anywhere=True)
 CROP, SIDES = 224, (256, 320)
 GENERATED = 50  # videos of the `mini` profile in a pass
-GROWTH = 1000  # clips after which the memory of a process is looked at
 
 Read = Callable[[Path], Frames]
 
@@ -100,21 +99,8 @@ def measure_generated(folder: Path, task: Generator, number: int) -> list[dict[s
     return [{"what": what, "reader": name, "ms": 1e3 * s / number} for name, s in seconds.items()]
 
 
-def peaks_mib(folder: Path, number: int) -> tuple[float, float]:
-    """Peak resident memory of this process after a tenth of so many random clips, and after all of them."""
-    clips = clips_of(folder)
-    random = np.random.default_rng(0)
-    peaks = {}
-    for i in range(1, number + 1):
-        side = int(random.integers(SIDES[0], SIDES[1] + 1))
-        clips.__getitems__([ClipSample(i % len(clips), random.random(), Crop(side, CROP))])
-        if i in (number // 10, number):
-            peaks[i] = peak_mib("cpu")
-    return peaks[number // 10], peaks[number]
-
-
 def bench(rivals: Path | None, device: str) -> Result:
-    """Time of a clip and of a generated video, and growth of memory; without public code and GPU."""
+    """Time of a clip and of a generated video; without public code and GPU."""
     task = load_profile("mini").generator
     assert task
     rows: list[dict[str, Any]] = []
@@ -122,14 +108,12 @@ def bench(rivals: Path | None, device: str) -> Result:
         for key_frames in KEY_FRAMES:
             write_videos(Path(folder), key_frames)
             rows += measure_clips(Path(folder), key_frames)
-        tenth, last = in_new_process(peaks_mib, Path(folder), GROWTH)
     with TemporaryDirectory() as folder:
         rows += measure_generated(Path(folder), task, GENERATED)
     frame = pd.DataFrame(rows).round(3)
     caption = (
         f"Clips have {CLIPS.frames} frames of {CROP} x {CROP}, cropped from videos of {FRAMES} frames of"
-        f" {WIDTH} x {HEIGHT}. The memory of a process that loads {GROWTH:,} clips peaks at {last:.0f} MiB,"
-        f" {last - tenth:.0f} MiB above the peak of the first tenth."
+        f" {WIDTH} x {HEIGHT}."
     )
     libraries = ("av", "decord") if READER == "decord" else ("av",)
     return Result(libraries=libraries, caption=caption, rows=frame, table=frame)

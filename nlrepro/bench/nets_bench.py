@@ -27,7 +27,6 @@ NETS = {  # name -> the net here, PySlowFast's configuration
 }
 FRAMES, SIDE, CLASSES = 32, 224, 400
 BATCH = {"cpu": 2, "cuda": 8}  # eight clips a GPU are the paper's
-BUDGET = 15.0  # seconds of timing a net; a step may take six
 
 
 class PySlowFastNet(nn.Module):
@@ -82,7 +81,7 @@ def measure(name: str, nets: dict[str, nn.Module], clips: Tensor) -> list[dict[s
     for code, net in nets.items():
         sgd = torch.optim.SGD(net.to(clips.device).train().parameters(), 0.01, 0.9, weight_decay=1e-4)
         steps[code] = partial(train_step, net, sgd, clips)
-    seconds = in_turn(steps, clips.device.type, BUDGET)
+    seconds = in_turn(steps, clips.device.type)
     rows = []
     for code, net in nets.items():
         _, macs = count(copy.deepcopy(net).eval().to("meta"), clips[:1].to("meta"))
