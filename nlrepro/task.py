@@ -160,13 +160,9 @@ class VideoTask(Task):
             decoded(tree, profile.data, data / "cache", processes)
 
     def check(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:
-        from nlrepro.data.kinetics import check_generated, check_real
+        from nlrepro.data.kinetics import check_videos
 
-        root = self.root(specs[0], profile, data)
-        if profile.real:
-            check_real(profile, root, data / "cache", processes)
-        else:
-            check_generated(profile, root, processes)
+        check_videos(profile, self.root(specs[0], profile, data), data / "cache", processes)
 
 
 class CharadesTask(Task):

@@ -23,7 +23,7 @@ from films import film
 from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro.config import Geometry, Profile, Real, load_profile
-from nlrepro.data.kinetics import check_real
+from nlrepro.data.kinetics import check_videos
 from nlrepro.run import Folders, Run
 from nlrepro.spec import PaperForm
 
@@ -162,7 +162,7 @@ def videos(tmp_path: Path, real: Profile) -> Path:
         for split in ("train", "val"):
             film(root / split / name / f"{name}.mp4", rate=rate)
     (root / "val" / "b" / "broken.mp4").write_bytes(b"no video")
-    check_real(real, root, tmp_path / "cache", 1)
+    check_videos(real, root, root / "cache", 1)
     return root
 
 

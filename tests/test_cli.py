@@ -127,7 +127,9 @@ def test_data_are_made_and_checked(data: Path) -> None:
     done = command("data", "check", "all", *where)
     assert done.status == 0, done.err
     lines = done.out.splitlines()
-    expected = ["train: 32 of 32 videos can be used", "test: 16 videos can be used"]
+    index = data / "cache/index-smoke-train.jsonl"
+    expected = [f"train: 32 of 32 videos (100.0 %) can be used; the index is {index}"]
+    expected.append("test: 16 videos can be used")
     for name in ("instances", "person_keypoints"):
         expected.append(f"{name}, test: 6 of 6 images (100.0 %) can be used")
     assert [line for line in expected if lines.count(line) != 1] == []

@@ -30,7 +30,7 @@ from torch.utils.data import Dataset
 from nlrepro.config import Profile
 from nlrepro.data.clips import CachedClips, ClipSample, FileClips, Tree, decoded
 from nlrepro.data.facts import complete_index
-from nlrepro.files import BadInput, exclusive
+from nlrepro.files import BadInput
 from nlrepro.spec import Part
 
 TABLE: dict[Part, str] = {
@@ -179,10 +179,7 @@ def load_videos(profile: Profile, part: Part, data: Path, processes: int) -> Vid
         tree = video_tree(split.folder, split.files)
         frames = decoded(tree, profile.data, cache, processes)
         return Videos(split=split, clips=CachedClips(tree, clips, frames), ids=split.files, broken={})
-    digest = sha256(str(split.folder.resolve()).encode()).hexdigest()[:8]
-    path = cache / f"index-charades-{digest}.jsonl"
-    with exclusive(path.with_suffix(".lock"), f"looks at the videos in {split.folder}"):
-        index = complete_index(split.folder, [f"{video}{SUFFIX}" for video in split.files], path, processes)
+    index = complete_index(split.folder, [f"{video}{SUFFIX}" for video in split.files], cache, processes)
     facts = {video: index[f"{video}{SUFFIX}"] for video in split.files}
     ids = tuple(video for video in split.files if not facts[video].reason)
     if not ids:

@@ -162,13 +162,8 @@ class Tree:
             BadInput: no such folder, no videos in it, another number of classes than `classes`, or a
                 generated video is missing, or there is another one.
         """
-        if not folder.is_dir():
-            advice = "make the mini videos with `data make`, or point --data at yours"
-            raise BadInput(f"no folder {folder}; {advice}")
-        names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
-        paths = [path for name in names for path in sorted((folder / name).iterdir()) if is_video(path)]
-        if not paths:
-            raise no_videos(folder)
+        paths = video_files(folder)
+        names = tuple(sorted({path.parent.name for path in paths}))
         if len(names) != classes:
             counts = f"{len(names)} class folders where the profile says {classes}"
             raise BadInput(f"{folder} has {counts}; is a part of it missing?")
@@ -185,13 +180,16 @@ class Tree:
         return sha256(listing.encode()).hexdigest()[:12]
 
 
-def is_video(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def no_videos(folder: Path) -> BadInput:
-    suffixes = ", ".join(sorted(SUFFIXES))
-    return BadInput(f"no videos in {folder}; expected {folder}/<class>/<video> ending in {suffixes}")
+def video_files(folder: Path) -> list[Path]:
+    """The videos `<folder>/<class>/<video>` by class and name; errors as of `Tree.scan`."""
+    expected = f"expected {folder}/<class>/<video> ending in {', '.join(sorted(SUFFIXES))}"
+    if not folder.is_dir():
+        advice = "make the mini videos with `data make`, or point --data at yours"
+        raise BadInput(f"no folder {folder}; {expected}; {advice}")
+    paths = sorted(path for path in folder.glob("[!.]*/[!.]*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise BadInput(f"no videos in {folder}; {expected}")
+    return paths
 
 
 def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:

@@ -1,7 +1,7 @@
 """The facts of video files that clips need, or why a file cannot be used; and an index of them. No torch.
 
-An index is JSON lines. Each result goes to a journal beside it at once, so that a check that was cut off goes
-on where it was.
+An index is JSON lines, one of a folder. Each result is appended at once, so that a check that was cut off
+goes on where it was.
 """
 
 import faulthandler
@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro.data.decode import Unusable, measure, short_reason
-from nlrepro.files import make_folder, write_atomic
+from nlrepro.files import exclusive, write_atomic
 from nlrepro.processes import die_with_parent, progress_bar
 from nlrepro.spec import STRICT
 
@@ -156,35 +156,35 @@ def examine_all(
                     yield unusable(folder, video, reason)
 
 
-def complete_index(folder: Path, videos: Sequence[str], path: Path, jobs: int) -> Index:
-    """The index of the videos of a folder, written to `path`; those that are not known yet are examined."""
-    make_folder(path.parent)
-    journal = path.with_suffix(".journal")
-    index = known_facts(folder, videos, path, journal)
-    missing = [video for video in videos if video not in index]
-    name, number, done = folder.name, len(videos), len(index)
-    results = examine_all(folder, missing, jobs)
-    with journal.open("ab") as file:
-        file.write(b"\n")  # ends the half line that a check that was cut off may have left
-        for facts in progress_bar(results, total=number, initial=done, desc=name, unit=" videos"):
-            file.write(LINE.dump_json(facts) + b"\n")
-            file.flush()
-            index[facts.video] = facts
-    write_atomic(path, b"".join(LINE.dump_json(index[video]) + b"\n" for video in sorted(index)))
-    journal.unlink()
+def index_path(folder: Path, cache: Path) -> Path:
+    """The index of a folder: it lies in the cache, and goes with a copy of the data folder around both."""
+    name = os.path.relpath(folder, cache.parent).replace(os.sep, "-")
+    return cache / f"index-{name}.jsonl"
+
+
+def complete_index(folder: Path, videos: Sequence[str], cache: Path, jobs: int) -> Index:
+    """The index of the videos of a folder, as it is kept now; those that are not known yet are examined."""
+    path = index_path(folder, cache)
+    with exclusive(path.with_suffix(".lock"), f"looks at the videos in {folder}"):
+        index = known_facts(folder, videos, path)
+        missing = [video for video in videos if video not in index]
+        name, number, done = folder.name, len(videos), len(index)
+        results = examine_all(folder, missing, jobs)
+        with path.open("ab") as file:
+            for facts in progress_bar(results, total=number, initial=done, desc=name, unit=" videos"):
+                file.write(b"\n" + LINE.dump_json(facts))  # the last line may be a half one
+                file.flush()
+                index[facts.video] = facts
+        write_atomic(path, b"\n".join(LINE.dump_json(index[video]) for video in sorted(index)))
     return {video: index[video] for video in videos}
 
 
-def known_facts(folder: Path, videos: Sequence[str], path: Path, journal: Path) -> Index:
-    """Facts of the videos that have not changed since they were examined; damaged lines are skipped.
-
-    A finished check gives those of usable videos, one that was cut off all.
-    """
+def known_facts(folder: Path, videos: Sequence[str], path: Path) -> Index:
+    """Facts of usable videos that have not changed since they were examined; damaged lines are skipped."""
     index: Index = {}
-    for file in (path, journal):
-        for line in file.read_bytes().splitlines() if file.is_file() else ():
-            with suppress(ValidationError):
-                facts = LINE.validate_json(line)
-                index |= {facts.video: facts} if file == journal or not facts.reason else {}
-    known = [index[video] for video in videos if video in index]
+    for line in path.read_bytes().splitlines() if path.is_file() else ():
+        with suppress(ValidationError):
+            facts = LINE.validate_json(line)
+            index[facts.video] = facts
+    known = [index[video] for video in videos if video in index and not index[video].reason]
     return {f.video: f for f in known if file_state(folder / f.video) == (f.bytes, f.mtime_ns)}

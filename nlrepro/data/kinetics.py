@@ -6,15 +6,12 @@ YouTube id (`<id>.mp4`, `<id>_000010_000020.mp4`). Their columns label and youtu
 Without CSVs every file of every class folder belongs, which serves UCF-101 or a subset as well. Class numbers
 are places among the sorted class names of all splits: a class that one split lacks shifts nothing.
 
-`data check` decodes every file once and keeps its facts in an index: JSON lines beside the split's folder, or
-below the data folder's cache where the tree cannot be written. A tree such as Kinetics has unusable files:
-they are counted and left out; of generated ones all must be usable. A second check examines only files that
-are new, have changed, or could not be used (a time-out may have been the disk's). Training reads the index
-and compares names alone: a copy of a tree with its index needs no new check, a start of training no 240,000
-calls of stat.
+`data check` decodes every file once and keeps its facts in an index (facts.py). A tree such as Kinetics has
+unusable files: they are counted and left out; of generated ones all must be usable. A second check examines
+only files that are new, have changed, or could not be used (a time-out may have been the disk's). Training
+reads the index and compares names alone: a start of training needs no 240,000 calls of stat.
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -26,10 +23,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from nlrepro.config import Profile
-from nlrepro.data.clips import Tree, check_command, is_video, no_videos
-from nlrepro.data.facts import LINE, Facts, Index, complete_index, examine_all
+from nlrepro.data.clips import Tree, check_command, video_files
+from nlrepro.data.facts import LINE, Facts, Index, complete_index, index_path
 from nlrepro.files import BadInput
-from nlrepro.processes import progress_bar
 from nlrepro.record import share
 from nlrepro.spec import RunSpec, explain
 
@@ -44,22 +40,17 @@ DIGESTS: dict[object, str] = {}  # of splits, for the life of the process, by al
 def list_split(root: Path, split: str, classes: int | None = None) -> tuple[Tree, int, list[str]]:
     """The videos of a split that are there, how many there should be, and oddities of the tree, in words."""
     folder, csv = root / split, annotation_file(root, split)
-    if not folder.is_dir():
-        advice = f"point --data at the folder above {root.name}"
-        raise BadInput(f"no folder {folder}; expected {folder}/<class>/<video>; {advice}")
+    paths = video_files(folder)
     names = sorted(set().union(*(class_names(root, name) for name in {*SPLITS, split})))
     if classes not in (None, len(names)):
         counts = f"{len(names)} classes where the profile says {classes}"
         raise BadInput(f"{root} has {counts}; is a part of it missing?")
-    paths = sorted(path for path in folder.glob("[!.]*/*") if is_video(path))
     videos, notes = [f"{path.parent.name}/{path.name}" for path in paths], list[str]()
     listed = len(videos)
     if csv:
         labels = read_annotations(csv, split)
         listed = len(labels)
         videos, notes = match_annotations(videos, labels, csv, folder)
-    if not videos:
-        raise no_videos(folder)
     if missing := sorted({*names} - set(map(class_of, videos))):
         counts = f"{len(missing):,} of {len(names):,} classes have no video in {split}"
         notes.append(f"{counts}, such as {missing[0]!r}")
@@ -91,22 +82,20 @@ def match_annotations(
 ) -> tuple[list[str], list[str]]:
     """The files that the CSV lists, one a row, and notes on others; `labels` are classes by YouTube id."""
     files: dict[str, str] = {}  # by YouTube id
-    strange: list[str] = []
-    doubles: list[str] = []
     for video in videos:
         identity = video.split("/")[1][:ID_LENGTH]
         label = labels.get(identity)
-        if label is None:
-            strange.append(video)
-        elif label != class_of(video):
+        if label not in (None, class_of(video)):
             place = f"its file is {folder / video}; move it, or mend the row"
             raise BadInput(f"{csv} says that {identity} is {label!r}, but {place}")
-        elif files.setdefault(identity, video) != video:
-            doubles.append(video)
+        if label:
+            files.setdefault(identity, video)
+    if not files:
+        raise BadInput(f"none of the {len(videos):,} videos in {folder} is in {csv}; is it of another tree?")
+    kept, reasons = {*files.values()}, f"not in {csv.name}, or of a video that has another file"
     lines = {
         f"of the {len(labels):,} videos in {csv.name} have no file": [x for x in labels if x not in files],
-        f"files are not in {csv.name} and are left out": strange,
-        "files are of a video that has another file and are left out": doubles,
+        f"files are left out, as they are {reasons}": [video for video in videos if video not in kept],
     }
     notes = [f"{len(ids):,} {words}, such as {ids[0]}" for words, ids in lines.items() if ids]
     return list(files.values()), notes
@@ -144,16 +133,10 @@ def read_annotations(path: Path, split: str) -> dict[str, str]:
     return labels
 
 
-def index_paths(root: Path, split: str, cache: Path) -> tuple[Path, Path]:
-    """Where the index of a split may lie: beside it, and in the cache."""
-    tree = sha256(str(root.resolve()).encode()).hexdigest()[:8]
-    return root / f"index-{split}.jsonl", cache / f"index-{root.name}-{tree}-{split}.jsonl"
-
-
 def read_index(root: Path, split: str, cache: Path) -> Index:
     """The facts of a split's videos, as they were last checked."""
-    path = next((path for path in index_paths(root, split, cache) if path.is_file()), None)
-    if path is None:
+    path = index_path(root / split, cache)
+    if not path.is_file():
         raise BadInput(f"the videos in {root / split} have not been checked; run {check_command(root)} first")
     try:
         return {facts.video: facts for facts in map(LINE.validate_json, path.read_bytes().splitlines())}
@@ -186,47 +169,30 @@ def splits(profile: Profile) -> dict[str, int]:
     return {split: clips.classes for clips in kinds for split in (clips.train, clips.val, clips.test)}
 
 
-def check_generated(profile: Profile, root: Path, jobs: int) -> None:
-    """Check that each video of the profile's splits can be used and is as long as its clips.
-
-    Raises:
-        BadInput: a split is missing or empty, or some of its videos cannot be used: all are printed.
-    """
-    bad: list[str] = []
-    for split, classes in sorted(splits(profile).items()):
-        tree = Tree.scan(root / split, classes)
-        span = max(c.span for c in profile.clips.values() if split in (c.train, c.val, c.test))
-        results = examine_all(tree.folder, tree.videos, jobs)
-        bar = progress_bar(results, total=len(tree.videos), desc=split, unit=" videos")
-        reasons = {f.video: f.reason or f"{f.frames} frames of {span}" for f in bar if not f.serves(span)}
-        print(f"{split}: {len(tree.videos) - len(reasons):,} of {len(tree.videos):,} videos can be used")
-        bad += [f"{tree.folder / video}: {reasons[video]}" for video in sorted(reasons)]
-    print("\n".join(bad))
-    if bad:
-        advice = "replace or remove it"
-        raise BadInput(f"{len(bad)} videos below {root} cannot be used, the first: {bad[0]}; {advice}")
-
-
-def check_real(profile: Profile, root: Path, cache: Path, jobs: int) -> None:
+def check_videos(profile: Profile, root: Path, cache: Path, jobs: int) -> None:
     """Check and print the splits of the profile that are there: a test of given weights needs no `train`.
 
     Raises:
-        BadInput: no split is there, or one contradicts its CSV or has no video that can be used.
+        BadInput: no split is there, or one contradicts its CSV or has no video that can be used, or some
+            generated video cannot.
     """
     classes = splits(profile)
-    present = [split for split in sorted(classes) if (root / split).is_dir()]
-    for split in present or classes:
-        check_split(root, split, cache, jobs, classes=classes[split])
+    present = [split for split in sorted(classes) if (root / split).is_dir() or not profile.real]
+    bad: list[str] = []
+    for split in present or sorted(classes):
+        index = check_split(root, split, cache, jobs, classes=classes[split])
+        bad += [f"{root / split / video}: {facts.reason}" for video, facts in index.items() if facts.reason]
     for split in sorted({*classes} - {*present}):
         print(f"{split}: there is no folder {root / split}; what needs it, such as training, cannot be done")
+    if bad and not profile.real:
+        advice = "remove it; `data make` makes it anew"
+        raise BadInput(f"{len(bad)} generated videos cannot be used, the first: {bad[0]}; {advice}")
 
 
 def check_split(root: Path, split: str, cache: Path, jobs: int, classes: int | None = None) -> Index:
-    """Check one split, write its index, and print what came out; errors as of `check_real`."""
+    """Check one split, write its index, and print what came out; errors as of `check_videos`."""
     tree, listed, notes = list_split(root, split)
-    beside, cached = index_paths(root, split, cache)
-    path = beside if os.access(root, os.W_OK) else cached
-    index = complete_index(tree.folder, tree.videos, path, jobs)
+    path, index = index_path(tree.folder, cache), complete_index(tree.folder, tree.videos, cache, jobs)
     usable, number = sum(facts.serves(2) for facts in index.values()), len(tree.classes)
     print(f"{split}: {share(usable, listed)} can be used; the index is {path}")
     if classes not in (None, number):
@@ -274,7 +240,11 @@ def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
     """
     root, cache, real = data / profile.data.root, data / "cache", profile.real is not None
     folders = [path for path in (root, root / split, root / "annotations") if path.is_dir()]
-    paths = [*folders, *(path for folder in folders for path in sorted(folder.iterdir())), cache]
+    paths = [
+        index_path(root / split, cache),
+        *folders,
+        *(path for folder in folders for path in sorted(folder.iterdir())),
+    ]
     changed = tuple(path.stat().st_mtime_ns for path in paths if path.exists())
     number = None if real and profile.dry_run else classes
     key = root, split, number, profile.name, changed
