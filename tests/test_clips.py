@@ -35,38 +35,29 @@ def kind(frames: int, stride: int) -> Clips:
     return Clips(frames=frames, stride=stride, classes=1, anywhere=True)
 
 
-def video_tree(folder: Path, classes: tuple[str, ...] = ("b", "a"), videos: int = 2) -> Path:
-    """<folder>/<class>/<n>.mp4, of 10 frames."""
-    for name in classes:
-        for n in range(videos):
-            film(folder / name / f"{n}.mp4", frames=10, size=(32, 32))
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four videos of two classes, of 10 frames, and files that are no videos."""
+    folder = tmp_path / "root" / "train"
+    for video in ("b/0.mp4", "b/1.mp4", "a/0.mp4", "a/1.mp4"):
+        film(folder / video, frames=10, size=(32, 32))
+    for name in ("a/notes.txt", "a/.half.mp4.x8", "a/.0.mp4", "list.csv"):
+        (folder / name).write_text("")
     return folder
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four videos of two classes; only read."""
-    return video_tree(tmp_path_factory.mktemp("root") / "train")
-
-
-def test_a_tree_is_sorted_and_skips_what_is_no_video(tmp_path: Path) -> None:
-    folder = video_tree(tmp_path / "root" / "train")
-    for name in ("a/notes.txt", "a/.half.mp4.x8", "a/.0.mp4", "list.csv"):
-        (folder / name).write_text("")
+def test_a_tree_is_sorted_and_a_wrong_one_is_named(folder: Path, tmp_path: Path) -> None:
     tree = Tree.scan(folder, 2)
     assert tree.classes == ("a", "b")
     assert tree.videos == ("a/0.mp4", "a/1.mp4", "b/0.mp4", "b/1.mp4")
     assert tree.labels == (0, 0, 1, 1)
-
-
-def test_a_wrong_tree_is_named_with_what_is_expected(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no folder .*/nowhere; .*--data"):
-        Tree.scan(tmp_path / "nowhere", 2)
-    (tmp_path / "empty" / "a").mkdir(parents=True)
-    with pytest.raises(BadInput, match=r"no videos in .*/empty; expected .*/empty/<class>/<video>"):
-        Tree.scan(tmp_path / "empty", 1)
     with pytest.raises(BadInput, match=r"/train has 2 class folders where the profile says 3"):
         Tree.scan(folder, 3)
+    with pytest.raises(BadInput, match=r"no folder .*/nowhere"):
+        Tree.scan(tmp_path / "nowhere", 2)
+    (tmp_path / "empty" / "a").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"no videos in .*/empty"):
+        Tree.scan(tmp_path / "empty", 1)
 
 
 def test_a_generated_tree_has_exactly_the_generators_videos(
@@ -74,35 +65,29 @@ def test_a_generated_tree_has_exactly_the_generators_videos(
 ) -> None:
     generator = smoke.generator
     assert isinstance(generator, Generator)
-    (tmp_path / "test").symlink_to(data / "smoke" / "test")
-    whole = Tree.scan(tmp_path / "test", 6, generator)
-    assert len(whole.videos) == generator.videos["test"]
-    (tmp_path / "test").unlink()
-    for video in (*whole.videos[1:], "0/stray.mp4"):
+    videos = Tree.scan(data / "smoke" / "test", 6, generator).videos
+    assert len(videos) == generator.videos["test"]
+    for video in (*videos[1:], "0/stray.mp4"):
         path = tmp_path / "test" / video
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"video")
-    with pytest.raises(BadInput, match=r"test holds 0/stray.mp4, which is no generated video; remove it"):
+    with pytest.raises(BadInput, match=r"test holds 0/stray.mp4, which is no generated video"):
         Tree.scan(tmp_path / "test", 6, generator)
     path.unlink()
-    number = generator.videos["test"]
-    with pytest.raises(BadInput, match=f"test has {number - 1} of the {number} videos"):
+    with pytest.raises(BadInput, match=f"test has {len(videos) - 1} of the {len(videos)} videos"):
         Tree.scan(tmp_path / "test", 6, generator)
 
 
 def test_the_cache_is_made_once_and_anew_when_a_video_changes(
-    smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, cache = video_tree(tmp_path / "root" / "train"), tmp_path / "cache"
-    tree = Tree.scan(folder, 2)
+    cache, tree = tmp_path / "cache", Tree.scan(folder, 2)
     first = decoded(tree, smoke.data, cache)
     assert first.shape == (4, 10, 32, 32, 3)
     for i, name in enumerate(tree.videos):
         assert np.array_equal(first[i], read_generated(folder / name, 32, 10))
-    assert sorted(path.suffix for path in cache.glob("[!.]*")) == [".npy", ".sha256"]
     with pytest.raises(ValueError, match="read-only"):
         first[0] = 0
-
     with monkeypatch.context() as patch:
         patch.setattr(clips_module, "write_cache", None)  # a second decoding would call it
         assert np.array_equal(decoded(Tree.scan(folder, 2), smoke.data, cache), first)
@@ -125,29 +110,26 @@ def test_a_damaged_cache_is_named_and_decoded_anew(
     if damage == "without a checksum":  # as earlier versions left them, with four bytes more
         path.with_name(f"{path.name}.sha256").unlink()
     assert np.array_equal(decoded(tree, smoke.data, tmp_path), first)
-    assert f"{path} is damaged or of an earlier version; its videos" in capfd.readouterr().out
+    assert f"{path} is damaged or of an earlier version" in capfd.readouterr().out
     assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_bad_video_leaves_no_cache(smoke: Profile, tmp_path: Path, jobs: int) -> None:
-    folder, cache = video_tree(tmp_path / "root" / "train"), tmp_path / "cache"
+def test_a_bad_video_leaves_no_cache(folder: Path, smoke: Profile, tmp_path: Path) -> None:
     (folder / "b" / "1.mp4").write_bytes(b"text")
     with pytest.raises(BadInput, match=r"b/1.mp4"):
-        decoded(Tree.scan(folder, 2), smoke.data, cache, jobs)
-    assert list(cache.glob("[!.]*")) == []
+        decoded(Tree.scan(folder, 2), smoke.data, tmp_path / "cache", jobs=2)
+    assert list((tmp_path / "cache").glob("[!.]*")) == []
 
 
 def tree_of(*videos: str) -> Tree:
-    return Tree(
-        folder=Path("videos"),
-        classes=("a", "b"),
-        videos=videos,
-        labels=tuple(i % 2 for i in range(len(videos))),
-    )
+    labels = tuple(i % 2 for i in range(len(videos)))
+    return Tree(folder=Path("videos"), classes=("a", "b"), videos=videos, labels=labels)
 
 
-@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
+each_clip = pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
+
+
+@each_clip
 def test_a_cached_clip_lies_where_it_is_asked(frames: int, stride: int) -> None:
     videos = np.arange(4 * 10, dtype=np.uint8).reshape(4, 10, 1, 1, 1)  # a frame's value is 10 video + time
     clips = CachedClips(tree_of("1", "2", "3", "4"), kind(frames, stride), videos)
@@ -159,15 +141,11 @@ def test_a_cached_clip_lies_where_it_is_asked(frames: int, stride: int) -> None:
     assert batch.shape == (2, frames, 1, 1, 1)
     assert labels.tolist() == [1, 0]
     assert batch[:, 0].ravel().tolist() == [30, latest]
-    assert len(clips) == 4
-
-
-def test_videos_shorter_than_a_clip_are_refused() -> None:
     with pytest.raises(BadInput, match=r"have 10 frames, a clip needs 11"):
-        CachedClips(tree_of("1"), kind(6, 2), np.zeros((1, 10, 1, 1, 1), np.uint8))
+        CachedClips(tree_of("1"), kind(6, 2), videos[:1])
 
 
-@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
+@each_clip
 def test_clips_from_files_are_those_from_the_cache(
     data: Path, smoke: Profile, frames: int, stride: int
 ) -> None:
@@ -178,7 +156,7 @@ def test_clips_from_files_are_those_from_the_cache(
     cached = CachedClips(tree, kind(frames, stride), pixels).__getitems__(samples)
     facts = [examine(tree.folder, video) for video in tree.videos[:4]]
     files = FileClips(tree, facts, kind(frames, stride)).__getitems__(samples)
-    assert files[0].equal(cached[0])
+    assert (files[0].int() - cached[0].int()).abs().max() <= 1  # of 255: where decord read the cache
     assert files[1].equal(cached[1])
 
 
@@ -193,7 +171,9 @@ def facts(frames: int, fps: float = 30.0) -> Facts:
         (facts(20), 0.5, [6, 8, 10, 12]),
         (facts(20), 1.0, [13, 15, 17, 19]),
         (facts(40, 59.94), 0.0, [0, 4, 8, 12]),  # the times of 30 frames a second
+        (facts(80, 120.0), 0.0, [0, 8, 16, 24]),
         (facts(40, 25.0), 0.0, [0, 2, 4, 6]),
+        (facts(40, 12.0), 0.0, [0, 2, 4, 6]),
         (facts(5), 1.0, [0, 2, 4, 4]),  # the last frame again
     ],
 )
@@ -216,10 +196,6 @@ def test_clips_are_the_frames_of_the_sources_own_code(line: str) -> None:
     assert indices.tolist() == list(map(int, numbers.split()))
 
 
-def test_all_samplings_are_known_and_compared() -> None:
-    assert {*SAMPLINGS} == {*get_args(Sampling)} == {"paper", *(line.split()[0] for line in LINES)}
-
-
 def test_one_clip_lies_in_the_middle_and_several_from_the_first_to_the_last_place() -> None:
     assert {tuple(view_starts(sampling, 1)) for sampling in get_args(Sampling)} == {(0.5,)}
     assert (view_starts("paper", 3), view_starts("caffe2", 2)) == ([0, 0.5, 1], [0, 0.5])
@@ -236,14 +212,8 @@ def test_no_clip_leaves_its_video(sampling: Sampling) -> None:
                     assert 0 <= indices.min() <= indices.max() < frames
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [((1920, 1080), (455, 256)), ((1080, 1920), (256, 455)), ((100, 100), (256, 256))]
-)
-def test_the_shorter_side_becomes_what_is_asked(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert scaled(*size, 256) == expected
-
-
-def test_a_crop_lies_where_it_is_asked() -> None:
+def test_a_crop_lies_where_it_is_asked_in_frames_whose_shorter_side_is_scaled() -> None:
+    assert [scaled(*size, 256) for size in ((1920, 1080), (100, 100))] == [(455, 256), (256, 256)]
     frames = np.arange(6 * 8, dtype=np.uint8).reshape(1, 6, 8, 1).repeat(3, 3)
     assert cropped(frames, Crop(6, 6, 0.0, 0.0))[0, 0, 0, 0] == 0
     assert cropped(frames, Crop(6, 6, 1.0, 1.0))[0, 0, 0, 0] == 2
