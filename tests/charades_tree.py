@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 from films import film
 
 from nlrepro.config import Profile, Real, load_profile
@@ -20,15 +21,12 @@ TRAIN = {
 VAL = {"VVVVV": "c000 0.00 1.00", "WWWWW": "c156 0.20 0.40;c000 1.00 1.20", "EMPTY": ""}
 
 
-def table(root: Path, part: Part, rows: Mapping[str, str], columns: list[str] = COLUMNS) -> Path:
+def table(root: Path, part: Part, rows: Mapping[str, str]) -> None:
     """A CSV file with the actions of videos; all other columns hold something, with a comma."""
     root.mkdir(parents=True, exist_ok=True)
-    lines = [",".join(columns)]
-    for video, actions in rows.items():
-        lines.append(",".join({"id": video, "actions": actions}.get(name, '"a, b"') for name in columns))
-    path = root / TABLE[part]
-    path.write_text("\n".join(lines) + "\n")
-    return path
+    table = pd.DataFrame(rows.items(), columns=["id", "actions"])
+    table = table.reindex(columns=COLUMNS, fill_value="a, b")
+    table.to_csv(root / TABLE[part], index=False)
 
 
 def charades(root: Path) -> Path:
