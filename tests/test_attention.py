@@ -1,6 +1,5 @@
 """The strongest keys of a position: planted ones, their pixels, and pictures of any net and any video."""
 
-import re
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -9,43 +8,39 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from films import film
 from PIL import Image
 from torch import Tensor, nn
 
 from ablations.__main__ import main
 from nlrepro.attention.compute import Attention, Embeddings, attend, centres, embeddings
-from nlrepro.attention.draw import check_suffix, draw
+from nlrepro.attention.draw import check_suffix
 from nlrepro.attention.query_dependence import mean_distance, share_map
-from nlrepro.config import Profile, load_profile
+from nlrepro.config import Profile
 from nlrepro.data.synthetic.write import card_video_set, write_item
 from nlrepro.files import BadInput
-from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet
+from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet, fold, unfold
 from nlrepro.run import Run
-from nlrepro.spec import NetSpec, PaperForm, RunSpec
+from nlrepro.spec import Conv, Domain, NetSpec, PaperForm, RunSpec
 from nlrepro.task import VIDEO
 
 NL = RunSpec(net=NetSpec(blocks="5-block"))
 
 
-class OneBlock(nn.Module):
-    """A net of nothing but one Gaussian block, which compares the clip itself."""
-
-    def __init__(self, subsample: bool, domain: Any, group: int | None) -> None:
-        super().__init__()
-        block = FoldedNonLocalBlock(4, "gaussian", domain, subsample=subsample)
-        block.group = group
-        self.inserted = nn.ModuleDict({"res3_1": block})
-
-    def forward(self, clip: Tensor) -> Tensor:
-        return self.inserted["res3_1"](clip.transpose(1, 2).flatten(0, 1), clip.shape[2])
-
-
 def of_block(
-    clip: Tensor, subsample: bool = True, domain: str = "spacetime", group: int | None = None
+    clip: Tensor, subsample: bool = True, domain: Any = "spacetime", group: int | None = None
 ) -> Embeddings:
-    net: Any = OneBlock(subsample, domain, group)
+    """Of a net of nothing but one Gaussian block, which compares the clip itself."""
+    block = FoldedNonLocalBlock(4, "gaussian", domain, subsample=subsample)
+    block.group = group
+
+    class OneBlock(nn.Module):
+        inserted = nn.ModuleDict({"res3_1": block})
+
+        def forward(self, clip: Tensor) -> Tensor:
+            return block(fold(clip), clip.shape[2])
+
+    net: Any = OneBlock()
     return embeddings(net, "res3_1", clip)
 
 
@@ -92,34 +87,28 @@ def test_the_farthest_query_has_the_largest_reach(monkeypatch: pytest.MonkeyPatc
     assert features.farthest_query(5) == max(reaches, key=lambda place: reaches[place])
 
 
-def receptive_field(net: VideoResNet, axis: int, i: int, size: tuple[int, ...]) -> tuple[int, int]:
-    """First and last index along an axis of the clip from which NaN reaches index i of the block's map."""
-    inputs: list[Tensor] = []
-    (block,) = net.inserted.values()
-    hook = block.register_forward_pre_hook(lambda _, both: inputs.append(both[0].isnan()))
-    clips = torch.zeros(size[axis], 3, *size)  # in each another place is NaN
-    for place, clip in enumerate(clips):
-        clip.select(axis + 1, place).fill_(torch.nan)
-    with hook, torch.no_grad():
-        net.eval()(clips)
-    reached = inputs[0].unflatten(0, (len(clips), -1)).any(2)  # (B, T, H, W)
-    hits = reached.select(axis + 1, i).flatten(1).any(1).nonzero()[:, 0]
-    return int(hits[0]), int(hits[-1])
-
-
-@pytest.mark.parametrize("case", [("text", 2, "2d"), ("text", 3, "3x1x1"), ("release", 3, "2d")])
-def test_a_position_is_at_the_centre_of_its_receptive_field(smoke: Profile, case: Any) -> None:
-    architecture, stage, conv = case
+@pytest.mark.parametrize(
+    ("architecture", "stage", "conv"), [("text", 2, "2d"), ("text", 3, "3x1x1"), ("release", 3, "2d")]
+)
+def test_a_position_is_at_the_centre_of_its_receptive_field(
+    smoke: Profile, architecture: Any, stage: int, conv: Conv
+) -> None:
+    """Of the places of a clip from whose NaN the block's map gets one, along time and along width."""
     strides = {"stem_stride": (2, 2, 2), "pool1_stride": (2, 2, 2), "stage_strides": (1, 2, 2, 1)}
     kernels = {"stem_kernel": (3, 3, 3), "pool1_kernel": (3, 3, 3)}
     geometry = replace(smoke.geometry, architecture=architecture, pool2_stride=2, **kernels, **strides)
-    blocks: Any = f"res{stage}"
-    net = VideoResNet(NetSpec(conv=conv, blocks=blocks), geometry, 4)
+    net, inputs = VideoResNet(NetSpec(conv=conv, blocks=f"res{stage}"), geometry, 4).eval(), list[Tensor]()
+    (block,) = net.inserted.values()
+    block.register_forward_pre_hook(lambda _, both: inputs.append(unfold(both[0].isnan(), both[1])))
     scale, shift = centres(net, stage)
     assert (scale[1], shift[1]) == (scale[2], shift[2])
     for axis, size in ((2, (8, 8, 161)), (0, (112, 8, 8))):
+        clips = torch.zeros(size[axis], 3, *size)  # in each another place is NaN
+        clips.diagonal(0, 0, axis + 2).fill_(torch.nan)
+        net(clips)
         i = round((size[axis] / 2 - shift[axis]) / scale[axis])
-        first, last = receptive_field(net, axis, i, size)
+        reached = inputs.pop().select(axis + 2, i).flatten(1).any(1).nonzero()  # of (B, C, T, H, W)
+        first, last = int(reached[0]), int(reached[-1])
         assert 0 < first <= last < size[axis] - 1
         assert (first + last) / 2 == scale[axis] * i + shift[axis]
 
@@ -138,8 +127,8 @@ def net_file(folder: Path, spec: RunSpec, profile: Profile) -> Path:
 
 @pytest.fixture
 def video(smoke: Profile, tmp_path: Path) -> Path:
-    assert smoke.generator
-    return tmp_path / write_item(0, dataset=card_video_set(smoke.generator), root=tmp_path, split="test")[0]
+    items: Any = card_video_set(smoke.generator)  # type: ignore[arg-type]
+    return tmp_path / write_item(0, dataset=items, root=tmp_path, split="test")[0]
 
 
 def of_net(spec: RunSpec, profile: Profile, video: Path, **options: Any) -> Attention:
@@ -155,10 +144,9 @@ def test_a_picture_or_an_animation_is_written(
     assert main(["attend", *files, "--profile", "smoke"]) == 0
     assert f"{NL.key}, block res3_1. x_i: frame" in capsys.readouterr().out
     assert out.stat().st_size > 5000
-    if suffix in ("png", "gif"):
+    if suffix == "gif":
         with Image.open(out) as image:
-            assert min(image.size) > 100
-            assert getattr(image, "n_frames", 1) == (smoke.clips["short"].frames if suffix == "gif" else 1)
+            assert image.n_frames == smoke.clips["short"].frames  # type: ignore[attr-defined]
 
 
 def test_what_does_not_fit_is_refused(smoke: Profile, video: Path) -> None:
@@ -178,10 +166,9 @@ def test_what_does_not_fit_is_refused(smoke: Profile, video: Path) -> None:
 
 @pytest.mark.parametrize("form", get_args(PaperForm))
 def test_the_caption_names_softmax_weights_or_other_responses(smoke: Profile, video: Path, form: str) -> None:
-    attention = of_net(RunSpec(net=NetSpec(blocks="res4", form=form)), smoke, video)
-    words = ["softmax weights" in attention.caption, "no softmax" in attention.caption]
+    caption = of_net(RunSpec(net=NetSpec(blocks="res4", form=form)), smoke, video).caption
+    words = ["softmax weights" in caption, "no softmax" in caption]
     assert words == [form in ("gaussian", "embedded"), form in ("dot", "concatenation")]
-    assert attention.caption in " ".join(text.get_text() for text in draw(attention).texts).replace("\n", " ")
 
 
 def test_ends_lie_on_the_frames_that_are_drawn(smoke: Profile, real: Profile, video: Path) -> None:
@@ -198,23 +185,6 @@ def test_ends_lie_on_the_frames_that_are_drawn(smoke: Profile, real: Profile, vi
         assert 0 <= min(attention.columns) <= max(attention.columns) < 8
 
 
-def test_the_readmes_picture_is_what_its_command_gives(tmp_path: Path, monkeypatch: Any) -> None:
-    """On the video of the mini profile, made anew."""
-    readme, generator = ROOT / "nlrepro/attention/README.md", load_profile("mini").generator
-    assert generator
-    (command,) = re.findall(r"\npython -m ablations (attend .*?)\n```", readme.read_text(), re.DOTALL)
-    attend, name, *options = command.replace("\\\n", "").split()
-    number, root = int(Path(name).name[:5]), tmp_path / "data/mini"
-    path, _, _ = write_item(number, dataset=card_video_set(generator), root=root, split="test")
-    assert tmp_path / name == root / path
-    monkeypatch.chdir(ROOT)
-    assert main([attend, str(root / path), *options, "--out", str(tmp_path / "attention.png")]) == 0
-    files = tmp_path / "attention.png", ROOT / "results/published/attention/mini.png"
-    made, published = (np.asarray(Image.open(file).convert("RGB"), float) for file in files)
-    assert made.shape == published.shape
-    assert np.abs(made - published).mean() < 0.1
-
-
 def test_the_mean_distance_is_that_of_all_pairs() -> None:
     vectors = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     pairs = [[(1 - torch.cosine_similarity(a, b, 0)) / 2 for a, b in combinations(row, 2)] for row in vectors]
@@ -223,10 +193,11 @@ def test_the_mean_distance_is_that_of_all_pairs() -> None:
     torch.testing.assert_close(mean_distance(1e-30 * vectors.transpose(0, 1), 0), exact)
 
 
-@pytest.mark.parametrize("case", [("spacetime", None), ("spacetime", 2), ("space", None), ("time", None)])
-def test_a_shared_map_gives_all_positions_their_mean(case: Any) -> None:
+@pytest.mark.parametrize(
+    ("domain", "group"), [("spacetime", None), ("spacetime", 2), ("space", None), ("time", None)]
+)
+def test_a_shared_map_gives_all_positions_their_mean(domain: Domain, group: int | None) -> None:
     torch.manual_seed(0)
-    domain, group = case
     block = FoldedNonLocalBlock(6, "embedded", domain).double().eval()
     block.group = group
     nn.init.normal_(block.bn.weight)
