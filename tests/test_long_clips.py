@@ -1,6 +1,5 @@
 """Runs of long clips leave batch normalisation as their parent left it, whatever happens on the way."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +12,7 @@ from conftest import smoke_run
 from torch import Tensor
 
 from ablations.modules import LongClips
-from nlrepro.config import Profile, load_profile
+from nlrepro.config import Profile
 from nlrepro.learners.classifier import VideoClassifier
 from nlrepro.learners.learner import Learner
 from nlrepro.run import Folders, Run
@@ -48,37 +47,26 @@ def changed(one: State, other: State) -> set[str]:
     return {name for name in one if not torch.equal(one[name], other[name])}
 
 
-@pytest.fixture
-def trained(run: Run, tmp_path: Path) -> Callable[..., State]:
+def trained(run: Run, *steps: int, module: type[Learner] | None = None) -> State:
     """The net after a run that was cut off at these steps and then went on."""
-
-    def net(*steps: int, module: type[Learner] | None = None) -> State:
-        run.record_path.unlink(missing_ok=True)
-        for step in steps:
-            with pytest.raises(RuntimeError, match="the power is gone"):
-                train(replace(run, module=cut_off_at(step, VideoClassifier)))
-        train(replace(run, module=module))
-        return weights(run)
-
-    return net
+    run.record_path.unlink(missing_ok=True)
+    for step in steps:
+        with pytest.raises(RuntimeError, match="the power is gone"):
+            train(replace(run, module=cut_off_at(step, VideoClassifier)))
+    train(replace(run, module=module))
+    return weights(run)
 
 
 def test_a_run_changes_all_but_normalisation_however_often_cut_off_and_whichever_class_trains_it(
-    run: Run, trained: Callable[..., State]
+    run: Run,
 ) -> None:
     assert run.parent
-    before, after, module = weights(run.parent), trained(), VideoClassifier(run.spec, run.profile)
+    before, after, module = weights(run.parent), trained(run), VideoClassifier(run.spec, run.profile)
     layers = [name for name, layer in module.net.named_modules() if layer in module.norms]
     norms = {f"{name}.{part}" for name in layers for part in module.net.get_submodule(name).state_dict()}
     assert len(norms) == 5 * (53 + 5)  # those of the non-local blocks too
     assert changed(before, after) == before.keys() - norms
-    assert not changed(after, trained(3, 5))
-    assert not changed(after, trained(module=LongClips))
-
-
-@pytest.mark.parametrize("name", ["smoke", "mini", "paper"])
-def test_long_clips_alone_are_trained_with_frozen_normalisation(name: str) -> None:
-    assert {clip for clip, recipe in load_profile(name).recipes.items() if recipe.frozen_norm} == {"long"}
+    assert not changed(after, trained(run, 3, 5, module=LongClips))
 
 
 def test_what_is_frozen_is_not_the_optimisers(real: Profile) -> None:

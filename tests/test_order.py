@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from nlrepro.config import Profile, Real, Recipe
+from nlrepro.config import Profile, Real
 from nlrepro.data.clips import ClipSample, Crop, view_starts
 from nlrepro.data.order import (
     ClipTrainSampler,
@@ -16,47 +16,35 @@ from nlrepro.data.order import (
 )
 
 REAL = Real(train_sides=(256, 320), test_side=256, devices=8, precise_batches=2)
-
-
-@pytest.fixture
-def recipe(smoke: Profile) -> Recipe:
-    """10 steps of 4 of 7 videos: 5.7 epochs."""
-    return replace(smoke.recipes["short"], steps=10, batch=4)
-
-
-@pytest.fixture
-def clips(recipe: Recipe) -> ClipTrainSampler:
-    return ClipTrainSampler(items=7, recipe=recipe, seed=3, anywhere=True)
-
-
-@pytest.fixture
-def images(recipe: Recipe) -> ImageTrainSampler:
-    return ImageTrainSampler(items=7, recipe=recipe, seed=3, flip=True)
-
-
 Sampler = ClipTrainSampler | ImageTrainSampler
 
 
-@pytest.fixture(params=["anywhere", "middle", "real", "images"])
-def sampler(request: pytest.FixtureRequest, clips: ClipTrainSampler, images: ImageTrainSampler) -> Sampler:
-    kinds: dict[str, Sampler] = {
+@pytest.fixture
+def samplers(smoke: Profile) -> dict[str, Sampler]:
+    """Of 10 steps of 4 of 7 items: 5.7 epochs."""
+    recipe = replace(smoke.recipes["short"], steps=10, batch=4)
+    clips = ClipTrainSampler(items=7, recipe=recipe, seed=3, anywhere=True)
+    return {
         "anywhere": clips,
         "middle": replace(clips, anywhere=False),
         "real": replace(clips, real=REAL, size=224),
-        "images": images,
+        "images": ImageTrainSampler(items=7, recipe=recipe, seed=3, flip=True),
     }
-    return kinds[request.param]
 
 
-def test_the_streams_are_those_of_published_runs(clips: ClipTrainSampler, images: ImageTrainSampler) -> None:
-    samples = next(iter(clips))
+@pytest.fixture(params=["anywhere", "middle", "real", "images"])
+def sampler(request: pytest.FixtureRequest, samplers: dict[str, Sampler]) -> Sampler:
+    return samplers[request.param]
+
+
+def test_the_streams_are_those_of_published_runs(samplers: dict[str, Sampler]) -> None:
+    samples = next(iter(samplers["anywhere"]))
     assert [sample.video for sample in samples] == [5, 6, 2, 1]
-    assert [sample.where for sample in samples] == pytest.approx(
-        [0.08564917, 0.23681051, 0.80127447, 0.58216204]
-    )
-    crop = next(iter(replace(clips, real=REAL, size=224)))[1].crop
+    places = [0.08564917, 0.23681051, 0.80127447, 0.58216204]
+    assert [sample.where for sample in samples] == pytest.approx(places)
+    crop = next(iter(samplers["real"]))[1].crop
     assert crop == Crop(295, 224, pytest.approx(0.74373919), pytest.approx(0.79539354), flip=False)
-    drawn = [sample for batch in images for sample in batch]
+    drawn = [sample for batch in samplers["images"] for sample in batch]
     assert [sample.image for sample in drawn[:4]] == [5, 6, 2, 1]
     assert "".join(str(int(sample.mirrored)) for sample in drawn[:10]) == "1001100101"
 
@@ -75,60 +63,50 @@ def test_the_processes_share_each_batch(sampler: Sampler) -> None:
         assert [parts[i % 3][step][i // 3] for i in range(4)] == batch
 
 
-def test_each_epoch_has_every_item_once(sampler: Sampler) -> None:
+def test_each_epoch_has_every_item_once_in_an_order_of_its_own_and_of_the_seed(sampler: Sampler) -> None:
     batches = list(sampler)
     assert [len(batch) for batch in batches] == [4] * 10
     items = [sample[0] for batch in batches for sample in batch]
     epochs = [tuple(items[i : i + 7]) for i in range(0, 35, 7)]
     assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
-    assert len(set(epochs)) == 5  # each in an order of its own
+    assert len(set(epochs)) == 5
     assert [len(batch) for batch in replace(sampler, items=3)] == [4] * 10
-
-
-def test_seeds_differ(sampler: Sampler) -> None:
     assert len({str(list(replace(sampler, seed=seed))) for seed in range(5)}) == 5
 
 
-def test_clips_lie_anywhere_in_training_or_in_the_middle(clips: ClipTrainSampler) -> None:
-    places = [sample.where for batch in clips for sample in batch]
+def test_what_is_drawn_for_a_sample_is_the_papers(samplers: dict[str, Sampler]) -> None:
+    """Places anywhere or in the middle, sides of 256 to 320, half of the crops and images mirrored."""
+    recipe = replace(samplers["real"].recipe, steps=100)
+    many = {
+        name: [sample for batch in replace(sampler, recipe=recipe) for sample in batch]
+        for name, sampler in samplers.items()
+    }
+    places = [sample.where for sample in many["anywhere"]]
     assert all(0 <= where < 1 for where in places)
     assert len(set(places)) == len(places)
-    assert {sample.where for batch in replace(clips, anywhere=False) for sample in batch} == {0.5}
-
-
-def test_half_of_the_images_are_mirrored_if_the_profile_says_so(images: ImageTrainSampler) -> None:
-    many = replace(images, recipe=replace(images.recipe, steps=100))
-    assert 150 < sum(sample.mirrored for batch in many for sample in batch) < 250
-    assert not any(sample.mirrored for batch in replace(many, flip=False) for sample in batch)
-
-
-def test_training_crops_are_the_papers(clips: ClipTrainSampler) -> None:
-    real = replace(clips, real=REAL, size=224, recipe=replace(clips.recipe, steps=100))
-    crops = [sample.crop for batch in real for sample in batch if sample.crop]
-    assert {crop.side for crop in crops} <= set(range(256, 321))
-    assert min(crop.side for crop in crops) < 260 < 316 < max(crop.side for crop in crops)
+    assert {sample.where for sample in many["middle"]} == {0.5}
+    crops = [sample.crop for sample in many["real"]]
+    assert 256 <= min(crop.side for crop in crops) < 260 < 316 < max(crop.side for crop in crops) <= 320
     assert {crop.size for crop in crops} == {224}
     assert 150 < sum(crop.flip for crop in crops) < 250
+    assert 150 < sum(sample.mirrored for sample in many["images"]) < 250
+    assert not any(sample.mirrored for batch in replace(samplers["images"], flip=False) for sample in batch)
 
 
 @pytest.mark.parametrize(("views", "batch"), [(1, 4), (2, 5), (3, 7), (10, 4)])
 def test_every_video_is_tested_exactly_views_times(views: int, batch: int) -> None:
     starts = view_starts("paper", views)
-    sampler = eval_clips(7, starts, batch)
-    batches = list(sampler)
+    batches = list(eval_clips(7, starts, batch))
     samples = [sample for part in batches for sample in part]
     assert Counter(sample.video for sample in samples) == dict.fromkeys(range(7), views)
     assert [sample.video for sample in samples[::views]] == list(range(7))
     assert [sample.where for sample in samples[:views]] == starts
-    assert len(sampler) == len(batches)
     assert all(len(part) % views == 0 for part in batches)  # a video's views stay together
     assert all(len(part) <= max(batch, views) for part in batches)
 
 
 def test_a_validation_takes_some_videos_and_each_process_its_part() -> None:
-    assert [[sample.video for sample in batch] for batch in eval_clips(7, [0.5], 2, at_most=3)] == [
-        [0, 3],
-        [6],
-    ]
+    some = list(eval_clips(7, [0.5], 2, at_most=3))
+    assert [[sample.video for sample in batch] for batch in some] == [[0, 3], [6]]
     assert list(eval_clips(7, [0.5], 9, rank=1, world_size=2)) == [[ClipSample(i, 0.5) for i in (1, 3, 5)]]
     assert list(eval_images(5, 2, rank=1, world_size=2)) == [[ImageSample(1), ImageSample(3)]]

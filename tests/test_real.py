@@ -1,15 +1,13 @@
-"""Runs on real videos: the recipe on few devices, the released recipe, a dry run from files to record."""
+"""Runs on real videos: the released recipe, a dry run from files to record."""
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
-from films import film
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nlrepro.config import Profile, load_profile
+from nlrepro.config import Profile
 from nlrepro.files import BadInput
 from nlrepro.learners.classifier import VideoClassifier
 from nlrepro.nets.resnet import VideoResNet
@@ -24,15 +22,6 @@ pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
 
 def run_of(profile: Profile, folders: Folders, spec: RunSpec = NL) -> Run:
     return Run(task=VIDEO, spec=spec, profile=profile, seed=0, folders=folders)
-
-
-def test_few_devices_make_smaller_steps_and_more_of_them() -> None:
-    paper = load_profile("paper")
-    recipe = paper.recipe("short", devices=2)
-    assert (recipe.batch, recipe.lr, recipe.steps) == (16, 0.0025, 1_600_000)
-    assert recipe.milestones == (600_000, 1_200_000)
-    assert paper.recipe("short", devices=8) == paper.recipes["short"]
-    assert paper.recipes["short"].scaled(Fraction(1, 1000)).batch == 1
 
 
 def test_the_released_recipe_is_nesterovs_and_does_not_decay_normalisation(real: Profile) -> None:
@@ -103,12 +92,3 @@ def test_imagenet_weights_that_are_missing_or_of_another_net_are_named(
     path.write_bytes(path.read_bytes()[:500])
     assert "given.pth" in refusal(50, path)
     assert "cannot read" in refusal(50, tmp_path / "nowhere.pth")
-
-
-def test_videos_that_were_not_checked_are_named(real: Profile, tmp_path: Path) -> None:
-    for split in ("train", "val"):
-        film(tmp_path / split / "a" / "a.mp4")
-    with pytest.raises(
-        BadInput, match=r"have not been checked; run `python -m ablations data check --profile paper "
-    ):
-        train(run_of(real.dry(1), Folders(data=tmp_path, results=tmp_path / "results")))

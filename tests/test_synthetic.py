@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlrepro.config import Generator, VideoKind, load_profile
+from nlrepro.config import VideoKind, load_profile
 from nlrepro.data.decode import read_generated
 from nlrepro.data.synthetic import drawing
 from nlrepro.data.synthetic.card_videos import (
@@ -19,7 +19,7 @@ from nlrepro.data.synthetic.card_videos import (
     tags,
     video_path,
 )
-from nlrepro.data.synthetic.drawing import INKS, digit_images, random_generator
+from nlrepro.data.synthetic.drawing import INKS, random_generator
 from nlrepro.data.synthetic.write import encode_small
 from nlrepro.files import BadInput
 
@@ -28,33 +28,11 @@ KINDS: tuple[VideoKind, ...] = tuple(MINI.kinds)
 MANY = range(60)
 
 
-@pytest.fixture
-def settings() -> Generator:
-    return MINI
-
-
-def test_a_video_is_a_function_of_settings_split_and_index(settings: Generator) -> None:
-    first, second = card_video(settings, "train", 3), card_video(settings, "train", 3)
-    np.testing.assert_array_equal(first[0], second[0])
-    assert first[1:] == second[1:]
-    assert (card_video(settings, "val", 3)[0] != first[0]).any()
-    assert (card_video(replace(settings, seed=6), "train", 3)[0] != first[0]).any()
-
-
-def test_no_digit_image_of_one_split_is_in_another() -> None:
-    train, val, test = (
-        {image.tobytes() for image in digit_images(3, fold, 8)} for fold in ("train", "val", "test")
-    )
-    assert not train & val
-    assert not train & test
-    assert not val & test
-
-
 @pytest.mark.parametrize("kind", KINDS)
-def test_places_are_as_the_kind_says(settings: Generator, kind: VideoKind) -> None:
+def test_places_are_as_the_kind_says(kind: VideoKind) -> None:
     for index in MANY:
-        card, own, other = sample_squares(settings, kind, random_generator(settings, kind, index))
-        assert all(square.inside(settings.size) for square in (card, own, other))
+        card, own, other = sample_squares(MINI, kind, random_generator(MINI, kind, index))
+        assert all(square.inside(MINI.size) for square in (card, own, other))
         assert other.clear_of(own)
         assert other.clear_of(card)
         if kind == "near":
@@ -63,16 +41,16 @@ def test_places_are_as_the_kind_says(settings: Generator, kind: VideoKind) -> No
         elif kind == "later":
             assert card.distance(own) <= 1
         else:  # the other digit is far from the card too: the place gives nothing away
-            assert min(card.distance(own), card.distance(other)) >= settings.far
+            assert min(card.distance(own), card.distance(other)) >= MINI.far
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_times_are_as_the_kind_says(settings: Generator, kind: VideoKind) -> None:
-    first, last = settings.shown
+def test_times_are_as_the_kind_says(kind: VideoKind) -> None:
+    first, last = MINI.shown
     for index in MANY:
-        card, digits = sample_times(settings, kind, random_generator(settings, kind, index))
+        card, digits = sample_times(MINI, kind, random_generator(MINI, kind, index))
         assert first <= digits.start < digits.stop <= last
-        assert 0 <= card.start < card.stop <= settings.frames
+        assert 0 <= card.start < card.stop <= MINI.frames
         if kind in ("near", "far"):
             assert digits.start <= card.start < card.stop <= digits.stop
         else:
@@ -82,25 +60,23 @@ def test_times_are_as_the_kind_says(settings: Generator, kind: VideoKind) -> Non
         assert (kind == "outside") == (card.stop <= first or card.start >= last)
 
 
-def test_kinds_come_in_their_shares_and_each_digit_is_a_label(settings: Generator) -> None:
-    paths = [video_path(settings, "val", index) for index in range(600)]
+def test_kinds_come_in_their_shares_and_each_digit_is_a_label() -> None:
+    paths = [video_path(MINI, "val", index) for index in range(600)]
     counts = Counter(map(kind_of, paths))
-    for kind, share in settings.kinds.items():
+    for kind, share in MINI.kinds.items():
         assert counts[kind] / 600 == pytest.approx(share, abs=0.06)
-    assert {path.split("/")[1] for path in paths} == set(map(str, settings.digits))
+    assert {path.split("/")[1] for path in paths} == set(map(str, MINI.digits))
 
 
-def test_a_path_has_the_class_and_the_kind_of_its_video(settings: Generator) -> None:
+def test_a_path_has_the_class_and_the_kind_of_its_video() -> None:
     for index in range(20):
-        _, label, kind = card_video(settings, "val", index)
-        assert video_path(settings, "val", index) == f"val/{label}/{index:05d}-{kind}.mp4"
+        _, label, kind = card_video(MINI, "val", index)
+        assert video_path(MINI, "val", index) == f"val/{label}/{index:05d}-{kind}.mp4"
     assert kind_of("3/00012-far-later.mp4") == "far-later"
     assert kind_of("petting_cat/abc.mp4") == ""
 
 
-def test_the_label_is_the_digit_in_the_cards_ink(
-    monkeypatch: pytest.MonkeyPatch, settings: Generator
-) -> None:
+def test_the_label_is_the_digit_in_the_cards_ink(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen at the painter, which knows no label: two digits of two inks, then the card."""
     inks: list[str] = []
     digits: list[int] = []
@@ -112,19 +88,19 @@ def test_the_label_is_the_digit_in_the_cards_ink(
     for index in range(20):
         inks.clear()
         digits.clear()
-        label = card_video(settings, "val", index)[1]
+        label = card_video(MINI, "val", index)[1]
         assert sorted(inks[:2]) == sorted(INKS)
         assert label == str(digits[inks[:2].index(inks[2])])
 
 
-def test_settings_without_room_are_refused(settings: Generator) -> None:
+def test_settings_without_room_are_refused() -> None:
     with pytest.raises(BadInput, match="no room for two digits of 8 px and a card of 6 px, far, in 32 px"):
-        sample_squares(replace(settings, far=60.0), "far", random_generator(settings, "val", 0))
+        sample_squares(replace(MINI, far=60.0), "far", random_generator(MINI, "val", 0))
 
 
-def test_stills_show_what_their_tags_say(settings: Generator) -> None:
+def test_stills_show_what_their_tags_say() -> None:
     """No tag: no colour. Green or red pixels appear where, and only where, a tag of that ink is set."""
-    quiet = replace(settings, noise=0.0, tint=0.0)
+    quiet = replace(MINI, noise=0.0, tint=0.0)
     for index in MANY:
         frame, present = pretraining_image(quiet, "val", index)
         red, green, _ = frame.astype(int).transpose(2, 0, 1)  # (H, W) each
@@ -133,12 +109,12 @@ def test_stills_show_what_their_tags_say(settings: Generator) -> None:
         assert (green - red > 60).any() == any(name.endswith("green") for name in names)
 
 
-def test_inks_survive_the_video_file(settings: Generator, tmp_path: Path) -> None:
-    clean = replace(settings, noise=0.0)
+def test_inks_survive_the_video_file(tmp_path: Path) -> None:
+    clean = replace(MINI, noise=0.0)
     for index in range(10):
         frames = card_video(clean, "val", index)[0]
         (tmp_path / "video.mp4").write_bytes(encode_small(frames, clean.crf))
-        decoded = read_generated(tmp_path / "video.mp4", settings.size, settings.frames)
+        decoded = read_generated(tmp_path / "video.mp4", MINI.size, MINI.frames)
         inked = np.abs(frames[..., 0].astype(int) - frames[..., 1]) > 60  # (T, H, W)
         error = np.abs(decoded.astype(int) - frames)[inked].mean()
         assert error < 8  # of 255: about 4; with chroma subsampling 15 to 26

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
 from nlrepro.config import load_profile
+from nlrepro.data.synthetic import drawing
+from nlrepro.data.synthetic.drawing import digit_images
 from nlrepro.data.synthetic.write import (
     GeneratedSet,
     action_video_set,
@@ -20,23 +23,32 @@ from nlrepro.data.synthetic.write import (
 from nlrepro.files import BadInput, exclusive
 
 
-def card_videos() -> GeneratedSet:
-    return card_video_set(replace(load_profile("smoke").generator, videos={"train": 4, "val": 3}))
+def card_videos(**changes: Any) -> GeneratedSet:
+    settings = load_profile("smoke").generator
+    return card_video_set(replace(settings, videos={"train": 4, "val": 3}, **changes))
 
 
-def action_videos() -> GeneratedSet:
+def action_videos(**changes: Any) -> GeneratedSet:
     settings = load_profile("charades-smoke").actions.generator
-    return action_video_set(replace(settings, videos={"train": 4, "val": 1, "test": 1}))
+    return action_video_set(replace(settings, videos={"train": 4, "val": 1, "test": 1}, **changes))
 
 
-def scenes() -> GeneratedSet:
+def scenes(**changes: Any) -> GeneratedSet:
     settings = load_profile("coco-smoke").detection.scenes["boxes"]
-    return scene_set(replace(settings, images={"train": 4, "val": 2, "test": 1}))
+    return scene_set(replace(settings, images={"train": 4, "val": 2, "test": 1}, **changes))
+
+
+Make = Callable[..., GeneratedSet]
 
 
 @pytest.fixture(params=[card_videos, action_videos, scenes])
-def dataset(request: pytest.FixtureRequest) -> GeneratedSet:
-    return request.param()
+def make(request: pytest.FixtureRequest) -> Make:
+    return request.param
+
+
+@pytest.fixture
+def dataset(make: Make) -> GeneratedSet:
+    return make()
 
 
 def complete(dataset: GeneratedSet) -> GeneratedSet:
@@ -81,23 +93,23 @@ def test_what_is_missing_or_damaged_is_made_and_the_rest_kept(
     assert all(times(root)[kept] == before[kept] for kept in (paths[3], dataset.note))
 
 
-@pytest.mark.parametrize("make", [action_videos, scenes])
 def test_a_folder_that_was_cut_off_has_no_tables_and_is_completed(
-    make: Callable[[], GeneratedSet], tmp_path: Path
+    dataset: GeneratedSet, tmp_path: Path
 ) -> None:
+    root, paths = tmp_path / "set", sorted(dataset.path("train", index) for index in range(4))
+
     def cut_off(split: str, index: int) -> tuple[bytes, object]:
-        if index == 2:
+        if dataset.path(split, index) == paths[2]:
             raise KeyboardInterrupt
         return dataset.render(split, index)
 
-    dataset, root = make(), tmp_path / "set"
     with pytest.raises(KeyboardInterrupt):
         write_dataset(replace(dataset, render=cut_off), root)
     before = contents(root)
-    assert {*before} == {dataset.note, dataset.path("train", 0), dataset.path("train", 1)}
+    assert {*before} == {dataset.note, *paths[:2]}
     write_dataset(dataset, root)
     assert before.items() <= contents(root).items()
-    assert {*dataset.tables("test", ())} <= {*contents(root)}
+    assert {*dataset.tables("val", ())} <= {*contents(root)}
 
 
 def test_other_settings_and_real_data_are_refused(dataset: GeneratedSet, tmp_path: Path) -> None:
@@ -142,8 +154,23 @@ def test_of_a_split_with_a_limit_those_items_are_made_that_a_validation_reads(
     assert contents(tmp_path / "few") == whole == contents(tmp_path / "all")
 
 
-def test_a_set_can_be_sent_to_other_processes(dataset: GeneratedSet) -> None:
-    assert pickle.loads(pickle.dumps(dataset)).render("train", 0) == dataset.render("train", 0)
+def test_an_item_is_a_function_of_settings_split_and_index_in_any_process(make: Make) -> None:
+    dataset = make()
+    item = dataset.render("train", 0)
+    assert pickle.loads(pickle.dumps(dataset)).render("train", 0) == item
+    others = dataset.render("train", 1), dataset.render("val", 0), make(seed=99).render("train", 0)
+    assert all(content != item[0] for content, _ in others)
+
+
+def test_no_handwriting_of_one_split_is_in_another(
+    dataset: GeneratedSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = [{image.tobytes() for image in digit_images(3, fold, 8)} for fold in ("train", "val", "test")]
+    assert len(set.union(*splits)) == sum(map(len, splits))
+    folds = set()
+    monkeypatch.setattr(drawing, "digit_images", lambda *args: folds.add(args[1]) or digit_images(*args))
+    dataset.render("val", 0)
+    assert folds == {"val"}
 
 
 @pytest.mark.rare  # two processes, each of which imports torch
