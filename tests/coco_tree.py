@@ -14,25 +14,17 @@ PERSON, DOG = 1, 18
 def annotation(number: int, image: int, category: int, *box: float, **other: Any) -> dict[str, Any]:
     """A rectangle that fills its box."""
     x, y, width, height = box
-    row = {
-        "id": number,
-        "image_id": image,
-        "category_id": category,
-        "bbox": list(box),
-        "area": width * height,
-    }
     polygon = [x, y, x + width, y, x + width, y + height, x, y + height]
-    return row | {"iscrowd": 0, "segmentation": [polygon]} | other
+    row = {"id": number, "image_id": image, "category_id": category, "bbox": list(box), "iscrowd": 0}
+    return row | {"area": width * height, "segmentation": [polygon]} | other
 
 
 def crowd(number: int, image: int, category: int, *box: int) -> dict[str, Any]:
     """A rectangle as run lengths along columns, of zeros first."""
     x, y, width, height = box
-    inside = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
-    inside[y : y + height, x : x + width] = 1
-    flat = [0, *inside.flatten(order="F")]
-    ends = [1, *(np.flatnonzero(np.diff(flat)) + 1), len(flat)]
-    runs = {"counts": [int(run) for run in np.diff(ends)], "size": [HEIGHT, WIDTH]}
+    counts = [x * HEIGHT + y, *[height, HEIGHT - height] * width]
+    counts[-1] += HEIGHT * WIDTH - sum(counts)
+    runs = {"counts": counts, "size": [HEIGHT, WIDTH]}
     return annotation(number, image, category, *box, iscrowd=1, segmentation=runs)
 
 

@@ -14,16 +14,16 @@ from films import audio, film, troublesome, write_video
 from nlrepro.data import decode
 from nlrepro.data.decode import Unusable, frames, measure, read_generated
 from nlrepro.data.facts import examine, examine_all
+from nlrepro.data.synthetic.write import encode_small
 from nlrepro.files import BadInput
 
 GOP = {"g": "7", "bf": "3", "sc_threshold": "0"}  # a key frame every 7 frames, up to three B-frames in a row
 SHARP = {"b": "4000000"}  # bits a second
 QUARTER = (0, 1, -1, 0)  # the display matrix of a video that is turned clockwise before it is shown
-Pictures = npt.NDArray[np.uint8]  # (T, H, W, 3)
 
 
-def grey(width: int = 64, height: int = 48) -> Pictures:
-    """40 frames as grey as their numbers."""
+def grey(width: int = 64, height: int = 48) -> npt.NDArray[np.uint8]:
+    """40 frames as grey as their numbers, (T, H, W, 3)."""
     return np.full((40, height, width, 3), (30 + 5 * np.arange(40)).reshape(-1, 1, 1, 1), np.uint8)
 
 
@@ -52,25 +52,6 @@ def turned(mp4: bytes, matrix: tuple[int, int, int, int]) -> bytes:
     return mp4[:at] + b"".join(n.to_bytes(4, "big", signed=True) for n in numbers) + mp4[at + 36 :]
 
 
-def halved(mp4: bytes) -> bytes:
-    """The file with an edit list that shows its first half: the sample table goes on promising all frames."""
-    at = mp4.index(b"elst") + 12
-    half = int.from_bytes(mp4[at : at + 4], "big") // 2
-    return mp4[:at] + half.to_bytes(4, "big") + mp4[at + 4 :]
-
-
-def stripes(frames: int, size: int = 32) -> Pictures:
-    """Pictures in which place and time can be told from the colour."""
-    t, y, x = np.mgrid[:frames, :size, :size]
-    colours = [40 + 15 * t, 60 + 120 * (x >= size // 2), 60 + 120 * (y >= size // 2)]
-    return np.stack(colours, -1).astype(np.uint8)
-
-
-def generated(path: Path, pictures: Pictures) -> Path:
-    """A file as the project generates it."""
-    return write_video(path, pictures, pixels="yuv444p", options={"crf": "12", "preset": "ultrafast"})
-
-
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One file of each kind that can be used."""
@@ -81,7 +62,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("uneven.mp4", "uneven.mkv"):
         film(folder / name, times=np.cumsum([80 if i % 3 == 0 else 20 for i in range(40)]).tolist())
     (folder / "turned.mp4").write_bytes(turned((folder / "h264.mp4").read_bytes(), QUARTER))
-    generated(folder / "generated.mp4", np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8))
+    noise = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+    (folder / "generated.mp4").write_bytes(encode_small(noise, 12))
     return folder
 
 
@@ -139,14 +121,6 @@ def test_a_cut_video_begins_where_it_is_shown(files: Path, tmp_path: Path, begin
         assert means == pytest.approx([30 + 5 * (begin + i) for i in indices], abs=2.4)
 
 
-def test_frames_that_a_file_has_and_does_not_show_do_not_count(files: Path, tmp_path: Path) -> None:
-    (tmp_path / "half.mp4").write_bytes(halved((files / "h264.mp4").read_bytes()))
-    facts = examine(tmp_path, "half.mp4")
-    assert (facts.reason, facts.frames, facts.fps) == ("", 21, 30.0)  # 667 ms
-    clips = [frames(path, [14, 16, 19], 64, 48) for path in (tmp_path / "half.mp4", files / "h264.mp4")]
-    assert np.array_equal(*clips)
-
-
 def test_promised_frames_that_are_not_there_are_noticed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     all_frames = decode.decode_from
     monkeypatch.setattr(decode, "decode_from", lambda *arguments: islice(all_frames(*arguments), 30))
@@ -156,39 +130,18 @@ def test_promised_frames_that_are_not_there_are_noticed(files: Path, monkeypatch
     assert np.array_equal(last[1:], last[:1].repeat(2, 0))
 
 
-def test_a_video_that_is_too_short_or_gone_is_named(files: Path, tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="it has 40 frames, a clip needs 51"):
-        frames(files / "h264.mp4", [50], 64, 48)
-    with pytest.raises(Unusable, match="No such file"):
-        frames(tmp_path / "gone.mp4", [0], 64, 48)
-
-
-@pytest.fixture(params=["decord", "av"])
-def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The package that reads generated videos."""
-    if request.param == "decord":
+@pytest.mark.parametrize("reader", ["decord", "av"])
+def test_unusable_generated_videos_are_named_in_one_line(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    if reader == "decord":
         pytest.importorskip("decord")
     else:
         monkeypatch.setattr(decode, "decord", None)
-    return str(request.param)
-
-
-@pytest.mark.parametrize("size", [20, 32, 100])
-def test_generated_videos_have_the_colours_that_were_drawn(tmp_path: Path, reader: str, size: int) -> None:
-    path = generated(tmp_path / "video.mp4", stripes(10))
-    pixels = read_generated(path, size, 8).astype(int)
-    assert pixels.shape == (8, size, size, 3)
-    place = ((np.arange(size) + 0.5) / size * 32).astype(int)
-    assert np.median(np.abs(pixels - stripes(8)[:, place][:, :, place])) < 4
-    assert np.all(np.diff(pixels[..., 0].mean((1, 2))) > 10)
-    assert len(read_generated(path, size)) == 10
-
-
-def test_unusable_generated_videos_are_named_in_one_line(tmp_path: Path, reader: str) -> None:
-    path = generated(tmp_path / "video.mp4", stripes(3))
-    with pytest.raises(BadInput, match=r"video.mp4: it has 3 frames, a clip needs 4"):
-        read_generated(path, 32, 4)
-    content = path.read_bytes()
+    assert read_generated(files / "generated.mp4", 32, 8).shape == (8, 32, 32, 3)
+    with pytest.raises(BadInput, match=r"generated.mp4: it has 40 frames, a clip needs 41"):
+        read_generated(files / "generated.mp4", 32, 41)
+    path, content = tmp_path / "video.mp4", (files / "generated.mp4").read_bytes()
     for damaged in (b"", b"not a video\n" * 50, content[: len(content) // 2], content[:-100], audio()):
         path.write_bytes(damaged)
         with pytest.raises(BadInput, match=r"^cannot read the video .*/video.mp4: [^\n]*$"):
