@@ -160,34 +160,14 @@ def test_clips_from_files_are_those_from_the_cache(
     assert files[1].equal(cached[1])
 
 
-def facts(frames: int, fps: float = 30.0) -> Facts:
-    return Facts(video="a.mp4", bytes=1, mtime_ns=1, frames=frames, fps=fps, seconds=1.0, width=64, height=48)
-
-
-@pytest.mark.parametrize(
-    ("video", "where", "expected"),
-    [
-        (facts(20), 0.0, [0, 2, 4, 6]),
-        (facts(20), 0.5, [6, 8, 10, 12]),
-        (facts(20), 1.0, [13, 15, 17, 19]),
-        (facts(40, 59.94), 0.0, [0, 4, 8, 12]),  # the times of 30 frames a second
-        (facts(80, 120.0), 0.0, [0, 8, 16, 24]),
-        (facts(40, 25.0), 0.0, [0, 2, 4, 6]),
-        (facts(40, 12.0), 0.0, [0, 2, 4, 6]),
-        (facts(5), 1.0, [0, 2, 4, 4]),  # the last frame again
-    ],
-)
-def test_a_clip_of_a_file_lies_where_it_is_asked(video: Facts, where: float, expected: list[int]) -> None:
-    assert FileClips(tree_of(), [video], kind(4, 2)).frame_indices(0, where) == expected
-
-
 def test_a_video_that_is_gone_is_named() -> None:
+    facts = Facts(video="a.mp4", bytes=1, mtime_ns=1, frames=20, fps=30.0, width=64, height=48)
     with pytest.raises(BadInput, match=r"cannot read videos/a.mp4.*data check"):
-        FileClips(tree_of("a.mp4"), [facts(20)], kind(4, 2)).clip(ClipSample(0, 0.0, Crop(48)))
+        FileClips(tree_of("a.mp4"), [facts], kind(4, 2)).clip(ClipSample(0, 0.0, Crop(48)))
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.split(":")[0])
-def test_clips_are_the_frames_of_the_sources_own_code(line: str) -> None:
+def test_clips_are_the_frames_of_the_table(line: str) -> None:
     case, numbers = line.split(": ")
     name, frames, fps, clip, j = case.split()
     sampling: Sampling = name  # type: ignore[assignment]

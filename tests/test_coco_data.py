@@ -65,18 +65,16 @@ def test_objects_and_their_masks(root: Path) -> None:
     assert read_target(split, 2)["boxes"].tolist() == neither_crowd_nor_flat_box
 
 
-def test_people_and_their_keypoints(root: Path) -> None:
-    target = read_target(open_split(root, "train", "keypoints"), 1)
+def test_people_have_keypoints_and_an_image_without_objects_an_empty_target(root: Path) -> None:
+    boxes, people = open_split(root, "train", "boxes"), open_split(root, "train", "keypoints")
+    target = read_target(people, 1)
     assert target.keys() == {"boxes", "labels", "keypoints"}
     assert target["labels"].tolist() == [1]
     assert target["keypoints"].shape == (1, 17, 3)
     assert target["keypoints"].flatten().tolist() == pytest.approx(PEOPLE[0]["keypoints"])
-
-
-def test_an_image_without_objects_has_an_empty_target(root: Path) -> None:
-    boxes, people = (read_target(open_split(root, "train", kind), 3) for kind in FILES)
-    assert (boxes["boxes"].shape, boxes["labels"].shape) == ((0, 4), (0,))
-    assert (boxes["masks"].shape, people["keypoints"].shape) == ((0, HEIGHT, WIDTH), (0, 17, 3))
+    shapes = {name: tuple(tensor.shape) for name, tensor in read_target(boxes, 3).items()}
+    assert shapes == {"boxes": (0, 4), "labels": (0,), "masks": (0, HEIGHT, WIDTH)}
+    assert read_target(people, 3)["keypoints"].shape == (0, 17, 3)
 
 
 def test_what_is_left_out_is_counted(root: Path) -> None:
@@ -91,7 +89,7 @@ def test_what_is_left_out_is_counted(root: Path) -> None:
     assert split.notes == (f"1 of 3 images have no file in {root / 'train2017'} and are left out",)
 
 
-def test_training_takes_images_with_enough_to_learn_from() -> None:
+def test_training_takes_images_with_enough_to_learn_from_and_a_test_all(root: Path) -> None:
     thin, thick = annotation(1, 1, 1, 0, 0, 1, 30), annotation(1, 1, 1, 0, 0, 2, 2)
     five_points = thick | points(0, 0, 2, 2, seen=5)
     for rows in ([], [thin], [thick | {"iscrowd": 1}]):
@@ -99,9 +97,6 @@ def test_training_takes_images_with_enough_to_learn_from() -> None:
     assert is_trainable([thin, thick], "boxes")
     assert not is_trainable([five_points], "keypoints")
     assert is_trainable([five_points] * 2, "keypoints")
-
-
-def test_a_test_takes_images_without_objects_and_training_none(root: Path) -> None:
     change(root, lambda file: file.update(annotations=[INSTANCES[4]]))
     split = open_split(root, "val", "boxes")
     assert split.images == (1, 2, 3)

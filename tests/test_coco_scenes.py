@@ -88,24 +88,18 @@ def test_boxes_enclose_masks_and_keypoints(settings: Scenes) -> None:
             assert not item.keypoints[item.keypoints[:, 2] == 0].any()
 
 
-@pytest.mark.parametrize("side", range(4, 17))
-def test_keypoints_are_as_the_formula_says(side: int) -> None:
-    """A loop over the formula, with rows of one or two pixels, or of none."""
-    rng = np.random.default_rng(side)
-    mask, hidden = rng.random((side, side)) < 0.3, rng.random((side, side)) < 0.5
-    groups: list[list[tuple[int, int]]] = [[] for _ in range(17)]
-    for y in range(side):
-        for x in range(side):
-            if mask[y, x]:
-                groups[int((y + 0.5) * 8 / side)].append((x, y))
-                groups[8 + int((x + 0.5) * 8 / side)].append((x, y))
-                groups[16].append((x, y))
-    for point, pixels in zip(digit_keypoints(mask, hidden), groups, strict=True):
-        if not pixels:
-            assert point.tolist() == [0, 0, 0]
-            continue
-        x, y = np.mean(pixels, axis=0) + 0.5
-        np.testing.assert_allclose(point, [x, y, 1 if hidden[int(y), int(x)] else 2], rtol=1e-6)
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_keypoints_are_means_of_rows_and_columns_and_of_all(scale: int) -> None:
+    """Two pixels side by side in row 2, columns 1 and 2 of 8, and what is hidden ends between them."""
+    mask, patch = np.zeros((8, 8), bool), np.zeros((8, 8), bool)
+    mask[2, 1:3], patch[:, :2] = True, True
+    square = np.ones((scale, scale), bool)
+    points = digit_keypoints(np.kron(mask, square), np.kron(patch, square))
+    expected = np.zeros((17, 3))
+    expected[2] = expected[16] = 2 * scale, 2.5 * scale, 2
+    expected[8 + 1] = 1.5 * scale, 2.5 * scale, 1
+    expected[8 + 2] = 2.5 * scale, 2.5 * scale, 2
+    np.testing.assert_allclose(points, expected, rtol=1e-6)
 
 
 def test_what_is_hidden_is_background_and_is_annotated_all_the_same() -> None:
