@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -16,7 +17,9 @@ from nlrepro.config import Architecture
 from nlrepro.files import BadInput
 from nlrepro.nets import nonlocal_block
 from nlrepro.nets.nonlocal_block import (
+    Mean,
     NonLocalBlock,
+    Weights,
     concatenation,
     dot,
     form_source,
@@ -27,8 +30,6 @@ from nlrepro.nets.nonlocal_block import (
     sum_by_sorting,
 )
 from nlrepro.spec import Domain, PaperForm
-
-Size = tuple[int, int, int, int]
 
 FORMS: tuple[PaperForm, ...] = ("gaussian", "embedded", "dot", "concatenation")
 DOMAINS: tuple[Domain, ...] = ("space", "time", "spacetime")
@@ -52,35 +53,28 @@ def random(seed: int, *shape: int) -> Tensor:
 # The operation: Eq. 1
 
 
-def eq1(theta: Tensor, phi: Tensor, g: Tensor, f: Callable[..., Tensor], *, by_sum: bool) -> Tensor:
-    """(B, N, K), (B, M, K), (B, M, C) -> (B, N, C), pair by pair; C(x) is sum_j f or the number of j."""
-    y = torch.zeros(*theta.shape[:2], g.shape[2], dtype=torch.float64)
-    for b, i in itertools.product(range(len(theta)), range(theta.shape[1])):
-        weights = [f(theta[b, i], phi[b, j]) for j in range(phi.shape[1])]
-        normaliser = sum(weights) if by_sum else phi.shape[1]
-        for j, weight in enumerate(weights):
-            y[b, i] += weight * g[b, j] / normaliser
-    return y
-
-
 def operands(n: int, m: int, k: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
     """Random theta, phi, g of two sets."""
     return random(n, 2, n, k), random(m + 9, 2, m, k), random(c + 99, 2, m, c)
 
 
+def scalars(n: int, m: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random a (2, N), b (2, M), g (2, M, C)."""
+    return random(n, 2, n), random(m + 9, 2, m), random(c + 99, 2, m, c)
+
+
 # (5, 3, 4, 2): pairs first is cheaper for the dot product; (9, 8, 2, 3): channels first; one position
 @pytest.mark.parametrize("held", [1 << 22, 0])
-@pytest.mark.parametrize("name", FORMS)
+@each_form
 @pytest.mark.parametrize("size", [(5, 3, 4, 2), (9, 8, 2, 3), (1, 1, 2, 1)])
-def test_mean_and_weights_of_a_form_are_its_equation(
-    monkeypatch: pytest.MonkeyPatch, name: str, size: Size, held: int
+def test_the_cheapest_order_of_a_form_gives_the_mean_with_its_weights(
+    monkeypatch: pytest.MonkeyPatch, form: str, size: tuple[int, int, int, int], held: int
 ) -> None:
     monkeypatch.setattr(nonlocal_block, "HELD", held)
-    form, (theta, phi, g) = forms()[name], operands(*size)
-    w_f = [random(0, 2 * size[2])] * form.learns
-    expected = eq1(theta, phi, g, lambda a, b: PAIRS[name](a, b, *w_f), by_sum=form.softmax)
-    torch.testing.assert_close(form.mean(theta, phi, g, *w_f), expected)
-    torch.testing.assert_close(form.weights(theta, phi, *w_f) @ g, expected)
+    theta, phi, g = operands(*size)
+    w_f = [random(0, 2 * size[2])] * forms()[form].learns
+    expected = forms()[form].weights(theta, phi, *w_f) @ g
+    torch.testing.assert_close(forms()[form].mean(theta, phi, g, *w_f), expected)
 
 
 @pytest.mark.parametrize(("n", "m", "k", "c"), [(50, 40, 2, 3), (5, 3, 40, 20)])
@@ -105,8 +99,13 @@ def test_scores_that_are_too_many_are_never_held(monkeypatch: pytest.MonkeyPatch
     assert not any("Softmax" in name for name in names)
 
 
-def test_the_gaussian_form_is_differentiable_twice() -> None:
-    assert torch.autograd.gradgradcheck(softmax_mean, [x.requires_grad_() for x in operands(3, 2, 4, 2)])
+@pytest.mark.parametrize(
+    ("order", "tensors"), [(softmax_mean, operands(3, 2, 4, 2)), (sum_by_sorting, scalars(7, 5, 3))]
+)
+def test_cheaper_orders_are_differentiable_twice(order: Mean, tensors: tuple[Tensor, ...]) -> None:
+    inputs = [x.requires_grad_() for x in tensors]
+    assert torch.autograd.gradcheck(order, inputs)
+    assert torch.autograd.gradgradcheck(order, inputs)
 
 
 def test_scores_meet_the_fused_kernels_in_four_dimensions(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,11 +121,6 @@ def test_scores_meet_the_fused_kernels_in_four_dimensions(monkeypatch: pytest.Mo
     assert dimensions == [4, 4, 4]
 
 
-def scalars(n: int, m: int, c: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Random a (2, N), b (2, M), g (2, M, C)."""
-    return random(n, 2, n), random(m + 9, 2, m), random(c + 99, 2, m, c)
-
-
 # as they come, with no pair and with every pair above 0, and with equal scalars
 @pytest.mark.parametrize("shift", [0.0, -100.0, 100.0])
 @pytest.mark.parametrize("size", [(1, 1, 1), (7, 5, 3), (40, 60, 4)])
@@ -135,10 +129,6 @@ def test_the_sorted_order_of_the_rectified_sum_is_exact(size: tuple[int, int, in
     torch.testing.assert_close(sum_by_sorting(a + shift, b, g), sum_by_pairs(a + shift, b, g))
     a, b = (a + shift).round(), b.round()
     torch.testing.assert_close(sum_by_sorting(a, b, g), sum_by_pairs(a, b, g))
-
-
-def test_the_sorted_order_has_the_right_gradients() -> None:
-    assert torch.autograd.gradcheck(sum_by_sorting, [x.requires_grad_() for x in scalars(7, 5, 3)])
 
 
 def test_the_sorted_order_keeps_six_digits_of_many_positions_in_float32() -> None:
@@ -160,7 +150,7 @@ def test_wrong_shapes_name_expected_and_got(shapes: list[tuple[int, ...]]) -> No
 # Forms of one's own
 
 
-def named(name: str) -> Callable[..., Tensor]:
+def named(name: str) -> Weights:
     def weights(theta: Tensor, phi: Tensor) -> Tensor:
         return theta @ phi.mT
 
@@ -168,17 +158,12 @@ def named(name: str) -> Callable[..., Tensor]:
     return weights
 
 
-@pytest.mark.parametrize("name", ["dot", "Sig", "a_b", "sigmoïd"])
-def test_the_name_of_a_form_is_new_and_fit_for_a_key(name: str) -> None:
-    with pytest.raises(
-        ValueError, match=rf"a new name of a-z and 0-9, other than gaussian, .*; got '{name}'"
-    ):
-        nonlocal_block.form("f")(named(name))
-
-
-@pytest.mark.parametrize("function", [partial(max, 1), max])
-def test_a_form_whose_source_cannot_be_read_is_refused(function: Callable[..., Tensor]) -> None:
-    with pytest.raises(ValueError, match=r"a form is a function in a file, got "):
+@pytest.mark.parametrize(
+    "function", [named("dot"), named("Sig"), named("a_b"), named("gauß"), max, partial(max, 1)]
+)
+def test_a_form_is_a_function_in_a_file_with_a_new_name_fit_for_a_key(function: Weights) -> None:
+    words = "a form (needs a new name of a-z and 0-9, other than gaussian, .*;|is a function in a file,) got "
+    with pytest.raises(ValueError, match=words):
         nonlocal_block.form("f")(function)
 
 
@@ -191,7 +176,7 @@ def test_a_form_of_ones_own_has_its_function_for_a_mean_and_its_source(
 
     monkeypatch.setattr(nonlocal_block, "tanh", tanh, raising=False)
     theta, phi, g = operands(5, 3, 4, 2)
-    expected = eq1(theta, phi, g, lambda a, b: (a @ b).tanh(), by_sum=False)
+    expected = (theta @ phi.mT).tanh() @ g / 3
     torch.testing.assert_close(NonLocalBlock(4, "tanh").form.mean(theta, phi, g), expected)
     assert form_source("tanh").startswith('@nonlocal_block.form("f = tanh')
     assert {form_source(name) for name in FORMS} == {""}
@@ -216,13 +201,8 @@ def trained(
 
 
 def pooled(x: Tensor) -> Tensor:
-    """The maximum of each 2x2 window of (B, K, T, H, W), one window at a time; a side of 1 stays."""
-    height, width = x.shape[3:]
-    dy, dx = min(2, height), min(2, width)
-    y = torch.empty(*x.shape[:3], height // dy, width // dx, dtype=x.dtype)
-    for h, w in itertools.product(*map(range, y.shape[3:])):
-        y[..., h, w] = x[..., dy * h : dy * (h + 1), dx * w : dx * (w + 1)].amax((3, 4))
-    return y
+    """The maximum of each 2x2 window of (B, K, T, H, W); a side of 1 stays."""
+    return F.max_pool3d(x, (1, min(2, x.shape[3]), min(2, x.shape[4])))
 
 
 def pair(block: NonLocalBlock, a: Tensor, b: Tensor) -> Tensor:

@@ -122,14 +122,6 @@ def test_what_a_block_gives_an_image_does_not_depend_on_its_batch() -> None:
     assert not torch.equal(net(x), x)
 
 
-def test_affine_is_a_scale_and_a_shift_a_channel() -> None:
-    layer = Affine(2)
-    layer.weight.data, layer.bias.data = torch.tensor([2.0, 3.0]), torch.tensor([1.0, -1.0])
-    x = torch.arange(8.0).view(1, 2, 2, 2)
-    assert layer(x).tolist() == [[[[1, 3], [5, 7]], [[11, 14], [17, 20]]]]
-    assert layer(x.unsqueeze(2)).tolist() == layer(x).unsqueeze(2).tolist()
-
-
 def test_nets_of_the_papers_size_start_from_imagenet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     state, paper_weights = resnet50().state_dict(), tmp_path / "r50.pth"
@@ -164,31 +156,32 @@ def test_frozen_normalisation_computes_what_it_does_in_a_test() -> None:
 @pytest.mark.parametrize(("kind", "head"), [("boxes", False), ("keypoints", False), ("keypoints", True)])
 def test_each_small_net_has_its_blocks(kind: Target, head: bool, block: bool) -> None:
     spec = DetectionSpec(kind=kind, backbone="r50", block=block, head_blocks=head)
-    net, start = detector(spec, load_profile("coco-smoke"))
+    net, _ = detector(spec, load_profile("coco-smoke"))
     assert blocks_in(net) == ["backbone.body.inserted.res4_4"] * block + HEAD * head
     assert all(isinstance(net.get_submodule(f"{name}.bn"), Affine) for name in blocks_in(net))
-    assert start.startswith("coco-mini-r50.pt (sha256 ")
 
 
-def test_nets_of_scenes_start_from_the_shipped_detector() -> None:
-    net, _ = detector(BOXES, load_profile("coco-mini"))
-    shipped, state = read_tensors(detector_path("mini", BOXES)), net.state_dict()
-    assert all(torch.equal(state[name], x.float()) for name, x in shipped.items())
-    assert {name.split(".")[2] for name in set(state) - set(shipped)} == {"inserted"}
-    start = detector(BOXES, load_profile("coco-start"))[1]
-    assert start.startswith("mini-r50.pt (sha256 ")  # the trunk alone
-    with pytest.raises(BadInput, match=r"no detector coco-none-such-r50 .*; use one of coco-mini-r"):
-        detector_path("none-such", BOXES)
-
-
-@pytest.mark.parametrize(("backbone", "own"), [("r101", True), ("r50", False)])
-def test_keypoints_start_from_their_own_net_where_there_is_one(backbone: Backbone, own: bool) -> None:
-    """What they have in common with the other start from that."""
-    spec = DetectionSpec(kind="keypoints", backbone=backbone, head_blocks=True)
+@pytest.mark.parametrize(
+    ("spec", "file", "fresh"),
+    [
+        (BOXES, "coco-mini-r50.pt", {"backbone.body.inserted"}),
+        (POINTS, "coco-mini-r50.pt", {"roi_heads.keypoint_", "roi_heads.box_predictor"}),
+        (replace(POINTS, backbone="r101"), "coco-mini-r101-keypoints.pt", set()),
+    ],
+)
+def test_nets_of_scenes_start_from_the_shipped_detector(
+    spec: DetectionSpec, file: str, fresh: set[str]
+) -> None:
+    """Keypoints from their own where there is one, else from what they have in common with the other."""
     net, start = detector(spec, load_profile("coco-mini"))
     shipped, state = read_tensors(detector_path("mini", spec)), net.state_dict()
-    common = {name for name, x in shipped.items() if name in state and state[name].shape == x.shape}
-    assert start.startswith(f"coco-mini-{backbone}{'-keypoints' * own}.pt (sha256 ")
-    assert "backbone.fpn.inner_blocks.0.0.weight" in common
-    assert ("roi_heads.keypoint_predictor.kps_score_lowres.weight" in common) == own
-    assert all(torch.equal(state[name], shipped[name].float()) for name in common)
+    same = {name for name, x in state.items() if name in shipped and torch.equal(x, shipped[name].float())}
+    assert start.startswith(f"{file} (sha256 ")
+    assert {next(part for part in fresh if name.startswith(part)) for name in set(state) - same} == fresh
+
+
+def test_a_start_is_the_trunk_alone_and_missing_detectors_are_named() -> None:
+    start = detector(BOXES, load_profile("coco-start"))[1]
+    assert start.startswith("mini-r50.pt (sha256 ")
+    with pytest.raises(BadInput, match=r"no detector coco-none-such-r50 .*; use one of coco-mini-r"):
+        detector_path("none-such", BOXES)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from nlrepro.config import Architecture, Geometry
 from nlrepro.nets.nonlocal_block import NonLocalBlock
-from nlrepro.nets.resnet import SpatialConv, TemporalConv, Triple, VideoResNet, fold, unfold
+from nlrepro.nets.resnet import Bottleneck, SpatialConv, TemporalConv, Triple, VideoResNet, fold, unfold
 from nlrepro.nets.weights import start_from
 from nlrepro.spec import STAGE_BLOCKS, Blocks, Conv, Depth, Insert, NetSpec
 
@@ -137,17 +137,16 @@ def test_blocks_run_right_after_the_residual_blocks_of_the_sites(
     with torch.device("meta"):
         net = VideoResNet(spec, tiny_net, 7).eval()
         clip = torch.empty(1, 3, 4, 32, 32)
-    last: list[tuple[int, int]] = []
-    sites: list[tuple[int, int]] = []
-    for stage in range(2, 6):
-        for i, block in enumerate(net.get_submodule(f"layer{stage - 1}").children()):
-            block.register_forward_hook(lambda *_, at=(stage, i): last.append(at))
-    for module in net.modules():
-        if isinstance(module, NonLocalBlock):
-            module.register_forward_hook(lambda *_: sites.append(last[-1]))
+    order: list[str] = []
+    for name, module in net.named_modules():
+        if isinstance(module, Bottleneck | NonLocalBlock):
+            module.register_forward_hook(lambda *_, name=name: order.append(name))
     net(clip)
-    assert tuple(sites) == spec.sites
-    assert len(last) == sum(STAGE_BLOCKS[depth].values())
+    expected: list[str] = []
+    for stage, number in STAGE_BLOCKS[depth].items():
+        for i in range(number):
+            expected += [f"layer{stage - 1}.{i}", *[f"inserted.res{stage}_{i}"] * ((stage, i) in spec.sites)]
+    assert order == expected
 
 
 @pytest.mark.parametrize("training", [True, False])
