@@ -44,20 +44,16 @@ TABLE = Table(
     ),
     claims=(
         Beats(  # without the step to ten blocks in ResNet-101, where the paper's numbers are equal
-            table="2c",
-            text="more blocks are better",
-            pairs=beat("2c", 50, ("1-block", "baseline"), ("5-block", "1-block"), ("10-block", "5-block"))
-            + beat("2c", 101, ("1-block", "baseline"), ("5-block", "1-block")),
+            "more blocks are better",
+            beat("2c", ("1-block", "baseline"), ("5-block", "1-block"), ("10-block", "5-block"))
+            + beat("2c", ("1-block", "baseline"), ("5-block", "1-block"), depths=[101]),
         ),
         Beats(
-            table="2c",
-            text="R50 with five blocks beats the R101 baseline: it is not only depth",
-            pairs=((Cell("2c", 50, "5-block"), Cell("2c", 101, "baseline")),),
+            "R50 with five blocks beats the R101 baseline: it is not only depth",
+            ((Cell("2c", 50, "5-block"), Cell("2c", 101, "baseline")),),
         ),
         Beats(  # the paper: "the accuracy is not increased" by residual blocks; it prints no number
-            table="2c",
-            text="five non-local blocks beat five residual blocks",
-            pairs=beat("2c", 50, ("5-block", "5 residual blocks")),
+            "five non-local blocks beat five residual blocks", beat("2c", ("5-block", "5 residual blocks"))
         ),
     ),
 )

@@ -42,16 +42,12 @@ TABLE = Table(
     rows=tuple(row(label, spec(each, depth)) for depth, (label, each) in product(DEPTHS, DOMAINS.items())),
     claims=(
         Beats(
-            table="2d",
-            text="space-only and time-only beat the baseline",
-            pairs=beat("2d", 50, ("space-only", "baseline"), ("time-only", "baseline"))
-            + beat("2d", 101, ("space-only", "baseline"), ("time-only", "baseline")),
+            "space-only and time-only beat the baseline",
+            beat("2d", ("space-only", "baseline"), ("time-only", "baseline"), depths=DEPTHS),
         ),
         Beats(
-            table="2d",
-            text="spacetime beats space-only and time-only",
-            pairs=beat("2d", 50, ("spacetime", "space-only"), ("spacetime", "time-only"))
-            + beat("2d", 101, ("spacetime", "space-only"), ("spacetime", "time-only")),
+            "spacetime beats space-only and time-only",
+            beat("2d", ("spacetime", "space-only"), ("spacetime", "time-only"), depths=DEPTHS),
         ),
     ),
 )

@@ -43,11 +43,10 @@ TABLE = Table(
     compared=tuple(MEASURES),
     plotted=("kp_ap",),
     claims=(
-        Beats(table="6", text="blocks in the head improve keypoints", pairs=beat("6", 101, (HEAD, BASELINE))),
+        Beats("blocks in the head improve keypoints", beat("6", (HEAD, BASELINE), depths=[101])),
         Beats(
-            table="6",
-            text="blocks in head and backbone are complementary",
-            pairs=beat("6", 101, (BOTH, HEAD), (BOTH, BASELINE)),
+            "blocks in head and backbone are complementary",
+            beat("6", (BOTH, HEAD), (BOTH, BASELINE), depths=[101]),
         ),
     ),
 )

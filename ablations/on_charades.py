@@ -40,9 +40,8 @@ TABLE = Table(
     plotted=("map",),
     claims=(
         Beats(
-            table="4",
-            text="NL I3D beats I3D on both splits",
-            pairs=beat("4", 101, *((f"NL I3D, {split}", f"I3D, {split}") for split in SPLITS)),
+            "NL I3D beats I3D on both splits",
+            beat("4", *((f"NL I3D, {split}", f"I3D, {split}") for split in SPLITS), depths=[101]),
         ),
     ),
 )

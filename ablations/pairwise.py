@@ -37,13 +37,10 @@ TABLE = Table(
     rows=(row("C2D baseline", spec()), *(row(label, spec(form)) for form, label in (FORMS | OWN).items())),
     claims=(
         Beats(
-            table="2a",
-            text="each form beats the baseline",
-            pairs=beat("2a", 50, *((label, "C2D baseline") for label in FORMS.values())),
+            "each form beats the baseline", beat("2a", *((label, "C2D baseline") for label in FORMS.values()))
         ),
         Alike(
-            table="2a",
-            text="the forms are alike",
+            "the forms are alike",
             alike=tuple(Cell("2a", 50, label) for label in FORMS.values()),
             baseline=Cell("2a", 50, "C2D baseline"),
         ),

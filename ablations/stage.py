@@ -30,19 +30,12 @@ TABLE = Table(
     title="Stages: 1 non-local block added to different stages",
     rows=(row("baseline", spec()), *(row(stage, spec(stage)) for stage in STAGES)),
     claims=(
-        Beats(
-            table="2b",
-            text="a block helps in every stage",
-            pairs=beat("2b", 50, *((stage, "baseline") for stage in STAGES)),
-        ),
+        Beats("a block helps in every stage", beat("2b", *((stage, "baseline") for stage in STAGES))),
         Alike(
-            table="2b",
-            text="res2, res3 and res4 are alike",
+            "res2, res3 and res4 are alike",
             alike=tuple(Cell("2b", 50, stage) for stage in EARLY),
             baseline=Cell("2b", 50, "baseline"),
         ),
-        Beats(
-            table="2b", text="res5 gains less", pairs=beat("2b", 50, *((stage, "res5") for stage in EARLY))
-        ),
+        Beats("res5 gains less", beat("2b", *((stage, "res5") for stage in EARLY))),
     ),
 )

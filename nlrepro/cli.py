@@ -5,21 +5,20 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, TypeAdapter, ValidationError
 
 from nlrepro import verbs
-from nlrepro.config import profile_names
+from nlrepro.config import Seed, profile_names
 from nlrepro.files import BadInput
 
 if TYPE_CHECKING:
     from nlrepro.table import Catalogue
 
-SEEDS = 2**32  # that NumPy's generator takes
 SOURCES = ("caffe2", "pyslowfast", "mmaction2")  # of released weights
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -89,7 +88,7 @@ def add_runs(add: Add) -> None:
 
     one = add("run", verbs.run, "one run -> one record; nothing if the record is fresh", "r50-c2d --seed 0")
     one.add_argument("key", metavar="KEY", help="a run key; `list` shows them")
-    number(one, "--seed", 0, "default: 0", most=SEEDS - 1, default=0)
+    seed_option(one)
     number(one, "--devices", 1, "GPUs, or processes without one, a node (default: 1)", default=1)
     number(one, "--nodes", 1, "machines (default: 1)", default=1)
 
@@ -133,7 +132,7 @@ def add_reports(add: Add) -> None:
     verify.add_argument(
         "key", nargs="?", metavar="KEY", help="a published run to train again (default: none)"
     )
-    number(verify, "--seed", 0, "default: 0", most=SEEDS - 1, default=0)
+    seed_option(verify)
 
     text = "parameters and multiply-adds of each row; trains nothing"
     cost = add("cost", verbs.cost, text, "2e", profile="paper")
@@ -203,55 +202,44 @@ def jobs(verb: argparse.ArgumentParser) -> None:
 
 
 def number(
-    verb: "argparse._ActionsContainer",
-    name: str,
-    least: int,
-    text: str,
-    *,
-    most: int | None = None,
-    default: int | None = None,
+    verb: "argparse._ActionsContainer", name: str, least: int, text: str, default: int | None = None
 ) -> None:
-    """Add an option of a whole number from `least` to `most`."""
-
-    value = partial(whole_number, least=least, most=most)
-    verb.add_argument(name, type=value, default=default, help=text)
-
-
-def whole_number(text: str, least: int, most: int | None) -> int:
-    if text.isascii() and text.isdigit() and least <= int(text) and (most is None or int(text) <= most):
-        return int(text)
-    allowed = f"at least {least}" if most is None else f"{least} to {most}"
-    raise argparse.ArgumentTypeError(f"expected a whole number, {allowed}, got {text!r}")
+    """Add an option of a whole number from `least` on."""
+    kind = parsed(Annotated[int, Field(ge=least)], f"a whole number, at least {least}")
+    verb.add_argument(name, type=kind, default=default, help=text)
 
 
-def seeds(text: str) -> tuple[int, ...]:
-    """ "0,1,2" -> (0, 1, 2)."""
-    try:
-        return tuple(sorted({whole_number(part, 0, SEEDS - 1) for part in text.split(",")}))
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"seeds are such as 0,1,2: {error}") from None
+def seed_option(verb: argparse.ArgumentParser) -> None:
+    kind = parsed(Seed, "a whole number, 0 to 4294967295")
+    verb.add_argument("--seed", type=kind, default=0, help="default: 0")
 
 
-def fraction(text: str) -> float:
-    try:
-        if 0 <= float(text) <= 1:
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+def parsed(kind: Any, expected: str) -> Callable[[str], Any]:
+    """A type for argparse: what pydantic makes of a text; `expected` names in words what it takes."""
+    adapter = TypeAdapter(kind)
+
+    def parse(text: str) -> Any:
+        try:
+            return adapter.validate_python(text)
+        except ValidationError:
+            raise argparse.ArgumentTypeError(f"expected {expected}; got {text!r}") from None
+
+    return parse
 
 
-def position(text: str) -> tuple[int, int, int]:
-    """ "2,3,5" -> (2, 3, 5)."""
-    if not re.fullmatch(r"\d+,\d+,\d+", text):
-        raise argparse.ArgumentTypeError(f"expected frame, row and column, such as 2,3,5; got {text!r}")
-    t, y, x = map(int, text.split(","))
-    return t, y, x
-
-
-def name_and_value(text: str) -> tuple[str, str]:
-    """ "account=vision" -> ("account", "vision")."""
-    name, sign, value = text.partition("=")
-    if not (name and sign):
-        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, such as account=vision; got {text!r}")
-    return name, value
+COMMAS = BeforeValidator(lambda text: text.split(","))
+seeds = parsed(
+    Annotated[tuple[Seed, ...], COMMAS, AfterValidator(lambda seeds: tuple(sorted({*seeds})))],
+    "seeds such as 0,1,2, each 0 to 4294967295",
+)
+fraction = parsed(Annotated[float, Field(ge=0, le=1)], "a number from 0 to 1")
+position = parsed(
+    Annotated[tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt], COMMAS],
+    "frame, row and column, such as 2,3,5",
+)
+name_and_value = parsed(
+    Annotated[
+        tuple[Annotated[str, Field(min_length=1)], str], BeforeValidator(lambda text: text.split("=", 1))
+    ],
+    "NAME=VALUE, such as account=vision",
+)

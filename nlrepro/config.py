@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -313,11 +313,7 @@ class Profile:
         )
 
 
-Name = TypeVar("Name", bound=str)
-AnyRecipe = TypeVar("AnyRecipe", bound=Recipe)
-
-
-def _dry(recipes: Mapping[Name, AnyRecipe], steps: int) -> dict[Name, AnyRecipe]:
+def _dry(recipes: Mapping[Any, Any], steps: int) -> dict[Any, Any]:
     return {name: recipe.dry(steps) for name, recipe in recipes.items()}
 
 

@@ -229,6 +229,14 @@ def with_parents(runs: Iterable[Run]) -> list[Run]:
     return list(ordered)
 
 
+def by_root(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs in groups, each with data in one folder."""
+    groups: dict[tuple[Path, str], list[Run]] = {}
+    for run in runs:
+        groups.setdefault((run.root, run.profile.name), []).append(run)
+    return list(groups.values())
+
+
 def slurm_queue() -> dict[str, str] | None:
     """The state of each job in SLURM's queue, such as {"12": "PENDING"}; None where SLURM does not answer."""
     try:

@@ -31,26 +31,21 @@ STAGE_BLOCKS: dict[Depth, dict[int, int]] = {50: {2: 3, 3: 4, 4: 6, 5: 3}, 101: 
 # res4 (five), "to every residual block" of them (ten). For ResNet-101 the paper says "the corresponding
 # residual blocks"; the spread over its 23 res4 blocks is our reading. Records know a place by its name: other
 # sites need another name, or old records pass for fresh ones.
-SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {
-    50: {
-        "none": (),
-        "res2": ((2, 1),),
-        "res3": ((3, 2),),
-        "res4": ((4, 4),),
-        "res5": ((5, 1),),
-        "5-block": ((3, 1), (3, 3), (4, 1), (4, 3), (4, 5)),
-        "10-block": tuple((3, i) for i in range(4)) + tuple((4, i) for i in range(6)),
-    },
-    101: {
-        "none": (),
-        "res2": ((2, 1),),
-        "res3": ((3, 2),),
-        "res4": ((4, 21),),
-        "res5": ((5, 1),),
-        "5-block": ((3, 1), (3, 3), (4, 6), (4, 13), (4, 20)),
-        "10-block": tuple((3, i) for i in range(4)) + tuple((4, i) for i in range(2, 23, 4)),
-    },
+SITES_R50: dict[Blocks, tuple[Site, ...]] = {
+    "none": (),
+    "res2": ((2, 1),),
+    "res3": ((3, 2),),
+    "res4": ((4, 4),),
+    "res5": ((5, 1),),
+    "5-block": ((3, 1), (3, 3), (4, 1), (4, 3), (4, 5)),
+    "10-block": tuple((3, i) for i in range(4)) + tuple((4, i) for i in range(6)),
 }
+SITES_R101 = SITES_R50 | {
+    "res4": ((4, 21),),
+    "5-block": ((3, 1), (3, 3), (4, 6), (4, 13), (4, 20)),
+    "10-block": tuple((3, i) for i in range(4)) + tuple((4, i) for i in range(2, 23, 4)),
+}
+SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {50: SITES_R50, 101: SITES_R101}
 
 KEY = re.compile(
     r"r(?P<depth>50|101)-(?:c2d|i3d-(?P<conv>3x1x1|3x3x3))"

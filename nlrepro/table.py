@@ -1,12 +1,13 @@
 """A table of the paper as data: rows, measures, sentences; the catalogue of all tables and runs. No torch."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from math import nan
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nlrepro import paper
 from nlrepro.config import Profile
@@ -32,17 +33,27 @@ class Cell(NamedTuple):
     measure: str = ""
 
 
-class Claim(Protocol):
-    """A sentence that the paper draws from a table (nlrepro/stats/verdicts.py)."""
+Pairs = tuple[tuple[Cell, Cell], ...]  # (better, worse)
+
+
+@dataclass(frozen=True)
+class Claim(ABC):
+    """A sentence of the paper on pairs of numbers; nlrepro/stats/verdicts.py has the kinds."""
+
+    text: str
+    pairs: Pairs
 
     @property
-    def table(self) -> str: ...
-    @property
-    def text(self) -> str: ...
+    def table(self) -> str:
+        """The table that it stands in."""
+        return self.pairs[0][0].table
+
     @property
     def cells(self) -> frozenset[Cell]:
-        """The numbers that it is about."""
+        """The numbers that must be measured for it."""
+        return frozenset(cell for pair in self.pairs for cell in pair)
 
+    @abstractmethod
     def verdict(self, evidence: Any, declared: int) -> Any:
         """By the records of an `Evidence`; preliminary unless they have the declared number of seeds."""
 

@@ -5,7 +5,7 @@ the Lightning modules are in nlrepro/learners.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import product
@@ -16,7 +16,7 @@ from nlrepro.config import PROFILES, Actions, Detection, Profile, as_json, load_
 from nlrepro.files import BadInput, file_digest
 from nlrepro.pretrained import detector_digest, pretrained_digest
 from nlrepro.record import OWN, Cost, Weights, digest
-from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, DetectionSpec, PaperForm, Part, RunSpec
+from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, Clip, DetectionSpec, PaperForm, Part, RunSpec
 
 PARENT_SEED = 0  # of Table 4: as in the paper, all seeds fine-tune one net of Kinetics a row
 
@@ -80,12 +80,8 @@ class Task(ABC):
         """The digest of what it is trained and tested on; None where that cannot be read."""
 
     @abstractmethod
-    def shares(self, spec: Any, profile: Profile) -> Hashable:
-        """Of runs with the same one, the data are prepared once."""
-
-    @abstractmethod
-    def prepare(self, spec: Any, profile: Profile, data: Path, processes: int) -> None:
-        """Make, decode or check the data in so many processes, before runs would each wait for it."""
+    def prepare(self, specs: Sequence[Any], profile: Profile, data: Path, processes: int) -> None:
+        """Make, decode or check the data of these specs, below their one `root`, before runs would wait."""
 
     @abstractmethod
     def check(self, specs: Sequence[Any], profile: Profile, data: Path, processes: int) -> None:
@@ -108,25 +104,27 @@ class Parent(NamedTuple):
 class VideoTask(Task):
     """Table 2: one class a video."""
 
+    untested = ("recipe", "real", "start", "parent")
+
     def recipe(self, spec: RunSpec) -> Any:
         return spec.clip
 
     def settings(self, spec: RunSpec, profile: Profile) -> dict[str, Any]:
         parent = spec.parent
-        return net_settings(spec, profile) | as_json(
-            {
-                "recipe": asdict(profile.recipes[spec.clip]),
-                "real": asdict(profile.real) if profile.real else None,
-                "start": None if parent else pretrained_digest(profile, spec.net.depth),
-                "parent": self.settings(parent, profile) if parent else None,
-            }
-        )
+        own: dict[str, Any] = {
+            **net_settings(spec, profile, spec.clip),
+            "generator": asdict(profile.generator) if profile.generator else None,
+            "recipe": asdict(profile.recipes[spec.clip]),
+            "real": asdict(profile.real) if profile.real else None,
+            "start": None if parent else pretrained_digest(profile, spec.net.depth),
+            "parent": self.settings(parent, profile) if parent else None,
+        }
+        return as_json(own)
 
     def test_settings(self, spec: RunSpec, profile: Profile, weights: Weights) -> dict[str, Any]:
-        """Without the recipe; source and variant of released weights give the clips of their test."""
+        """Source and variant of released weights give the clips of their test."""
         real, own = profile.real, weights.source == OWN
-        return net_settings(spec, profile) | {
-            "weights": [weights.source, weights.variant, weights.state],
+        return super().test_settings(spec, profile, weights) | {
             "side": real.test_side if real else None,
             "sampling": [real.sampling, real.averaged] if real and own else weights.source,
         }
@@ -144,19 +142,17 @@ class VideoTask(Task):
 
         return videos_seen(spec, profile, data)
 
-    def shares(self, spec: RunSpec, profile: Profile) -> Hashable:
-        return profile.name, spec.clip
-
-    def prepare(self, spec: RunSpec, profile: Profile, data: Path, processes: int) -> None:
+    def prepare(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.clips import Tree, decoded
+        from nlrepro.data.kinetics import splits
         from nlrepro.data.synthetic.write import card_video_set, write_dataset
 
-        root, clips = self.root(spec, profile, data), profile.clips[spec.clip]
+        root = self.root(specs[0], profile, data)
         if profile.generator:
             limits = {split: limit for split in profile.generator.videos if (limit := profile.limit(split))}
             write_dataset(card_video_set(profile.generator), root, processes, limits)
-        for split in sorted({clips.train, clips.val, clips.test}) if profile.data.cached else ():
-            tree = Tree.scan(root / split, clips.classes, profile.generator, profile.limit(split))
+        for split, classes in splits(profile).items() if profile.data.cached else ():
+            tree = Tree.scan(root / split, classes, profile.generator, profile.limit(split))
             decoded(tree, profile.data, data / "cache", processes)
 
     def check(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:
@@ -178,11 +174,7 @@ class CharadesTask(Task):
         actions = actions_of(profile)
         parent = None if actions.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
         own: dict[str, Any] = {
-            "spec": asdict(spec),
-            "form": source_of(spec.net.form),
-            "net": asdict(profile.geometry),
-            "data": asdict(profile.data),
-            "clips": asdict(profile.clips["long"]),
+            **net_settings(spec, profile, "long"),
             "recipe": asdict(profile.recipes["long"]),
             "over_views": actions.over_views,
             "films": asdict(actions.generator) if actions.generator else None,
@@ -207,16 +199,14 @@ class CharadesTask(Task):
         before = parent.task.data_digest(parent.spec, parent.profile, data) if parent else None
         return parts_digest(self.root(spec, profile, data), parts_of(spec), classes, before)
 
-    def shares(self, spec: ActionSpec, profile: Profile) -> Hashable:
-        return profile.name, spec.split
-
-    def prepare(self, spec: ActionSpec, profile: Profile, data: Path, processes: int) -> None:
+    def prepare(self, specs: Sequence[ActionSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.charades import load_videos
         from nlrepro.data.synthetic.write import action_video_set, write_dataset
 
         if generator := actions_of(profile).generator:
-            write_dataset(action_video_set(generator), self.root(spec, profile, data), processes)
-        for part in sorted({"train", spec.tested} - {"val"}):  # train and val share a folder
+            write_dataset(action_video_set(generator), self.root(specs[0], profile, data), processes)
+        tested = dict.fromkeys(spec.tested for spec in specs if spec.tested != "val")
+        for part in ("train", *tested):  # train and val share a folder
             load_videos(profile, part, data, processes)
 
     def check(self, specs: Sequence[ActionSpec], profile: Profile, data: Path, processes: int) -> None:
@@ -273,14 +263,11 @@ class DetectionTask(Task):
     def root(self, spec: DetectionSpec, profile: Profile, data: Path) -> Path:
         return data / detection_of(profile).roots[spec.kind]
 
-    def shares(self, spec: DetectionSpec, profile: Profile) -> Hashable:
-        return detection_of(profile).roots[spec.kind]
-
-    def prepare(self, spec: DetectionSpec, profile: Profile, data: Path, processes: int) -> None:
+    def prepare(self, specs: Sequence[DetectionSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.synthetic.write import scene_set, write_dataset
 
-        if scenes := detection_of(profile).scenes.get(spec.kind):
-            write_dataset(scene_set(scenes), self.root(spec, profile, data), processes)
+        if scenes := detection_of(profile).scenes.get(specs[0].kind):
+            write_dataset(scene_set(scenes), self.root(specs[0], profile, data), processes)
 
     def check(self, specs: Sequence[DetectionSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.coco import check_images
@@ -293,18 +280,15 @@ class DetectionTask(Task):
 VIDEO, CHARADES, DETECTION = VideoTask(), CharadesTask(), DetectionTask()
 
 
-def net_settings(spec: RunSpec, profile: Profile) -> dict[str, Any]:
-    """Net, clips and videos, without the recipe."""
-    return as_json(
-        {
-            "spec": asdict(spec),
-            "form": source_of(spec.net.form),
-            "net": asdict(profile.geometry),
-            "clips": asdict(profile.clips[spec.clip]),
-            "data": asdict(profile.data),
-            "generator": asdict(profile.generator) if profile.generator else None,
-        }
-    )
+def net_settings(spec: RunSpec | ActionSpec, profile: Profile, clip: Clip) -> dict[str, Any]:
+    """Of a net and its clips."""
+    return {
+        "spec": asdict(spec),
+        "form": source_of(spec.net.form),
+        "net": asdict(profile.geometry),
+        "clips": asdict(profile.clips[clip]),
+        "data": asdict(profile.data),
+    }
 
 
 def source_of(form: str) -> str:

@@ -6,7 +6,7 @@ What takes long to import is imported where it is needed.
 import argparse
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from tabulate import tabulate
 
 from nlrepro.files import BadInput
 from nlrepro.record import damaged_records, digest, read_records, seed_of
-from nlrepro.run import QUEUED, Folders, Run, slurm_queue
+from nlrepro.run import QUEUED, Folders, Run, by_root, slurm_queue
+from nlrepro.spec import RunSpec
 from nlrepro.table import Catalogue
 
 if TYPE_CHECKING:
@@ -133,36 +134,33 @@ def sweep(catalogue: Catalogue, words: Words) -> None:
     if words.steps:  # no table shows a dry run
         make(runs, words.jobs)
         return
-    make(runs, words.jobs, EarlyTables(catalogue, asked, words).print_completed)
+    make(runs, words.jobs, early_tables(catalogue, asked, words))
     print(f"to see the tables of what is recorded: {report_command(words)}")
 
 
-class EarlyTables:
-    """Prints a table when a seed is complete for all of its rows, while other seeds are still to come."""
+def early_tables(catalogue: Catalogue, asked: Sequence[Run], words: Words) -> Callable[[Run], None]:
+    """To call after each run: prints a table that a seed is complete for, while other seeds are to come."""
+    from nlrepro.report.gather import gather
 
-    def __init__(self, catalogue: Catalogue, asked: Sequence[Run], words: Words) -> None:
-        self.catalogue, self.words = catalogue, words
-        self.missing: dict[tuple[str, int], set[str]] = {}  # keys by table and seed
-        for table in catalogue.chosen(words.tables):
-            keys = {row.key for row in table.rows} if table.trains and words.only == "*" else set()
-            for run in asked:
-                if run.key in keys and not run.finished():
-                    self.missing.setdefault((table.name, run.seed), set()).add(run.key)
+    chosen = [table.name for table in catalogue.chosen(words.tables)] if words.only == "*" else []
+    missing: dict[tuple[str, int], set[str]] = {}  # keys by table and seed
+    for run in asked:
+        for name in () if run.finished() else run.tables:
+            if name in chosen:
+                missing.setdefault((name, run.seed), set()).add(run.key)
 
-    def print_completed(self, run: Run) -> None:
-        """To be called after each run."""
-        from nlrepro.report.gather import gather
-
-        for (name, seed), keys in list(self.missing.items()):
-            if seed == run.seed:
-                keys.discard(run.key)
-            if keys:
+    def print_completed(run: Run) -> None:
+        for name, seed in [place for place in missing if place[1] == run.seed and place[0] in run.tables]:
+            missing[name, seed].discard(run.key)
+            if missing[name, seed]:
                 continue
-            del self.missing[name, seed]
-            if any(table == name for table, _ in self.missing):
-                for each in gather(self.catalogue, self.words.profile, folders(self.words)):
+            del missing[name, seed]
+            if any(table == name for table, _ in missing):
+                for each in gather(catalogue, words.profile, folders(words)):
                     if name in each.tables:
                         print(f"\n{each.tables[name].summary([])}", flush=True)
+
+    return print_completed
 
 
 def cluster(words: Words, real: bool) -> "Cluster":
@@ -181,12 +179,10 @@ def cluster(words: Words, real: bool) -> "Cluster":
 
 def report_command(words: Words) -> str:
     """The command that prints what a sweep has made."""
-    defaults = {"profile": "mini", "data": Path("data"), "results": Path("results/local")}
-    other = {
-        name: getattr(words, name) for name, default in defaults.items() if getattr(words, name) != default
-    }
-    options = [word for name, value in other.items() for word in (f"--{name}", str(value))]
-    return shlex.join(["python", "-m", "ablations", "report", *words.tables, *options])
+    folders = ["--data", str(words.data), "--results", str(words.results)]
+    return shlex.join(
+        ["python", "-m", "ablations", "report", *words.tables, "--profile", words.profile, *folders]
+    )
 
 
 def data(catalogue: Catalogue, words: Words) -> None:
@@ -198,10 +194,7 @@ def data(catalogue: Catalogue, words: Words) -> None:
 
         prepare_data([run for run in runs if not run.profile.real], words.jobs)
         runs = [run for run in runs if run.profile.real]
-    by_root: dict[Path, list[Run]] = {}
-    for run in runs:
-        by_root.setdefault(run.root, []).append(run)
-    for group in by_root.values():
+    for group in by_root(runs):
         specs = [run.spec for run in group]
         group[0].task.check(specs, group[0].profile, words.data, words.jobs)
 
@@ -303,13 +296,11 @@ def attend(catalogue: Catalogue, words: Words) -> None:
     from nlrepro.attention.draw import check_suffix, write
 
     check_suffix(words.out)
-    profile = catalogue["2a"].task.profile(words.profile)
-    keys = (words.weights, profile, [row.spec for table in catalogue.chosen(["2"]) for row in table.rows])
     attention = compute(
         words.video,
         words.weights,
-        catalogue.spec(key_of(*keys)),
-        profile,
+        catalogue.spec(key_of(words.weights)),
+        catalogue["2a"].task.profile(words.profile),
         block=words.block,
         at=words.at,
         strongest=words.strongest,
@@ -319,26 +310,23 @@ def attend(catalogue: Catalogue, words: Words) -> None:
     print(f"{attention.key}, block {attention.block}. {attention.caption}\nwritten: {words.out}")
 
 
-def key_of(file: Path, profile: Any, specs: Sequence[Any]) -> str:
-    """The run key of a file of weights: that of its note, or of the run whose net has its name.
+def key_of(file: Path) -> str:
+    """The run key of a file of weights: in its note, or the name of the folder that runs of this key have.
 
     Raises:
         BadInput: neither is known.
     """
     from nlrepro.released.importing import note_path, read_note
-    from nlrepro.task import VIDEO
 
     if not file.is_file():
         raise BadInput(f"no file {file}; give a file of `weights import` or the net of a run")
     if note_path(file).is_file():
         return read_note(note_path(file)).key
-    for spec in specs:
-        run = Run(task=VIDEO, spec=spec, profile=profile, seed=0)
-        if spec.clip in profile.clips and file.name == run.weights.name:
-            return str(spec.key)
-    note = f"there is no note {note_path(file).name} of `weights import`"
-    other = f"no run of the profile {profile.name} writes a file of that name"
-    raise BadInput(f"which net does {file} hold? {note}, and {other}; is --profile right?")
+    key = file.resolve().parent.parent.name  # of runs/<profile>/<key>/seed<k>/net-<fingerprint>.pt
+    if RunSpec.of_key(key) is None:
+        note = f"there is no note {note_path(file).name} of `weights import`"
+        raise BadInput(f"which net does {file} hold? {note}, and it lies in no run's folder <key>/seed<k>")
+    return key
 
 
 def dashboard(catalogue: Catalogue, words: Words) -> None:

@@ -89,7 +89,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         for run in [smoke_run(key, Folders(data=folder)) for key in KINDS]:
-            run.task.prepare(run.spec, run.profile, folder, 1)
+            run.task.prepare([run.spec], run.profile, folder, 1)
 
     return once(tmp_path_factory, "data", make)
 

@@ -21,7 +21,7 @@ from nlrepro.config import Profile
 from nlrepro.data.synthetic.write import card_video_set, write_item
 from nlrepro.files import BadInput
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet, fold, unfold
-from nlrepro.run import Run
+from nlrepro.run import Folders, Run
 from nlrepro.spec import Conv, Domain, NetSpec, RunSpec
 from nlrepro.task import VIDEO
 
@@ -121,7 +121,8 @@ def net_file(folder: Path, spec: RunSpec, profile: Profile) -> Path:
     for name, parameter in net.named_parameters():
         if name.startswith("inserted.") and name.endswith("bn.weight"):
             nn.init.ones_(parameter)
-    path = folder / Run(task=VIDEO, spec=spec, profile=profile, seed=0).weights.name
+    path = Run(task=VIDEO, spec=spec, profile=profile, seed=0, folders=Folders(results=folder)).weights
+    path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(net.state_dict(), path)
     return path
 

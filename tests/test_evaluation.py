@@ -94,7 +94,7 @@ def test_a_runs_net_gives_its_records_metrics_again(
         profile = replace(profile, actions=replace(profile.actions, start=str(tmp_path)))
     folders = Folders(data=data, results=tmp_path)
     run = Run(task=task, spec=spec, profile=profile, seed=0, folders=folders)
-    task.prepare(spec, profile, data, 1)
+    task.prepare([spec], profile, data, 1)
     trained, tested = train(run), evaluate(run, str(run.weights))
     assert (tested.metrics, tested.ranks, tested.tested) == (trained.metrics, trained.ranks, trained.tested)
     assert (tested.cost, tested.released) == (trained.cost, False)

@@ -62,12 +62,12 @@ def test_the_papers_own_numbers_hold_for_its_sentences_but_the_one_that_it_gives
 
 
 def test_the_papers_numbers_can_contradict_a_sentence_or_leave_it_open() -> None:
-    worse = beat("2a", 50, ("C2D baseline", "Gaussian"))
-    equal = beat("2d", 101, ("space-only", "time-only"))  # 74.4 both
-    better = beat("2c", 50, ("5-block", "baseline"))
-    unknown = beat("2c", 50, ("5-block", "5 residual blocks"))
+    worse = beat("2a", ("C2D baseline", "Gaussian"))
+    equal = beat("2d", ("space-only", "time-only"), depths=[101])  # 74.4 both
+    better = beat("2c", ("5-block", "baseline"))
+    unknown = beat("2c", ("5-block", "5 residual blocks"))
     sentences = [worse, equal, better + unknown, unknown + better]
-    claims = [Beats(table=pairs[0][0].table, text="", pairs=pairs) for pairs in sentences]
+    claims = [Beats("", pairs) for pairs in sentences]
     assert [v.paper for v in verdicts(claims, [])] == ["fails", "undecided", "undecided", "undecided"]
 
 

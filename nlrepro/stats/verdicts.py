@@ -19,10 +19,10 @@ Departure: the paper compares single runs; its own numbers go through the same c
 intervals.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import permutations
+from itertools import permutations, product
 from math import nan
 from typing import Literal
 
@@ -30,10 +30,9 @@ import numpy as np
 
 from nlrepro.stats.anova import ALPHA, Analysis, Interval
 from nlrepro.stats.evidence import Contrast, Evidence
-from nlrepro.table import Cell
+from nlrepro.table import Cell, Claim, Pairs
 
 Word = Literal["holds", "fails", "negligible", "undecided"]
-Pairs = tuple[tuple[Cell, Cell], ...]  # (better, worse)
 POINT = 1.0  # less is negligible
 MOST_SEEDS = 100  # that an undecided sentence asks for by number
 
@@ -58,22 +57,19 @@ class Verdict:
     compared: Mapping[str, Interval] = field(default_factory=dict)  # all differences by name
 
 
-def beat(table: str, depth: int, *pairs: tuple[str, str], measures: Sequence[str] = ("",)) -> Pairs:
-    """Pairs (better, worse) of rows of one table and depth, in each of these measures."""
+def beat(
+    table: str, *pairs: tuple[str, str], depths: Iterable[int] = (50,), measures: Sequence[str] = ("",)
+) -> Pairs:
+    """Pairs (better, worse) of rows of one table, of each of these depths and in each of these measures."""
     return tuple(
         (Cell(table, depth, better, measure), Cell(table, depth, worse, measure))
-        for better, worse in pairs
-        for measure in measures
+        for depth, (better, worse), measure in product(depths, pairs, measures)
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tested:
-    """A sentence that is tested, and the pairs of cells whose differences it is about."""
-
-    table: str
-    text: str
-    pairs: Pairs
+@dataclass(frozen=True)
+class Tested(Claim):
+    """A sentence that is tested, on the differences of pairs."""
 
     @property
     def differences(self) -> list[Contrast]:
@@ -88,10 +84,6 @@ class Tested:
     def yardstick(self) -> Contrast | None:
         """A gain without which the sentence has no meaning."""
         return None
-
-    @property
-    def cells(self) -> frozenset[Cell]:
-        return frozenset(cell for contrast in self.contrasts for cell in contrast)
 
     def verdict(self, evidence: Evidence, declared: int) -> Verdict:
         """By the records; `declared` is the profile's number of seeds."""
@@ -120,12 +112,12 @@ class Tested:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Beats(Tested):
     """In each pair the first cell is above the second."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Alike(Tested):
     """Any two of the cells differ by less than half of their mean gain over the baseline.
 
@@ -135,12 +127,16 @@ class Alike(Tested):
     margin too.
     """
 
+    pairs: Pairs = field(init=False)  # both orders of each
     alike: tuple[Cell, ...]
     baseline: Cell
-    pairs: Pairs = field(init=False)  # both orders of each
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pairs", tuple(permutations(self.alike, 2)))
+
+    @property
+    def cells(self) -> frozenset[Cell]:
+        return super().cells | {self.baseline}
 
     @property
     def contrasts(self) -> list[Contrast]:
@@ -168,13 +164,10 @@ def name_of(better: Cell, worse: Cell, titles: Mapping[str, str]) -> str:
     return ", ".join([f"{sides[0]} \N{MINUS SIGN} {sides[1]}", *shared])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Counted(ABC):
+@dataclass(frozen=True)
+class Counted(Claim):
     """A sentence on the multiply-adds of pairs of nets: counted, so it needs no runs and has no interval."""
 
-    table: str
-    text: str
-    pairs: Pairs
     cells = frozenset[Cell]()
 
     def verdict(self, evidence: Evidence, declared: int) -> Verdict:
@@ -195,7 +188,7 @@ class Counted(ABC):
         """The counted value in words, or the one that the paper prints."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Cheaper(Counted):
     """In each pair the first net takes fewer multiply-adds; savings in multiples of the baseline's."""
 
@@ -209,7 +202,7 @@ class Cheaper(Counted):
         return f"saves {value:.{1 if printed else 2}f}x"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class AddsLessThan(Counted):
     """In each pair (with, without) the first net takes less than `limit` % more multiply-adds.
 

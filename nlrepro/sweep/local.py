@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from nlrepro.files import BadInput, Busy, is_locked, make_folder
 from nlrepro.processes import die_with_parent, progress_bar
-from nlrepro.run import Run
+from nlrepro.run import Run, by_root
 from nlrepro.train.checkpoint import Progress, Report
 from nlrepro.train.loop import one_line, rank, train
 
@@ -74,9 +74,10 @@ def unfinished(runs: Sequence[Run], how: str) -> list[Run]:
 
 
 def prepare_data(runs: Sequence[Run], processes: int) -> None:
-    """Make, decode or check the data of the runs, each once."""
-    for run in {run.task.shares(run.spec, run.profile): run for run in reversed(runs)}.values():
-        run.task.prepare(run.spec, run.profile, run.folders.data, processes)
+    """Make, decode or check the data of the runs, each folder once."""
+    for group in by_root(runs):
+        specs, first = [run.spec for run in group], group[0]
+        first.task.prepare(specs, first.profile, first.folders.data, processes)
 
 
 class Scheduler:
