@@ -69,7 +69,7 @@ def test_the_scores_of_a_videos_views_are_joined(
     classifier = ActionClassifier(ActionSpec(net=NET), profile).eval()
     clips = torch.randint(256, (4, 16, 32, 32, 3), dtype=torch.uint8)
     labels = torch.eye(12)[[3, 3, 5, 5]]
-    classifier.on_test_epoch_start()
+    classifier.evaluator.begin(None, classifier.views)
     with torch.no_grad():
         classifier.net.fc.weight.mul_(100)
         classifier.test_step((clips, labels), 0)
@@ -78,7 +78,7 @@ def test_the_scores_of_a_videos_views_are_joined(
     for video in (0, 1):
         np.testing.assert_allclose(scores[video], joined(views[2 * video : 2 * video + 2], 0))
         assert np.flatnonzero(truth[video]).tolist() == [(3, 5)[video]]
-    classifier.on_test_epoch_start()
+    classifier.evaluator.begin(None, classifier.views)
     assert classifier.evaluator.items == []
 
 

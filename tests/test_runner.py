@@ -199,7 +199,7 @@ def test_accuracy_is_of_the_softmax_averaged_over_views(smoke: Profile) -> None:
         0, 256, (6, 4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     )
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
-    classifier.on_test_epoch_start()
+    classifier.evaluator.begin(None, classifier.views)
     with torch.no_grad():
         scores = classifier(clips).softmax(1)
         classifier.test_step((clips, labels), 0)

@@ -10,6 +10,7 @@ Table 2's released test averages softmax scores of windows.
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,10 +75,9 @@ class ActionEvaluator:
 
     def __init__(self, over_views: str) -> None:
         self.over_views = over_views
-        self.views = 1
-        self.reset()
 
-    def reset(self) -> None:
+    def begin(self, dataset: Any, views: int) -> None:
+        self.views = views
         self.items: list[tuple[Tensor, Tensor]] = []  # scores (classes,) and labels (classes,), a video
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
@@ -93,10 +93,10 @@ class ActionEvaluator:
         return torch.stack(scores).numpy(), torch.stack(labels).numpy().astype(np.bool_)
 
     def compute(self) -> Result:
+        """Without a metric where the labels are held back."""
         scores, labels = self.collected()
-        return Result(
-            metrics={"map": mean_average_precision(scores, labels)}, tested=len(scores), views=self.views
-        )
+        metrics = {"map": mean_average_precision(scores, labels)} if labels.any() else {}
+        return Result(metrics=metrics, tested=len(scores), views=self.views)
 
 
 class ActionClassifier(VideoClassifier):
@@ -117,19 +117,15 @@ class ActionClassifier(VideoClassifier):
         return F.binary_cross_entropy_with_logits(scores, labels)  # mean over clips and classes
 
     def on_test_epoch_end(self) -> None:
-        """Write the scores of each video to a file. Where labels are held back there is no mAP."""
+        """Write the scores of each video to a file."""
         data: ActionData = self.trainer.datamodule  # type: ignore[attr-defined]
-        videos = data.items("test")
-        scores, labels = self.evaluator.collected()
+        result, notes, (scores, _) = self.evaluator.compute(), data.notes, self.evaluator.collected()
         if self.trainer.is_global_zero and not data.at_most:
-            write_scores(data.scores, videos.ids, scores)
-        metrics, notes = {}, data.notes
-        if videos.held_back:
+            write_scores(data.scores, data.items("test").ids, scores)
+        if not result.metrics:
             where = "" if data.at_most else f"; the scores for the challenge's server are in {data.scores}"
             notes += (f"the labels of the test are held back, so there is no mAP{where}",)
-        else:
-            metrics = {"map": mean_average_precision(scores, labels)}
-        self.result = Result(metrics=metrics, tested=len(scores), views=self.views, notes=notes)
+        self.result = replace(result, notes=notes)
 
     def start(self, run: Run) -> dict[str, str]:
         """All but the last layer, whose classes are others."""

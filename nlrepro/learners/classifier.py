@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 from torchmetrics import MeanMetric
 
-from nlrepro.config import Profile, Sampling, VideoKind
+from nlrepro.config import Clips, Profile, Sampling, VideoKind
 from nlrepro.data.clips import (
     MIDDLE,
     CachedClips,
@@ -42,11 +42,11 @@ TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
 class VideoData(RunData):
     """The videos of a run. Of a real split those that `data check` found usable."""
 
-    def __init__(self, run: Run, recipe: Any, first: int = 0, at_most: int | None = None) -> None:
-        super().__init__(run, recipe, first, at_most)
-        self.clips = run.profile.clips[run.task.recipe(run.spec)]
-        self.listed: int | None = None  # videos that the real split should have, which was opened last
-        self.kinds: list[str] = []  # of the videos of the generated split that was opened last
+    listed: int | None = None  # videos that the real split should have, which was opened last
+
+    @property
+    def clips(self) -> Clips:
+        return self.profile.clips[self.run.task.recipe(self.run.spec)]
 
     def dataset(self, split: str, sampling: Sampling = "paper") -> ClipDataset:
         data, folder = self.profile.data, self.run.folders.data
@@ -56,13 +56,7 @@ class VideoData(RunData):
             tree, facts, self.listed = open_split(root, split, cache, classes)
             return FileClips(tree, facts, self.clips, sampling)
         tree = Tree.scan(root / split, self.clips.classes, self.profile.generator, self.profile.limit(split))
-        self.kinds = [kind_of(video) for video in tree.videos]
         return CachedClips(tree, self.clips, decoded(tree, data, cache))
-
-    @property
-    def crops(self) -> list[Crop] | list[None]:
-        """The crops of a test clip."""
-        return view_crops(self.profile.real, self.profile.release) if self.profile.real else [None]
 
     @property
     def workers(self) -> int:
@@ -87,16 +81,22 @@ class VideoData(RunData):
 
     def val_dataloader(self) -> Loader:
         """One clip of some videos, in one crop."""
-        items, crop = self.items("val"), self.crops[len(self.crops) // 2]
-        options = {"at_most": self.recipe.validate_videos, "crops": [crop], **self.place}
+        items, crops = self.items("val"), eval_crops(self.profile)
+        middle = crops[len(crops) // 2]
+        options = {"at_most": self.recipe.validate_videos, "crops": [middle], **self.place}
         return Loader(items, eval_clips(len(items), [MIDDLE], self.batch, **options), self.workers)
 
     def test_dataloader(self) -> Loader:
         """All views of all videos."""
         items, real = self.items("test"), self.profile.real
         starts = view_starts(real.sampling if real else "paper", self.profile.data.views)
-        options = {"at_most": self.at_most, "crops": self.crops, **self.place}
+        options = {"at_most": self.at_most, "crops": eval_crops(self.profile), **self.place}
         return Loader(items, eval_clips(len(items), starts, self.batch, **options), self.workers)
+
+
+def eval_crops(profile: Profile) -> list[Crop] | list[None]:
+    """Of each test clip."""
+    return view_crops(profile.real, profile.release) if profile.real else [None]
 
 
 class RankEvaluator:
@@ -104,10 +104,11 @@ class RankEvaluator:
 
     def __init__(self, averaged: str, device_loss: MeanMetric) -> None:
         self.averaged, self.loss = averaged, device_loss
-        self.views = 1
-        self.reset()
 
-    def reset(self) -> None:
+    def begin(self, dataset: Any, views: int) -> None:
+        self.views = views
+        videos = dataset.tree.videos if isinstance(dataset, CachedClips) else ()
+        self.kinds = [kind_of(video) for video in videos]  # of generated videos
         self.ranks: list[int] = []
         self.right_clips: list[int] = []  # of each video
         self.loss.reset()
@@ -130,7 +131,11 @@ class RankEvaluator:
         if self.views > 1:
             metrics["clip_top1"] = percent(sum(right), len(right) * self.views)
         digits = "".join(str(min(rank, 9)) for rank in ranks)
-        return Result(metrics=metrics, tested=len(ranks), views=self.views, ranks=digits)
+        by_kind = {kind: "" for kind in get_args(VideoKind) if kind in self.kinds}
+        for rank, kind in zip(digits, self.kinds, strict=False):  # no kinds of real videos
+            by_kind[kind] += rank
+        kinds = by_kind if len(self.kinds) == len(ranks) else {}
+        return Result(metrics=metrics, tested=len(ranks), views=self.views, ranks=digits, kinds=kinds)
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:
@@ -158,8 +163,8 @@ class VideoClassifier(Learner):
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__(spec, profile, profile.recipe(spec.clip, devices))
         self.clips = profile.clips[spec.clip]
-        crops = view_crops(profile.real, profile.release) if profile.real else [None]
-        self.views = profile.data.views * len(crops)
+        self.views = profile.data.views * len(eval_crops(profile))
+        self.released_recipe = profile.real is not None and profile.release
         self.net = VideoResNet(spec.net, profile.geometry, self.clips.classes)
         self.norms = [module for module in self.net.modules() if isinstance(module, _BatchNorm)]
         if self.recipe.frozen_norm:
@@ -194,16 +199,8 @@ class VideoClassifier(Learner):
         clips, labels = batch
         self.evaluator.update(self(clips), labels)
 
-    def on_validation_epoch_start(self) -> None:
-        self.evaluator.views = 1
-        super().on_validation_epoch_start()
-
-    def on_test_epoch_start(self) -> None:
-        self.evaluator.views = self.views
-        super().on_test_epoch_start()
-
     def on_test_epoch_end(self) -> None:
-        """Add to the result the ranks of each kind of video, and how many videos the split should have.
+        """Add to the result how many videos the split should have.
 
         Raises:
             FloatingPointError: the loss is infinite or not a number.
@@ -211,9 +208,7 @@ class VideoClassifier(Learner):
         data, result = self.trainer.datamodule, self.evaluator.compute()  # type: ignore[attr-defined]
         if not isfinite(result.metrics["loss"]):
             raise FloatingPointError(f"the test loss was {result.metrics['loss']}")
-        if not data.at_most:
-            result = replace(result, kinds=split_by_kind(result.ranks, data.kinds), listed=data.listed)
-        self.result = result
+        self.result = replace(result, listed=None if data.at_most else data.listed)
 
     def start(self, run: Run) -> dict[str, str]:
         if parent := run.parent:
@@ -227,15 +222,6 @@ class VideoClassifier(Learner):
         state, name = pretrained(depth, run.profile, files)
         start_from(self.net, state)
         return {"start": name}
-
-    @property
-    def nesterov(self) -> bool:
-        return self.released_recipe
-
-    @property
-    def released_recipe(self) -> bool:
-        """Whether training follows the authors' code where it differs from the text."""
-        return self.profile.real is not None and self.profile.release
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters that train; the released recipe spares those of normalisation the decay."""
@@ -274,11 +260,3 @@ def start_from_parent(net: torch.nn.Module, run: Run, parent: Run, *, classifier
     if damage := parent.damage():
         raise BadInput(f"{run.key} starts from {parent.key}: {damage}")
     start_from_file(net, parent.weights, classifier=classifier)
-
-
-def split_by_kind(ranks: str, kinds: list[str]) -> dict[str, str]:
-    """The ranks of the test videos of each kind."""
-    by_kind = {kind: "" for kind in get_args(VideoKind) if kind in kinds}
-    for rank, kind in zip(ranks if kinds else "", kinds, strict=True):
-        by_kind[kind] += rank
-    return by_kind

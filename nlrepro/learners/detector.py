@@ -80,14 +80,11 @@ class DetectionData(RunData):
 class CocoEvaluator:
     """COCO's average precision of boxes, and of masks or keypoints."""
 
-    views = 1
-
     def __init__(self, kind: Target) -> None:
         self.measures = MEASURES[kind]
-        self.split: CocoSplit | None = None  # set when the loader is known
-        self.reset()
 
-    def reset(self) -> None:
+    def begin(self, dataset: CocoImages, views: int) -> None:
+        self.split = dataset.split
         self.images: list[int] = []
         self.broken: list[str] = []
         self.detections: dict[Measure, list[Detection]] = {measure: [] for measure in self.measures}
@@ -101,7 +98,6 @@ class CocoEvaluator:
 
     def compute(self) -> Result:
         """What the images cannot show is left out of the metrics."""
-        assert self.split
         images, broken = sorted(gathered(self.images)), gathered(self.broken)
         metrics = {}
         for measure in self.measures:
@@ -187,14 +183,6 @@ class Detector(Learner):
         readable = [(image, pixels) for image, pixels, _ in batch if not isinstance(pixels, str)]
         outputs = self.net([pixels for _, pixels in readable]) if readable else []
         self.evaluator.update(outputs, [image for image, _ in readable])
-
-    def on_validation_epoch_start(self) -> None:
-        self.evaluator.split = self.trainer.val_dataloaders.dataset.split  # type: ignore[union-attr]
-        super().on_validation_epoch_start()
-
-    def on_test_epoch_start(self) -> None:
-        self.evaluator.split = self.trainer.test_dataloaders.dataset.split  # type: ignore[union-attr]
-        super().on_test_epoch_start()
 
     def on_test_epoch_end(self) -> None:
         result, data = self.evaluator.compute(), self.trainer.datamodule  # type: ignore[attr-defined]

@@ -34,9 +34,9 @@ class Result:
 class Evaluator(Protocol):
     """Collects the outputs of a net on a split, batch by batch."""
 
-    views: int  # of each item in a batch, one after the other
+    def begin(self, dataset: Any, views: int) -> None:
+        """Forget the last split. Each item of this one comes in so many views, one after the other."""
 
-    def reset(self) -> None: ...
     def update(self, outputs: Any, targets: Any) -> None: ...
     def compute(self) -> Result:
         """Over all processes, in the order of the split."""
@@ -80,6 +80,8 @@ class Learner(pl.LightningModule):
 
     net: nn.Module
     evaluator: Evaluator
+    views = 1  # of an item in a test
+    released_recipe = False  # whether training follows the authors' code where it differs from the text
 
     def __init__(self, spec: Any, profile: Profile, recipe: Recipe) -> None:
         super().__init__()
@@ -113,7 +115,7 @@ class Learner(pl.LightningModule):
         return loss
 
     def on_validation_epoch_start(self) -> None:
-        self.evaluator.reset()
+        self.evaluator.begin(self.trainer.val_dataloaders.dataset, views=1)  # type: ignore[union-attr]
 
     def validation_step(self, batch: Any, index: int) -> None:
         self.evaluate(batch)
@@ -132,7 +134,7 @@ class Learner(pl.LightningModule):
         return {"train_loss": point.train_loss, f"val_{self.curve_measure}": point.value}
 
     def on_test_epoch_start(self) -> None:
-        self.evaluator.reset()
+        self.evaluator.begin(self.trainer.test_dataloaders.dataset, self.views)  # type: ignore[union-attr]
 
     def test_step(self, batch: Any, index: int) -> None:
         self.evaluate(batch)
@@ -151,11 +153,6 @@ class Learner(pl.LightningModule):
             schedule = MultiStepLR(optimizer, list(recipe.milestones))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    @property
-    def nesterov(self) -> bool:
-        """Whether SGD has Nesterov's momentum."""
-        return False
-
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters that train."""
         return [{"params": [p for p in self.net.parameters() if p.requires_grad]}]
@@ -163,7 +160,7 @@ class Learner(pl.LightningModule):
     def optimizer(self, groups: Any) -> torch.optim.Optimizer:
         recipe = self.recipe
         if recipe.optimizer == "sgd":
-            decay, nesterov = recipe.weight_decay, self.nesterov
+            decay, nesterov = recipe.weight_decay, self.released_recipe
             return torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
         return torch.optim.AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 

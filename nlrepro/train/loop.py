@@ -129,14 +129,15 @@ def failures_noted(run: Run) -> Iterator[None]:
 
 def train_locked(run: Run, machine: Machine, report: Report | None) -> Record:
     """Go on from where an earlier try was cut off, test, and write the record."""
-    log(run.damage())
+    if damage := run.damage():
+        log(damage)
     cost = run.task.cost(run.spec, run.profile)  # before `prepare` sets the seed: it builds a net
     learner = prepare(run, machine.world_size)
     callback = RunCallback(learner, report, machine.world_size, run.data)
     start = learner.start(run)
     state = resumable(run.checkpoint, learner, callback)
     first = int(state["global_step"]) if state else 0
-    log(f"{run.name} from step {first} of {learner.recipe.steps}", stamp=True)
+    log(f"{run.name} from step {first} of {learner.recipe.steps}")
     trainer = make_trainer(learner, run, callback, machine, wandb_logger(run, learner.recipe, cost))
     if trainer.logger and trainer.is_global_zero:
         resume(trainer.logger, run.folder, learner, points(state["curve"]) if state else [])
@@ -231,13 +232,10 @@ def quiet() -> None:
 
 
 @rank_zero_only
-def log(line: str | None, stamp: bool = False) -> None:
-    """Print a line to the log of the run; `stamp` puts time, machine and process in front."""
-    if line and stamp:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        line = f"{now} {platform.node()} process {os.getpid()}: {line}"
-    if line:
-        print(line, flush=True)
+def log(line: str) -> None:
+    """Print a line to the log of the run, after time, machine and process."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    print(f"{now} {platform.node()} process {os.getpid()}: {line}", flush=True)
 
 
 def one_line(error: BaseException) -> str:
