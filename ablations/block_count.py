@@ -16,32 +16,22 @@ Expected (mini, 5 seeds), R101: baseline 65.1 %; 1-block +20.9 [19.9, 21.9], 5-b
     10-block +22.1 [21.1, 23.2]
 """
 
-from itertools import product
-
-from nlrepro.spec import DEPTHS, Blocks, Depth, Insert, NetSpec, RunSpec
+from nlrepro.spec import DEPTHS, NetSpec
 from nlrepro.stats.verdicts import Beats, beat
-from nlrepro.table import Cell, Table, row
+from nlrepro.table import Cell, Table, rows
 
-BLOCKS: dict[str, Blocks] = {
-    "baseline": "none",
-    "1-block": "res4",
-    "5-block": "5-block",
-    "10-block": "10-block",
+NETS = {
+    "baseline": NetSpec(),
+    "1-block": NetSpec(blocks="res4"),
+    "5-block": NetSpec(blocks="5-block"),
+    "10-block": NetSpec(blocks="10-block"),
 }
-
-
-def spec(blocks: Blocks = "none", depth: Depth = 50, kind: Insert = "nonlocal") -> RunSpec:
-    """The run with these blocks."""
-    return RunSpec(net=NetSpec(depth=depth, blocks=blocks, kind=kind))
-
+CONTROL = {"5 residual blocks": NetSpec(blocks="5-block", kind="residual")}
 
 TABLE = Table(
     name="2c",
     title="Deeper non-local models: 1, 5, and 10 non-local blocks added to the C2D baseline",
-    rows=(
-        *(row(label, spec(blocks, depth)) for depth, (label, blocks) in product(DEPTHS, BLOCKS.items())),
-        row("5 residual blocks", spec("5-block", kind="residual")),
-    ),
+    rows=rows(NETS, DEPTHS) + rows(CONTROL),
     claims=(
         Beats(  # without the step to ten blocks in ResNet-101, where the paper's numbers are equal
             "more blocks are better",

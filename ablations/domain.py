@@ -15,31 +15,21 @@ Expected (mini, 5 seeds), R101: baseline 65.1 %; space-only +0.2 [-0.5, 1.0], ti
     spacetime +21.9 [20.8, 23.0]
 """
 
-from itertools import product
-
-from nlrepro.spec import DEPTHS, Depth, Domain, NetSpec, RunSpec
+from nlrepro.spec import DEPTHS, NetSpec
 from nlrepro.stats.verdicts import Beats, beat
-from nlrepro.table import Table, row
+from nlrepro.table import Table, rows
 
-DOMAINS: dict[str, Domain | None] = {
-    "baseline": None,
-    "space-only": "space",
-    "time-only": "time",
-    "spacetime": "spacetime",
+NETS = {
+    "baseline": NetSpec(),
+    "space-only": NetSpec(blocks="5-block", domain="space"),
+    "time-only": NetSpec(blocks="5-block", domain="time"),
+    "spacetime": NetSpec(blocks="5-block", domain="spacetime"),
 }
-
-
-def spec(domain: Domain | None = None, depth: Depth = 50) -> RunSpec:
-    """The run with five blocks over this domain, or the baseline."""
-    if domain is None:
-        return RunSpec(net=NetSpec(depth=depth))
-    return RunSpec(net=NetSpec(depth=depth, blocks="5-block", domain=domain))
-
 
 TABLE = Table(
     name="2d",
     title="Space vs. time vs. spacetime: non-local operations applied along these dimensions",
-    rows=tuple(row(label, spec(each, depth)) for depth, (label, each) in product(DEPTHS, DOMAINS.items())),
+    rows=rows(NETS, DEPTHS),
     claims=(
         Beats(
             "space-only and time-only beat the baseline",

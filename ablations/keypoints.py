@@ -22,23 +22,17 @@ from nlrepro.task import DETECTION
 
 MEASURES = {"kp_ap": "AP", "kp_ap50": "AP50", "kp_ap75": "AP75"}
 BASELINE, HEAD, BOTH = "baseline", "NL, +4 in head", "NL, +4 in head, +1 in backbone"
-
-
-def row(label: str, head: bool, backbone: bool) -> Row:
-    """R101 with blocks in these places."""
-    spec = DetectionSpec(kind="keypoints", backbone="r101", head_blocks=head, block=backbone)
-    return Row(label=label, spec=spec, depth=101)
-
+SPECS = {
+    BASELINE: DetectionSpec(kind="keypoints", backbone="r101"),
+    HEAD: DetectionSpec(kind="keypoints", backbone="r101", head_blocks=True),
+    BOTH: DetectionSpec(kind="keypoints", backbone="r101", head_blocks=True, block=True),
+}
 
 TABLE = Table(
     name="6",
     title="Adding non-local blocks to Mask R-CNN for COCO keypoint detection",
     task=DETECTION,
-    rows=(
-        row(BASELINE, head=False, backbone=False),
-        row(HEAD, head=True, backbone=False),
-        row(BOTH, head=True, backbone=True),
-    ),
+    rows=tuple(Row(label=label, spec=spec, depth=101) for label, spec in SPECS.items()),
     measures=MEASURES,
     compared=tuple(MEASURES),
     plotted=("kp_ap",),

@@ -13,29 +13,21 @@ Expected (mini, 5 seeds), R50: C2D baseline 64.8 %; I3D +22.4 [20.8, 24.0], NL I
 Expected (mini, 5 seeds), R101: C2D baseline 65.7 %; I3D +23.8 [22.7, 24.9], NL I3D +26.0 [24.8, 27.3]
 """
 
-from dataclasses import replace
 from itertools import product
 
-from ablations.on_i3d import MODELS
-from ablations.on_i3d import spec as short
-from nlrepro.spec import DEPTHS, Depth, RunSpec
+from ablations.on_i3d import NETS
+from nlrepro.spec import DEPTHS
 from nlrepro.stats.verdicts import Beats, beat
-from nlrepro.table import Cell, Table, row
-
-
-def spec(model: str, depth: Depth = 50) -> RunSpec:
-    """The run of this model on long clips."""
-    return replace(short(model, depth), clip="long")
-
+from nlrepro.table import Cell, Table, rows
 
 TABLE = Table(
     name="2g",
     title="Longer clips: we fine-tune and test the models in Table 2f on the 128-frame clips",
-    rows=tuple(row(model, spec(model, depth)) for depth, model in product(DEPTHS, MODELS)),
+    rows=rows(NETS, DEPTHS, clip="long"),
     claims=(
         Beats(
             "every model gains from longer clips",
-            tuple((Cell("2g", *cell), Cell("2f", *cell)) for cell in product(DEPTHS, MODELS)),
+            tuple((Cell("2g", *cell), Cell("2f", *cell)) for cell in product(DEPTHS, NETS)),
         ),
         Beats("NL I3D keeps its gain over I3D on long clips", beat("2g", ("NL I3D", "I3D"), depths=DEPTHS)),
     ),

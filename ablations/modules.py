@@ -2,7 +2,7 @@
 
     >>> from ablations import pairwise
     >>> from nlrepro.config import load_profile
-    >>> module = PairwiseForm(pairwise.spec("dot"), load_profile("smoke"))
+    >>> module = PairwiseForm(pairwise.TABLE.rows[3].spec, load_profile("smoke"))
 
 Whichever module trains a run that tables share, the result is the same.
 """

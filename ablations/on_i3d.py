@@ -12,29 +12,20 @@ Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; I3D +17.6 [16.5, 18.7], NL I
 Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D +17.7 [16.5, 18.8], NL I3D +19.3 [18.2, 20.4]
 """
 
-from dataclasses import replace
-from itertools import product
-
-from nlrepro.spec import DEPTHS, Depth, NetSpec, RunSpec
+from nlrepro.spec import DEPTHS, NetSpec
 from nlrepro.stats.verdicts import Beats, beat
-from nlrepro.table import Table, row
+from nlrepro.table import Table, rows
 
-MODELS = {
+NETS = {
     "C2D baseline": NetSpec(),
     "I3D": NetSpec(conv="3x1x1"),
     "NL I3D": NetSpec(conv="3x1x1", blocks="5-block"),
 }
 
-
-def spec(model: str, depth: Depth = 50) -> RunSpec:
-    """The run of this model on short clips."""
-    return RunSpec(net=replace(MODELS[model], depth=depth))
-
-
 TABLE = Table(
     name="2f",
     title="Non-local 3D ConvNet: 5 non-local blocks added on top of our best I3D models",
-    rows=tuple(row(model, spec(model, depth)) for depth, model in product(DEPTHS, MODELS)),
+    rows=rows(NETS, DEPTHS),
     claims=(
         Beats("non-local blocks improve I3D at both depths", beat("2f", ("NL I3D", "I3D"), depths=DEPTHS)),
     ),

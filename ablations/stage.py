@@ -12,25 +12,27 @@ Expected (mini, 5 seeds), R50: baseline 64.0 %; res2 +20.6 [19.1, 22.2], res3 +2
     [19.2, 22.4], res5 +19.5 [18.0, 21.0]
 """
 
-from nlrepro.spec import Blocks, NetSpec, RunSpec
+from nlrepro.spec import NetSpec
 from nlrepro.stats.verdicts import Alike, Beats, beat
-from nlrepro.table import Cell, Table, row
+from nlrepro.table import Cell, Table, rows
 
-EARLY: tuple[Blocks, ...] = ("res2", "res3", "res4")
-STAGES: tuple[Blocks, ...] = (*EARLY, "res5")
-
-
-def spec(stage: Blocks = "none") -> RunSpec:
-    """The run with a block in this stage, or the baseline."""
-    return RunSpec(net=NetSpec(blocks=stage))
-
+NETS = {
+    "baseline": NetSpec(),
+    "res2": NetSpec(blocks="res2"),
+    "res3": NetSpec(blocks="res3"),
+    "res4": NetSpec(blocks="res4"),
+    "res5": NetSpec(blocks="res5"),
+}
+EARLY = ("res2", "res3", "res4")
 
 TABLE = Table(
     name="2b",
     title="Stages: 1 non-local block added to different stages",
-    rows=(row("baseline", spec()), *(row(stage, spec(stage)) for stage in STAGES)),
+    rows=rows(NETS),
     claims=(
-        Beats("a block helps in every stage", beat("2b", *((stage, "baseline") for stage in STAGES))),
+        Beats(
+            "a block helps in every stage", beat("2b", *((stage, "baseline") for stage in (*EARLY, "res5")))
+        ),
         Alike(
             "res2, res3 and res4 are alike",
             alike=tuple(Cell("2b", 50, stage) for stage in EARLY),

@@ -13,28 +13,23 @@ Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D 3x3x3 +18.5 [17.4, 19.6
     18.8], NL C2D, 5-block +21.9 [20.8, 23.1]
 """
 
-from nlrepro.spec import Blocks, Conv, NetSpec, RunSpec
+from nlrepro.spec import NetSpec
 from nlrepro.stats.verdicts import Beats, Cheaper, beat
-from nlrepro.table import Table, row
+from nlrepro.table import Table, rows
 
+NETS = {
+    "C2D baseline": NetSpec(),
+    "I3D 3x3x3": NetSpec(conv="3x3x3"),
+    "I3D 3x1x1": NetSpec(conv="3x1x1"),
+    "NL C2D, 5-block": NetSpec(blocks="5-block"),
+}
 PAIRS = beat("2e", ("NL C2D, 5-block", "I3D 3x3x3"), ("NL C2D, 5-block", "I3D 3x1x1"), depths=[101])
-
-
-def spec(conv: Conv = "2d", blocks: Blocks = "none") -> RunSpec:
-    """The run with inflated convolutions, or with blocks."""
-    return RunSpec(net=NetSpec(depth=101, conv=conv, blocks=blocks))
-
 
 TABLE = Table(
     name="2e",
     title="Non-local vs. 3D Conv: a 5-block non-local C2D vs. inflated 3D ConvNet (I3D)",
     shows_cost=True,
-    rows=(
-        row("C2D baseline", spec()),
-        row("I3D 3x3x3", spec(conv="3x3x3")),
-        row("I3D 3x1x1", spec(conv="3x1x1")),
-        row("NL C2D, 5-block", spec(blocks="5-block")),
-    ),
+    rows=rows(NETS, [101]),
     claims=(
         Beats("the non-local C2D beats both I3D", PAIRS),
         Cheaper("the non-local C2D takes fewer FLOPs than both I3D", PAIRS),

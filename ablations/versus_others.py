@@ -9,11 +9,11 @@ Command: make table3 PROFILE=paper
 Cost: none beyond Table 2g
 """
 
-from ablations.long_clips import spec
+from ablations import long_clips
 from nlrepro import paper
 from nlrepro.table import Row, Table
 
-OURS = {"NL I3D, ResNet-50": spec("NL I3D", 50), "NL I3D, ResNet-101": spec("NL I3D", 101)}
+OURS = {f"{row.label}, ResNet-{row.depth}": row.spec for row in long_clips.TABLE.rows}
 
 TABLE = Table(
     name="3",

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from itertools import product
 from math import nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from nlrepro.config import Profile
 from nlrepro.files import BadInput
 from nlrepro.record import Record
 from nlrepro.run import Folders, Run, with_parents
-from nlrepro.spec import RunSpec
+from nlrepro.spec import Clip, Depth, NetSpec, RunSpec
 from nlrepro.task import VIDEO, Task
 
 if TYPE_CHECKING:
@@ -71,9 +72,14 @@ class Row:
         return self.spec.key if self.spec else ""
 
 
-def row(label: str, spec: RunSpec) -> Row:
-    """A row of the video task."""
-    return Row(label=label, spec=spec, depth=spec.net.depth)
+def rows(
+    nets: Mapping[str, NetSpec], depths: Iterable[Depth] = (50,), clip: Clip = "short"
+) -> tuple[Row, ...]:
+    """Rows of the video task: these nets, by label, in each depth."""
+    return tuple(
+        Row(label=label, spec=RunSpec(net=replace(net, depth=depth), clip=clip), depth=depth)
+        for depth, (label, net) in product(depths, nets.items())
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,21 +177,17 @@ class Catalogue(dict[str, Table]):
         Raises:
             BadInput: an unknown table.
         """
-        names = list(names) or ["all"]
+        names = list(names)
         for name in names:
             if name not in (*self, TABLE2, "all"):
                 known = f"{', '.join(self)}, 2 for 2a to 2g, or all"
                 raise BadInput(f"unknown table {name!r}; use one of {known}")
-        return [
-            table
-            for name, table in self.items()
-            if name in names or "all" in names or (TABLE2 in names and name.startswith(TABLE2))
-        ]
+        return [table for table in self.values() if not names or "all" in names or is_named(table, names)]
 
     def tables_of(self, key: str) -> tuple[str, ...]:
         """The tables that train the run of this key."""
-        training = {name: table for name, table in self.items() if table.trains}
-        return tuple(name for name, table in training.items() if any(row.key == key for row in table.rows))
+        training = [table for table in self.values() if table.trains]
+        return tuple(table.name for table in training if key in {row.key for row in table.rows})
 
     def runs(
         self,
@@ -208,9 +210,9 @@ class Catalogue(dict[str, Table]):
         for table in self.chosen(names):
             own = self.profile(table, names, profile, steps) if table.trains else None
             if own:
-                rows |= {
-                    row.key: self.run_of(table, row.spec, own, 0, folders) for row in table.within(own).rows
-                }
+                for row in table.within(own).rows:
+                    run = Run(task=table.task, spec=row.spec, profile=own, seed=0, folders=folders)
+                    rows[row.key] = replace(run, tables=self.tables_of(row.key))
         keys = [key for key in rows if fnmatchcase(key, only)]
         if not keys:
             without = [name for name in names if name in self and not self[name].trains]
@@ -227,14 +229,9 @@ class Catalogue(dict[str, Table]):
         try:
             return table.task.profile(name, steps)
         except BadInput:
-            named = table.name in names or (TABLE2 in names and table.name.startswith(TABLE2))
-            if named or not any(has_profile(other.task, name) for other in self.values()):
+            if is_named(table, names) or not any(has_profile(other.task, name) for other in self.values()):
                 raise
             return None
-
-    def run_of(self, table: Table, spec: Any, profile: Profile, seed: int, folders: Folders) -> Run:
-        tables = self.tables_of(spec.key)
-        return Run(task=table.task, spec=spec, profile=profile, seed=seed, folders=folders, tables=tables)
 
     def run(self, key: str, seed: int, profile: str, folders: Folders, steps: int | None = None) -> Run:
         """One run by its key: of a row, or of any other video net, which no table shows.
@@ -267,6 +264,10 @@ class Catalogue(dict[str, Table]):
         """The runs with the Lightning module of the first table that shows each."""
         modules = self.modules()
         return [replace(run, module=modules.get(next(iter(run.tables), ""))) for run in runs]
+
+
+def is_named(table: Table, names: Sequence[str]) -> bool:
+    return table.name in names or (TABLE2 in names and table.name.startswith(TABLE2))
 
 
 def has_profile(task: Task, name: str) -> bool:
