@@ -8,18 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, TypeAdapter, ValidationError
 
 from nlrepro import verbs
-from nlrepro.config import Seed, profile_names
+from nlrepro.config import Sampling, Seed, profile_names
 from nlrepro.files import BadInput
 
 if TYPE_CHECKING:
     from nlrepro.table import Catalogue
-
-SOURCES = ("caffe2", "pyslowfast", "mmaction2")  # of released weights
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -147,7 +145,9 @@ def add_weights(add: Add) -> None:
     released = add("weights", verbs.weights, text, example, profile="paper")
     released.add_argument("action", choices=("import",))
     released.add_argument("file", type=Path, metavar="FILE", help="a released file: .pkl, .pyth or .pth")
-    released.add_argument("--source", choices=SOURCES, help="default: that of the released file of this name")
+    released.add_argument(
+        "--source", choices=get_args(Sampling)[1:], help="default: that of the released file of this name"
+    )
     released.add_argument(
         "--variant", help="the net's frames x stride, such as 8x8 (default: by the file's name)"
     )

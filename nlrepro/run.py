@@ -127,7 +127,7 @@ class Run:
     @property
     def steps(self) -> int:
         """Of the training, on one device."""
-        return self.profile.recipe(self.task.recipe(self.spec)).steps
+        return self.profile.recipe(self.spec.recipe).steps
 
     def is_fresh(self, record: Record) -> bool:
         """Whether this run would give the record again: the same settings, and data where both are known."""

@@ -6,7 +6,7 @@ specs, hence one key and one record: nothing is trained twice. Imports no torch.
 
 import re
 from dataclasses import field, replace
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import ConfigDict, ValidationError
 from pydantic.dataclasses import dataclass
@@ -109,6 +109,11 @@ class RunSpec:
         return self.net.name if self.clip == "short" else f"{self.net.name}-{self.clip}"
 
     @property
+    def recipe(self) -> Clip:
+        """The name of the profile's recipe that trains it."""
+        return self.clip
+
+    @property
     def parent(self) -> "RunSpec | None":
         """Long clips start from the short-clip run of the same net; short ones from pretrained weights."""
         return replace(self, clip="short") if self.clip == "long" else None
@@ -138,6 +143,7 @@ class ActionSpec:
 
     net: NetSpec = field(default_factory=NetSpec)
     split: Split = "train/val"
+    recipe: ClassVar[Clip] = "long"
 
     @property
     def key(self) -> str:
@@ -175,6 +181,10 @@ class DetectionSpec:
     def __post_init__(self) -> None:
         if self.head_blocks and self.kind != "keypoints":
             raise BadInput("head_blocks are of the keypoint head; only kind = 'keypoints' has one")
+
+    @property
+    def recipe(self) -> Target:
+        return self.kind
 
     @property
     def key(self) -> str:

@@ -49,10 +49,6 @@ class Task(ABC):
         return True
 
     @abstractmethod
-    def recipe(self, spec: Any) -> Any:
-        """The name of the recipe that trains it."""
-
-    @abstractmethod
     def settings(self, spec: Any, profile: Profile) -> dict[str, Any]:
         """All that a result depends on besides seed and data, as JSON gives it back."""
 
@@ -105,9 +101,6 @@ class VideoTask(Task):
     """Table 2: one class a video."""
 
     untested = ("recipe", "real", "start", "parent")
-
-    def recipe(self, spec: RunSpec) -> Any:
-        return spec.clip
 
     def settings(self, spec: RunSpec, profile: Profile) -> dict[str, Any]:
         parent = spec.parent
@@ -167,9 +160,6 @@ class CharadesTask(Task):
     prefix, part = "charades-", "actions"
     untested = ("recipe", "start", "parent")
 
-    def recipe(self, spec: ActionSpec) -> Any:
-        return "long"
-
     def settings(self, spec: ActionSpec, profile: Profile) -> dict[str, Any]:
         actions = actions_of(profile)
         parent = None if actions.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
@@ -226,9 +216,6 @@ class DetectionTask(Task):
 
     def can(self, spec: DetectionSpec, profile: Profile) -> bool:
         return profile.detection is not None and spec.backbone in profile.detection.backbones
-
-    def recipe(self, spec: DetectionSpec) -> Any:
-        return spec.kind
 
     def settings(self, spec: DetectionSpec, profile: Profile) -> dict[str, Any]:
         """Published records call the small net `narrow`, and the profile of its trunk by its shipped nets."""

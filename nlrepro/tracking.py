@@ -112,8 +112,8 @@ def logs(results: Path) -> list[Path]:
     return sorted(folders, key=lambda folder: folder.name.removeprefix("offline-"))
 
 
-def linked(results: Path) -> Path:
-    """A folder with a link to each log, as `wandb leet` wants them: `results/runs/wandb`."""
+def dashboard(results: Path) -> None:
+    """Open wandb's terminal dashboard on a folder of links to all local logs, until the reader closes it."""
     folder = results / "runs" / "wandb"
     make_folder(folder)
     for old in folder.iterdir():
@@ -121,12 +121,7 @@ def linked(results: Path) -> Path:
             old.unlink()
     for log in logs(results):
         (folder / log.name).symlink_to(os.path.relpath(log, folder))
-    return folder
-
-
-def dashboard(results: Path) -> None:
-    """Open wandb's terminal dashboard on all local runs, until the reader closes it."""
-    wandb_command("leet", str(linked(results)))
+    wandb_command("leet", str(folder))
 
 
 def upload(results: Path, entity: str | None) -> None:

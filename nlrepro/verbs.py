@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tabulate import tabulate
 
@@ -19,11 +19,7 @@ from nlrepro.run import QUEUED, Folders, Run, by_root, slurm_queue
 from nlrepro.spec import RunSpec
 from nlrepro.table import Catalogue
 
-if TYPE_CHECKING:
-    from nlrepro.sweep.slurm import Cluster
-
 Words = argparse.Namespace
-LEFT = 5  # left-over names of released weights that are printed
 
 
 def folders(words: Words) -> Folders:
@@ -55,8 +51,7 @@ def list_runs(catalogue: Catalogue, words: Words) -> None:
     submitted = any(any(run.folder.parent.glob(f"seed*/{QUEUED}")) for run in runs)
     queue = slurm_queue() if submitted else {}
     tests = tested_weights(runs, words.results)
-    lines, states = [], Counter[str]()
-    stale, failed = [], []
+    lines, states, again = [], Counter[str](), []
     for run in runs:
         seeds = []
         for each in begun(run):
@@ -64,18 +59,16 @@ def list_runs(catalogue: Catalogue, words: Words) -> None:
             states[state] += 1
             if state != "missing":
                 seeds.append(str(each.seed) if state == "done" else f"{each.seed} ({state})")
-            stale += [each.name] * (state == "stale")
-            failed += [f"failed: {each.name}: {why}"] * (state == "failed")
+            if state in ("stale", "failed"):
+                again.append(": ".join(filter(None, [state, each.name, why])))
         parent = run.parent.key if run.parent else ""
-        cells = [run.key, " ".join(run.tables), parent, ", ".join(seeds), ", ".join(tests.get(run.key, []))]
-        lines.append([cell or "--" for cell in cells[: 5 if tests else 4]])
-    headers = ["key", "tables", "parent", "seeds", "weights"][: 5 if tests else 4]
-    print(tabulate(lines, headers, tablefmt="plain", disable_numparse=True))
+        line = {"key": run.key, "tables": " ".join(run.tables), "parent": parent, "seeds": ", ".join(seeds)}
+        line |= {"weights": ", ".join(tests.get(run.key, []))} if tests else {}
+        lines.append({name: cell or "--" for name, cell in line.items()})
+    print(tabulate(lines, "keys", tablefmt="plain", disable_numparse=True))
     counted = ("done", "running", "queued", "stopped", "failed", "stale")
-    print("", ", ".join(f"{states[state]} {state}" for state in counted), *failed, sep="\n")
-    if stale:
-        print(f"stale: {', '.join(stale)}")
-    if stale or failed:
+    print("", ", ".join(f"{states[state]} {state}" for state in counted), *again, sep="\n")
+    if again:
         print("`sweep` makes these again")
     print_damage(runs, words.results)
 
@@ -125,9 +118,18 @@ def sweep(catalogue: Catalogue, words: Words) -> None:
     runs = catalogue.trained(catalogue.complete(asked))
     print_damage(runs, words.results)
     if words.launcher == "slurm":
-        from nlrepro.sweep.slurm import submit
+        from nlrepro.sweep.slurm import Cluster, submit
 
-        submit(runs, cluster(words, any(each.profile.real for each in runs)), words.jobs)
+        real = any(each.profile.real for each in runs)
+        cluster = Cluster(
+            partition=words.partition,
+            gpus=words.gpus if words.gpus is not None else int(real),
+            processes=words.processes,
+            nodes=words.nodes,
+            minutes=words.time,
+            options=dict(words.slurm),
+        )
+        submit(runs, cluster, words.jobs)
         return
     from nlrepro.sweep.local import sweep as make
 
@@ -135,7 +137,9 @@ def sweep(catalogue: Catalogue, words: Words) -> None:
         make(runs, words.jobs)
         return
     make(runs, words.jobs, early_tables(catalogue, asked, words))
-    print(f"to see the tables of what is recorded: {report_command(words)}")
+    where = ("--profile", words.profile, "--data", str(words.data), "--results", str(words.results))
+    report = shlex.join(["python", "-m", "ablations", "report", *words.tables, *where])
+    print(f"to see the tables of what is recorded: {report}")
 
 
 def early_tables(catalogue: Catalogue, asked: Sequence[Run], words: Words) -> Callable[[Run], None]:
@@ -161,28 +165,6 @@ def early_tables(catalogue: Catalogue, asked: Sequence[Run], words: Words) -> Ca
                         print(f"\n{each.tables[name].summary([])}", flush=True)
 
     return print_completed
-
-
-def cluster(words: Words, real: bool) -> "Cluster":
-    """What SLURM is asked for; a GPU for real data unless another number is given."""
-    from nlrepro.sweep.slurm import Cluster
-
-    return Cluster(
-        partition=words.partition,
-        gpus=words.gpus if words.gpus is not None else int(real),
-        processes=words.processes,
-        nodes=words.nodes,
-        minutes=words.time,
-        options=dict(words.slurm),
-    )
-
-
-def report_command(words: Words) -> str:
-    """The command that prints what a sweep has made."""
-    folders = ["--data", str(words.data), "--results", str(words.results)]
-    return shlex.join(
-        ["python", "-m", "ablations", "report", *words.tables, "--profile", words.profile, *folders]
-    )
 
 
 def data(catalogue: Catalogue, words: Words) -> None:
@@ -248,15 +230,15 @@ def cost(catalogue: Catalogue, words: Words) -> None:
 
 def gpu_hours(runs: Mapping[str, Run], costs: Mapping[str, Any], teraflops: int) -> str:
     """What one training of each run takes: a step is three forward passes, a multiply-add two operations."""
-    flops = {}
-    for key, run in runs.items():
-        batch = run.profile.recipe(run.task.recipe(run.spec)).batch
-        flops[key] = 3 * 2 * costs[key].macs * run.steps * batch
-    hours = {key: each / (teraflops * 1e12) / 3600 for key, each in flops.items()}
-    least, most = min(hours, key=hours.__getitem__), max(hours, key=hours.__getitem__)
-    total = f"Training {len(flops)} runs once takes {sum(flops.values()) / 1e18:,.0f} exaFLOPs"
-    at = f"at {teraflops} TFLOP/s a GPU (an assumption, --teraflops) {sum(hours.values()):,.0f} GPU-hours"
-    return f"{total}; {at}, from {hours[least]:,.0f} of {least} to {hours[most]:,.0f} of {most}."
+    import pandas as pd
+
+    clips = {key: run.steps * run.profile.recipe(run.spec.recipe).batch for key, run in runs.items()}
+    flops = pd.Series({key: 3 * 2.0 * costs[key].macs * number for key, number in clips.items()})
+    hours = flops / (teraflops * 1e12) / 3600
+    total = f"Training {len(flops)} runs once takes {flops.sum() / 1e18:,.0f} exaFLOPs"
+    at = f"at {teraflops} TFLOP/s a GPU (an assumption, --teraflops) {hours.sum():,.0f} GPU-hours"
+    least, most = f"{hours.min():,.0f} of {hours.idxmin()}", f"{hours.max():,.0f} of {hours.idxmax()}"
+    return f"{total}; {at}, from {least} to {most}."
 
 
 def weights(catalogue: Catalogue, words: Words) -> None:
@@ -269,11 +251,8 @@ def weights(catalogue: Catalogue, words: Words) -> None:
         raise BadInput(f"{words.file.name} is not the name of a released file; give --source and --key")
     spec, profile = catalogue.spec(key), catalogue["2a"].task.profile(words.profile)
     note = import_weights(words.file, source, spec, profile, words.out, words.variant)
-    print(f"{words.out}: {spec.key}, {note.name}, of {len(note.used)} blobs; {len(note.left)} left over")
-    for name in note.left[:LEFT]:
-        print(f"  left over: {name}")
-    if len(note.left) > LEFT:
-        print(f"  and {len(note.left) - LEFT} more, all in {words.out}.json")
+    print(f"{words.out}: {spec.key}, {note.name}, of {len(note.used)} blobs")
+    print(f"  {len(note.left)} blobs are left over, named in {words.out}.json")
     if known:
         print(f"  {known.stated}")
 

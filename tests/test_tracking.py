@@ -27,7 +27,7 @@ def test_a_run_of_each_task_can_be_found_by_what_it_is() -> None:
         "r50-boxes-nl": {"backbone": "r50", "block": True, "tables": ["5"]},
     }.items():
         run, cost = smoke_run(key, Folders(), seed=3), Cost(params=1, macs=2)
-        config = run_config(run, run.profile.recipe(run.task.recipe(run.spec)), cost)
+        config = run_config(run, run.profile.recipe(run.spec.recipe), cost)
         assert (expected | {"key": key, "seed": 3, "steps": 4, "macs": 2}).items() <= config.items()
 
 

@@ -118,14 +118,15 @@ class ActionClassifier(VideoClassifier):
 
     def on_test_epoch_end(self) -> None:
         """Write the scores of each video to a file."""
+        super().on_test_epoch_end()
         data: ActionData = self.trainer.datamodule  # type: ignore[attr-defined]
-        result, notes, (scores, _) = self.evaluator.compute(), data.notes, self.evaluator.collected()
+        scores, _ = self.evaluator.collected()
         if self.trainer.is_global_zero and not data.at_most:
             write_scores(data.scores, data.items("test").ids, scores)
-        if not result.metrics:
+        if self.result and not self.result.metrics:
             where = "" if data.at_most else f"; the scores for the challenge's server are in {data.scores}"
-            notes += (f"the labels of the test are held back, so there is no mAP{where}",)
-        self.result = replace(result, notes=notes)
+            note = f"the labels of the test are held back, so there is no mAP{where}"
+            self.result = replace(self.result, notes=(*self.result.notes, note))
 
     def start(self, run: Run) -> dict[str, str]:
         """All but the last layer, whose classes are others."""

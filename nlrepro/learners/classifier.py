@@ -1,8 +1,7 @@
 """`VideoClassifier`: a video net that gives each video one class (Table 2), its data and its evaluator."""
 
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import islice
-from math import isfinite
 from typing import Any, ClassVar, get_args
 
 import pytorch_lightning as pl
@@ -13,18 +12,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import update_bn
 from torchmetrics import MeanMetric
 
-from nlrepro.config import Clips, Profile, Sampling, VideoKind
-from nlrepro.data.clips import (
-    MIDDLE,
-    CachedClips,
-    ClipDataset,
-    Crop,
-    FileClips,
-    Tree,
-    decoded,
-    view_crops,
-    view_starts,
-)
+from nlrepro.config import Clips, Profile, VideoKind
+from nlrepro.data.clips import MIDDLE, CachedClips, Crop, FileClips, Tree, decoded, view_crops, view_starts
 from nlrepro.data.kinetics import open_split
 from nlrepro.data.order import WORKERS, ClipTrainSampler, Loader, eval_clips
 from nlrepro.data.synthetic.card_videos import kind_of
@@ -42,36 +31,23 @@ TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
 class VideoData(RunData):
     """The videos of a run. Of a real split those that `data check` found usable."""
 
-    listed: int | None = None  # videos that the real split should have, which was opened last
-
     @property
     def clips(self) -> Clips:
-        return self.profile.clips[self.run.task.recipe(self.run.spec)]
-
-    def dataset(self, split: str, sampling: Sampling = "paper") -> ClipDataset:
-        data, folder = self.profile.data, self.run.folders.data
-        root, cache = folder / data.root, folder / "cache"
-        if self.profile.real:
-            classes = None if self.profile.dry_run else self.clips.classes
-            tree, facts, self.listed = open_split(root, split, cache, classes)
-            return FileClips(tree, facts, self.clips, sampling)
-        tree = Tree.scan(root / split, self.clips.classes, self.profile.generator, self.profile.limit(split))
-        return CachedClips(tree, self.clips, decoded(tree, data, cache))
+        return self.profile.clips[self.run.spec.recipe]
 
     @property
     def workers(self) -> int:
         return WORKERS if self.profile.real else 0
 
-    @property
-    def batch(self) -> int:
-        """Videos in a batch of a validation or test."""
-        return 1 if self.profile.real else TEST_BATCH
-
     def items(self, split: str) -> Any:
         """The items of "train", "val" or "test"."""
-        real = self.profile.real
-        sampling: Sampling = real.sampling if real and split == "test" else "paper"
-        return self.dataset(getattr(self.clips, split), sampling)
+        profile, name, cache = self.profile, getattr(self.clips, split), self.run.folders.data / "cache"
+        root, classes, real = self.run.root, self.clips.classes, profile.real
+        if real:
+            tree, facts, self.listed = open_split(root, name, cache, None if profile.dry_run else classes)
+            return FileClips(tree, facts, self.clips, real.sampling if split == "test" else "paper")
+        tree = Tree.scan(root / name, classes, profile.generator, profile.limit(name))
+        return CachedClips(tree, self.clips, decoded(tree, profile.data, cache))
 
     def train_dataloader(self) -> Loader:
         items, profile = self.items("train"), self.profile
@@ -81,17 +57,21 @@ class VideoData(RunData):
 
     def val_dataloader(self) -> Loader:
         """One clip of some videos, in one crop."""
-        items, crops = self.items("val"), eval_crops(self.profile)
-        middle = crops[len(crops) // 2]
-        options = {"at_most": self.recipe.validate_videos, "crops": [middle], **self.place}
-        return Loader(items, eval_clips(len(items), [MIDDLE], self.batch, **options), self.workers)
+        crops = eval_crops(self.profile)
+        return self.eval_loader("val", [MIDDLE], [crops[len(crops) // 2]], self.recipe.validate_videos)
 
     def test_dataloader(self) -> Loader:
         """All views of all videos."""
-        items, real = self.items("test"), self.profile.real
+        real = self.profile.real
         starts = view_starts(real.sampling if real else "paper", self.profile.data.views)
-        options = {"at_most": self.at_most, "crops": eval_crops(self.profile), **self.place}
-        return Loader(items, eval_clips(len(items), starts, self.batch, **options), self.workers)
+        return self.eval_loader("test", starts, eval_crops(self.profile), self.at_most)
+
+    def eval_loader(
+        self, split: str, starts: Sequence[float], crops: Sequence[Crop | None], at_most: int | None
+    ) -> Loader:
+        items, batch = self.items(split), 1 if self.profile.real else TEST_BATCH
+        sampler = eval_clips(len(items), starts, batch, at_most=at_most, crops=crops, **self.place)
+        return Loader(items, sampler, self.workers)
 
 
 def eval_crops(profile: Profile) -> list[Crop] | list[None]:
@@ -198,17 +178,6 @@ class VideoClassifier(Learner):
     def evaluate(self, batch: Batch) -> None:
         clips, labels = batch
         self.evaluator.update(self(clips), labels)
-
-    def on_test_epoch_end(self) -> None:
-        """Add to the result how many videos the split should have.
-
-        Raises:
-            FloatingPointError: the loss is infinite or not a number.
-        """
-        data, result = self.trainer.datamodule, self.evaluator.compute()  # type: ignore[attr-defined]
-        if not isfinite(result.metrics["loss"]):
-            raise FloatingPointError(f"the test loss was {result.metrics['loss']}")
-        self.result = replace(result, listed=None if data.at_most else data.listed)
 
     def start(self, run: Run) -> dict[str, str]:
         if parent := run.parent:

@@ -184,10 +184,6 @@ class Detector(Learner):
         outputs = self.net([pixels for _, pixels in readable]) if readable else []
         self.evaluator.update(outputs, [image for image, _ in readable])
 
-    def on_test_epoch_end(self) -> None:
-        result, data = self.evaluator.compute(), self.trainer.datamodule  # type: ignore[attr-defined]
-        self.result = replace(result, notes=(*data.notes, *result.notes))
-
     def configure_optimizers(self) -> Any:
         """The recipe's; SGD's learning rate rises to its value in the recipe's first steps."""
         configured = super().configure_optimizers()

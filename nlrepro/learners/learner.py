@@ -1,7 +1,7 @@
 """`Learner`: a net under a recipe. Optimiser, schedule, curve, and what checkpoints hold, for all tasks."""
 
 from abc import abstractmethod
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from math import isfinite
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -53,6 +53,7 @@ class RunData(pl.LightningDataModule):
         self.run, self.recipe, self.first, self.at_most = run, recipe, first, at_most
         self.profile = run.profile
         self.notes: tuple[str, ...] = ()  # on items that were left out
+        self.listed: int | None = None  # items that the split should have, which was opened last, if known
 
     @property
     def place(self) -> dict[str, Any]:
@@ -140,7 +141,16 @@ class Learner(pl.LightningModule):
         self.evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
-        self.result = self.evaluator.compute()
+        """Add to the result what the data module knows of the split.
+
+        Raises:
+            FloatingPointError: a metric is infinite or not a number.
+        """
+        data, result = self.trainer.datamodule, self.evaluator.compute()  # type: ignore[attr-defined]
+        if not all(map(isfinite, result.metrics.values())):
+            raise FloatingPointError(f"the test gave {result.metrics}")
+        listed = None if data.at_most else data.listed
+        self.result = replace(result, listed=listed, notes=(*data.notes, *result.notes))
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and its schedule, advanced every step."""

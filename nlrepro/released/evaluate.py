@@ -143,7 +143,7 @@ def notes(run: Run, profile: Profile, given: Weights) -> tuple[str, ...]:
         stated = DETECTORS[run.spec.kind].meta["_metrics"]["COCO-val2017"]
         values = ", ".join(f"{name.removesuffix('_map')} AP {value:.1f}" for name, value in stated.items())
         return (f"torchvision states {values} on val2017",) if given.source == TORCHVISION else ()
-    clips, known = profile.clips[run.task.recipe(run.spec)], known_file(given.file)
+    clips, known = profile.clips[run.spec.recipe], known_file(given.file)
     sampling = profile.real.sampling if profile.real else "paper"
     placed = f"clips of {clips.frames}x{clips.stride} frames, placed as in {PLACES.get(sampling, sampling)}"
     return (placed, *([known.stated] if known else []))

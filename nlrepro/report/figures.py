@@ -39,9 +39,7 @@ WIDTH, INCHES_A_ROW = 5.2, 0.36  # narrow enough to be read on a phone
 CHANCE = 50.0  # percent, between the two digits of a video
 COLOURS = colormaps["viridis"]  # equal steps look equal, in grey print and to colour-blind readers too
 SCALE = Normalize(CHANCE, 100.0)
-BRIGHT = (
-    111 / 256
-)  # of the colours: from there on black ink has the higher contrast, at least 4.5 : 1 (WCAG 2.1)
+BRIGHT = 111 / 256  # of the colours: black ink has the higher contrast from there on, 4.5 : 1 (WCAG 2.1)
 INCHES_A_LINE = 0.3  # of the heat map
 PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 STEP = 2  # every second frame of a video is drawn

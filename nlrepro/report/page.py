@@ -33,7 +33,6 @@ def groups(report: TableReport) -> dict[str, Columns]:
     Relative costs stand where the paper prints them, counted ones where nothing is recorded or released.
     """
     table, last = report.table, report.last
-
     frames = {name: frame for name, frame in report.frames.items() if frame["seeds"].any()} | report.released
     columns = {"paper": {title: text.column(last, f"paper_{m}") for m, title in table.measures.items()}}
     for name, frame in frames.items():
@@ -59,9 +58,7 @@ class Origin:
 
     key: str
     rows: str  # that it fills
-    records: list[
-        tuple[str, str, Record]
-    ]  # source, file as it is reached from the page, run or test of weights
+    records: list[tuple[str, str, Record]]  # source, file relative to the page, run or test of weights
 
     @property
     def runs(self) -> list[Record]:

@@ -45,7 +45,7 @@ class Verdict:
     sentence least: here the one with the largest p-value, in the paper the lowest.
     """
 
-    claim: "Tested | Counted"
+    claim: "Beats | Counted"
     paper: Word
     paper_difference: float
     verdict: Word = "undecided"
@@ -68,8 +68,8 @@ def beat(
 
 
 @dataclass(frozen=True)
-class Tested(Claim):
-    """A sentence that is tested, on the differences of pairs."""
+class Beats(Claim):
+    """In each pair the first cell is above the second; this is tested."""
 
     @property
     def differences(self) -> list[Contrast]:
@@ -113,12 +113,7 @@ class Tested(Claim):
 
 
 @dataclass(frozen=True)
-class Beats(Tested):
-    """In each pair the first cell is above the second."""
-
-
-@dataclass(frozen=True)
-class Alike(Tested):
+class Alike(Beats):
     """Any two of the cells differ by less than half of their mean gain over the baseline.
 
     Half, because then even the two that are furthest apart have more of the gain in common than not: that a

@@ -16,7 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
-from typing import NoReturn
 
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -46,11 +45,9 @@ def sweep(runs: Sequence[Run], jobs: int, done: Done | None = None) -> None:
     Raises:
         BadInput: some runs failed; the others are done and recorded.
     """
-    waiting = unfinished(runs, f"{jobs} at a time")
+    waiting = unfinished(runs, jobs, f"{jobs} at a time")
     if not waiting:
         return
-    prepare_data(waiting, jobs)
-    make_folder(waiting[0].folders.results)
     failures = Scheduler(waiting, jobs, done).go()
     if failures:
         lines = [f"{run.name}: {why}" for run, why in failures.items()]
@@ -59,8 +56,8 @@ def sweep(runs: Sequence[Run], jobs: int, done: Done | None = None) -> None:
         raise BadInput(f"{len(failures)} of {len(waiting)} runs failed ({lines[0]}); {advice}")
 
 
-def unfinished(runs: Sequence[Run], how: str) -> list[Run]:
-    """The runs without a fresh record, after a line on how many there are, and one for each damaged one."""
+def unfinished(runs: Sequence[Run], jobs: int, how: str) -> list[Run]:
+    """The runs without a fresh record, whose data are made; lines say how many, and what is damaged."""
     waiting = []
     for run in runs:
         if run.finished():
@@ -70,6 +67,9 @@ def unfinished(runs: Sequence[Run], how: str) -> list[Run]:
     print(f"{len(runs)} runs: {len(runs) - len(waiting)} recorded, {len(waiting)} to do, {how}", flush=True)
     for damage in filter(None, (run.damage() for run in waiting)):
         print(damage, flush=True)
+    prepare_data(waiting, jobs)
+    for run in waiting[:1]:
+        make_folder(run.folders.results)
     return waiting
 
 
@@ -105,7 +105,8 @@ class Scheduler:
                     self.receive()
         finally:
             for worker in self.workers:
-                worker.kill()
+                worker.process.kill()
+                worker.process.join()
         return self.failures
 
     def start_ready(self) -> None:
@@ -209,10 +210,6 @@ class Worker:
             return f"its process was ended by {signal.Signals(-status).name}"
         return f"its process ended with status {status}"
 
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
-
 
 def work(run: Run, pipe: Connection, gpu: str | None) -> None:
     """Make the run in this process; its output goes to its log, errors also to the sweep."""
@@ -220,6 +217,7 @@ def work(run: Run, pipe: Connection, gpu: str | None) -> None:
         os.environ[VISIBLE] = gpu  # before anything starts CUDA
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the sweep's to handle
     die_with_parent()
+    failure = ""
     try:
         make_folder(run.folder)
         with (run.folder / "log.txt").open("a") as file, redirect_stdout(file), redirect_stderr(file):
@@ -229,20 +227,17 @@ def work(run: Run, pipe: Connection, gpu: str | None) -> None:
                 raise
             except BaseException as error:
                 traceback.print_exc(file=file)
-                give_up(pipe, f"{one_line(error)}; see {file.name}")
+                failure = f"{one_line(error)}; see {file.name}"
     except Busy:
         sys.exit(BUSY)
     except SIGTERMException:
-        give_up(pipe, "its process was asked to end (SIGTERM)")
+        failure = "its process was asked to end (SIGTERM)"
     except (BadInput, OSError) as error:  # there is no log
-        give_up(pipe, one_line(error))
-
-
-def give_up(pipe: Connection, error: str) -> NoReturn:
-    """End this process after sending the error to the sweep."""
-    with suppress(OSError):
-        pipe.send(error)
-    sys.exit(1)
+        failure = one_line(error)
+    if failure:
+        with suppress(OSError):
+            pipe.send(failure)
+        sys.exit(1)
 
 
 def gpus() -> list[str]:

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nlrepro.files import BadInput, exclusive, make_folder
+from submitit import AutoExecutor
+from submitit.core.utils import FailedJobError
+from submitit.helpers import Checkpointable
+
+from nlrepro.files import BadInput, exclusive
 from nlrepro.run import Run, slurm_queue
-from nlrepro.sweep.local import prepare_data, run_bar, unfinished
+from nlrepro.sweep.local import run_bar, unfinished
 from nlrepro.train.loop import Machine, train
 
 REQUEUES = 1000  # after so many time limits a job gives up
@@ -49,8 +53,8 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class ClusterJob:
-    """The work of one SLURM job; submitit calls `checkpoint` before it queues the job again."""
+class ClusterJob(Checkpointable):
+    """The work of one SLURM job, which submitit can queue again."""
 
     run: Run
     machine: Machine
@@ -59,11 +63,6 @@ class ClusterJob:
         with run_bar(self.run) as report:
             train(self.run, self.machine, report)
 
-    def checkpoint(self) -> Any:
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self)
-
 
 def submit(runs: Sequence[Run], cluster: Cluster, jobs: int) -> None:
     """Queue each run that has no fresh record and is not in the queue already, given parents before children.
@@ -71,11 +70,9 @@ def submit(runs: Sequence[Run], cluster: Cluster, jobs: int) -> None:
     Raises:
         BadInput: SLURM is not there, or refuses a job.
     """
-    waiting = unfinished(runs, "by SLURM")
+    waiting = unfinished(runs, jobs, "by SLURM")
     if not waiting:
         return
-    prepare_data(waiting, jobs)
-    make_folder(waiting[0].folders.results)
     numbers: dict[Run, str] = {}
     with exclusive(waiting[0].folders.results / "submit.lock", "submits runs to SLURM"):
         alive = slurm_queue()
@@ -100,9 +97,6 @@ def send(job: ClusterJob, cluster: Cluster, parent: str | None) -> str:
     Raises:
         BadInput: SLURM refuses it.
     """
-    from submitit import AutoExecutor
-    from submitit.core.utils import FailedJobError
-
     executor = AutoExecutor(job.run.folder / "slurm", cluster="slurm", slurm_max_num_timeout=REQUEUES)
     executor.update_parameters(**cluster.parameters(job.run.key, parent))
     try:
