@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score
@@ -159,8 +160,5 @@ def scores_path(run: Run) -> Path:
 
 def write_scores(path: Path, videos: Iterable[str], scores: Floats) -> None:
     """A line a video: "YSKX3 0.012 0.4 ...", a score a class."""
-    lines = [
-        " ".join([video, *(f"{score:.9g}" for score in row)])
-        for video, row in zip(videos, scores, strict=True)
-    ]
-    write_atomic(path, "\n".join(lines) + "\n")
+    lines = pd.DataFrame(scores, index=list(videos)).to_csv(sep=" ", header=False, float_format="%.9g")
+    write_atomic(path, lines)
