@@ -15,15 +15,12 @@ def test_every_row_has_its_golden_key() -> None:
     trained = [(name, row) for name, table in TABLES.items() if table.trains for row in table.rows]
     lines = [f"{name} | R{row.depth} {row.label} | {row.key}\n" for name, row in trained]
     assert "".join(lines) == (ROOT / "tests/golden/keys.txt").read_text()
-    specs = {row.spec for table in TABLES.values() for row in table.rows if row.spec}
-    assert len({spec.key for spec in specs}) == len(specs)
 
 
 def test_tables_are_chosen_by_name() -> None:
-    names = [["2c", "2a"], ["2"], ["2", "5"], ["all"], []]
-    chosen = [[table.name for table in TABLES.chosen(each)] for each in names]
     seven = [f"2{letter}" for letter in "abcdefg"]
-    assert chosen == [["2a", "2c"], seven, [*seven, "5"], [*TABLES], [*TABLES]]
+    names = {"2c 2a": ["2a", "2c"], "2": seven, "2 5": [*seven, "5"], "all": [*TABLES], "": [*TABLES]}
+    assert {each: [table.name for table in TABLES.chosen(each.split())] for each in names} == names
     with pytest.raises(BadInput, match=r"unknown table '7'; use one of 2a, .*, 6, 2 for 2a to 2g, or all"):
         TABLES.chosen(["2a", "7"])
 
@@ -42,11 +39,9 @@ def test_runs_come_once_seed_by_seed_and_parents_before_children() -> None:
 
 
 def test_table_4_starts_from_one_net_of_table_2g_whatever_the_seed() -> None:
-    runs = TABLES.runs(["4"], [3], "smoke", Folders())
-    parents = [run.parent for run in runs]
-    assert {(parent.profile.name, parent.seed) for parent in parents if parent} == {("smoke", 0)}
-    assert {parent.key for parent in parents if parent} <= {row.key for row in TABLES["2g"].rows}
-    assert {run.profile.name for run in runs} == {"charades-smoke"}
+    parents = [run.parent for run in TABLES.runs(["4"], [3], "smoke", Folders())]
+    assert {(parent.profile.name, parent.seed) for parent in parents} == {("smoke", 0)}
+    assert {parent.key for parent in parents} <= {row.key for row in TABLES["2g"].rows}
 
 
 @pytest.mark.parametrize("profile", ["smoke", "paper"])
@@ -83,30 +78,20 @@ def test_tables_without_the_profile_are_left_out_unless_they_are_asked_for() -> 
 def test_rows_that_a_profile_cannot_build_go_with_their_sentences() -> None:
     within = TABLES["5"].within(TABLES["5"].task.profile("mini"))
     assert {row.depth for row in within.rows} == {50, 101}
-    assert [claim.text.split()[-1] for claim in within.claims] == [
-        "R50",
-        "R101",
-        "FLOPs",
-    ]  # costs need no runs
+    assert len(within.claims) == len(TABLES["5"].claims) - 1  # of X152; costs need no runs
     assert TABLES["5"].within(TABLES["5"].task.profile("paper")) == TABLES["5"]
 
 
-def test_a_run_is_found_by_its_key_also_one_that_no_table_has() -> None:
+def test_a_run_has_a_key_also_one_that_no_table_has() -> None:
     assert TABLES.run("r50-boxes", 3, "smoke", Folders()).tables == ("5",)
     own = TABLES.run("r101-c2d-nl-res2-dot-time-long", 3, "smoke", Folders(), steps=2)
     assert (own.tables, own.steps, own.seed, own.profile.name) == ((), 2, 3, "smoke-dry-run")
-    assert TABLES.spec("r50-c2d-long").clip == "long"
-    with pytest.raises(BadInput, match="r50-boxes is no video net of Table 2"):
-        TABLES.spec("r50-boxes")
+    with pytest.raises(BadInput, match=r"unknown run key 'r50-c2dd'; .* near: r50-c2d, [^,]+, [^,]+$"):
+        TABLES.run("r50-c2dd", 0, "smoke", Folders())
     with pytest.raises(BadInput, match=r"no run key matches .x101-boxes.; the keys .* are r50-boxes,"):
         TABLES.run("x101-boxes", 0, "smoke", Folders())
-
-
-def test_an_unknown_key_names_three_near_ones() -> None:
-    with pytest.raises(BadInput, match=r"unknown run key 'r50-c2dd'; .* near: r50-c2d, ") as caught:
-        TABLES.run("r50-c2dd", 0, "smoke", Folders())
-    near = str(caught.value).partition("near: ")[2].split(", ")
-    assert len(set(near)) == 3
+    with pytest.raises(BadInput, match="r50-boxes is no video net of Table 2"):
+        TABLES.spec("r50-boxes")
 
 
 def test_a_run_gets_the_module_of_the_first_table_that_shows_it() -> None:
