@@ -15,15 +15,8 @@ from torchvision.ops import FrozenBatchNorm2d
 from nlrepro import NonLocalBlock
 from nlrepro.config import load_profile
 from nlrepro.files import BadInput
-from nlrepro.nets.rcnn import (
-    Affine,
-    Trunk,
-    batch_independent,
-    detector,
-    freeze_norm,
-    load_imagenet,
-    torchvision_rcnn,
-)
+from nlrepro.nets import rcnn
+from nlrepro.nets.rcnn import Affine, Trunk, batch_independent, detector, load_imagenet, torchvision_rcnn
 from nlrepro.nets.weights import COUNTER, pretrained, read_tensors, start_from
 from nlrepro.pretrained import detector_path
 from nlrepro.spec import Backbone, DetectionSpec, NetSpec, Target
@@ -145,7 +138,7 @@ def test_frozen_normalisation_computes_what_it_does_in_a_test() -> None:
     images = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         before = net(images)
-        after = freeze_norm(net).train()(images)
+        after = rcnn.freeze_norm(net).train()(images)
     assert not any(isinstance(module, _BatchNorm) for module in net.modules())
     assert [x.shape[1:] for x in after.values()] == [(32, 16, 16), (64, 16, 16), (128, 8, 8), (256, 4, 4)]
     for name, x in before.items():

@@ -18,15 +18,8 @@ from ablations.registry import TABLES
 from nlrepro.config import Profile, load_profile
 from nlrepro.files import BadInput
 from nlrepro.record import Weights, read_record
-from nlrepro.released.importing import (
-    ReleasedResNet,
-    build_net,
-    check_supported,
-    convert,
-    import_weights,
-    load_net,
-    read_note,
-)
+from nlrepro.released import importing
+from nlrepro.released.importing import ReleasedResNet, import_weights, load_net
 from nlrepro.released.names import Source, find_variant, known_file, known_files, variant_of
 from nlrepro.run import Folders, Run
 from nlrepro.spec import NetSpec, RunSpec
@@ -50,7 +43,7 @@ def net(source: Source, spec: NetSpec, name: str) -> ReleasedResNet:
 
 def outputs(released: ReleasedResNet, weights: dict[str, torch.Tensor], side: int = 64) -> torch.Tensor:
     """The scores of a clip, (classes,)."""
-    state, _, left = convert(weights, released, released.source, "file")
+    state, _, left = importing.convert(weights, released, released.source, "file")
     assert not [name for name in left if not name.endswith("num_batches_tracked")]
     released.load_state_dict(state)
     with torch.no_grad():
@@ -172,7 +165,7 @@ def test_import_writes_a_state_that_loads_and_a_note(tmp_path: Path, real: Profi
     file, out = tmp_path / "i3d_nonlocal_32x2_IN_pretrain_400k.pkl", tmp_path / "out" / "net.pt"
     file.write_bytes(pickle.dumps({"blobs": good | left}, protocol=2))
     note = import_weights(file, "caffe2", NL, real, out)
-    assert note == read_note(tmp_path / "out" / "net.pt.json")
+    assert note == importing.read_note(tmp_path / "out" / "net.pt.json")
     assert (note.source, note.variant, note.key, note.file) == ("caffe2", "32x2", NL.key, file.name)
     assert ({f"gpu_0/{name}" for name in note.used}, set(note.left)) == (set(good), set(left))
     for digest, path in ((note.sha256, file), (note.state, out)):
@@ -185,11 +178,11 @@ def test_import_writes_a_state_that_loads_and_a_note(tmp_path: Path, real: Profi
 
 def test_the_test_is_the_sources_own(real: Profile) -> None:
     images = Weights(source="mmaction2", variant="8x8-nopool", key="r50-c2d", file="", sha256="", state="")
-    _, fitting = build_net(images, RunSpec(), real)
+    _, fitting = importing.build_net(images, RunSpec(), real)
     test = fitting.real
     assert (test.sampling, test.averaged, test.test_side) == ("mmaction2", "scores", 32)  # type: ignore[union-attr]
     assert (fitting.clips["short"].stride, fitting.data.mean) == (8, (123.675, 116.28, 103.53))
-    assert build_net(replace(images, source="run", variant=None), RunSpec(), real)[1] == real
+    assert importing.build_net(replace(images, source="run", variant=None), RunSpec(), real)[1] == real
 
 
 def test_every_released_file_is_known_by_its_name() -> None:
@@ -198,7 +191,7 @@ def test_every_released_file_is_known_by_its_name() -> None:
         spec = TABLES.spec(known.key)
         variant = variant_of(known.file, known.source, spec)
         assert variant.name == known.variant
-        check_supported(known.source, variant, spec)
+        importing.check_supported(known.source, variant, spec)
         assert 50 < known.top1 < known.top5 < 100
     for name in (DOTS.file.replace("_20220812-8e1f2148", ""), DOTS.file.replace(".pth", " (1).pth")):
         assert known_file(name) == DOTS
@@ -237,7 +230,7 @@ def test_the_committed_net_is_small_and_its_note_names_a_fresh_record() -> None:
     mini, published = load_profile("mini"), ROOT / "results" / "published"
     run = Run(task=VIDEO, spec=RunSpec(net=NL_C2D), profile=mini, seed=0, folders=Folders(results=published))
     file = published / "weights" / "mini" / f"{run.key}-seed0.pt"
-    note = read_note(file.with_name(f"{file.name}.json"))
+    note = importing.read_note(file.with_name(f"{file.name}.json"))
     assert file.stat().st_size < 1.5e6
     assert note.file == f"mini/{run.key}/seed0/{run.weights.name}"
     assert read_record(run.record_path).fingerprint == run.fingerprint
