@@ -14,26 +14,28 @@ from torch import Tensor
 from nlrepro.config import Profile
 from nlrepro.released.importing import ReleasedResNet, constant
 from nlrepro.released.names import Source, find_variant, source_name
-from nlrepro.spec import RunSpec
+from nlrepro.spec import NetSpec, RunSpec
 
 GOLDEN = Path(__file__).parent / "golden" / "released"
 TORCH = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 KINDS = {"caffe2": ("s", "b", "rm", "riv"), "pyslowfast": TORCH, "mmaction2": TORCH}
-LACKED_BY_AFFINE = r"_rm$|_riv$|nonlocal.*_bn_"  # files of Caffe2
 Shapes = dict[str, tuple[int, ...]]
 
 
-def shapes(source: str, *, blocks: bool = True, flat: bool = False, without: str = "$^") -> Shapes:
-    """Of the source's I3D ResNet-50 with five non-local blocks, or C2D; `without` is an expression."""
+def shapes(source: str, spec: NetSpec, affine: bool) -> Shapes:
+    """Of the source's net, whose list is of I3D ResNet-50 with five embedded Gaussian blocks."""
     listed: Shapes = {}
     for line in (GOLDEN / f"{source}.txt").read_text().splitlines():
         name, text = line.split()
         shape = tuple(map(int, text.split("x")))
-        shape = (*shape[:2], 1, *shape[3:]) if flat and len(shape) == 5 else shape
+        if spec.conv == "2d" and len(shape) == 5:
+            shape = (*shape[:2], 1, *shape[3:])
         kinds = KINDS[source] if name.endswith("*") else ("",)
         listed |= {name.removesuffix("*") + kind: () if kind == TORCH[-1] else shape for kind in kinds}
-    lacks = without if blocks else f"{without}|non_?local"
-    return {name: shape for name, shape in listed.items() if not re.search(lacks, name)}
+    lacks = ["non_?local"] * (not spec.sites) + ["theta|phi"] * (spec.form == "gaussian")
+    lacks += ["_rm$|_riv$|nonlocal.*_bn_"] * affine  # of Caffe2
+    listed = {name: x for name, x in listed.items() if not any(re.search(part, name) for part in lacks)}
+    return deeper(listed) if spec.depth == 101 else listed
 
 
 def deeper(listed: Shapes) -> Shapes:

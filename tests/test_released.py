@@ -3,7 +3,6 @@
 import pickle
 import re
 from dataclasses import replace
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, command
-from released_files import LACKED_BY_AFFINE, blobs, clip, deeper, narrow, shapes
+from released_files import GOLDEN, blobs, clip, narrow, shapes
 
 from ablations.registry import TABLES
 from nlrepro.config import Profile, load_profile
@@ -27,13 +26,10 @@ from nlrepro.task import VIDEO
 
 I3D, C2D = NetSpec(conv="3x1x1"), NetSpec()
 NL_I3D, NL_C2D = NetSpec(conv="3x1x1", blocks="5-block"), NetSpec(blocks="5-block")
-DOT, GAUSSIAN = (replace(NL_I3D, form=form) for form in ("dot", "gaussian"))
-NL = RunSpec(net=NL_I3D)
+NL, DOT = RunSpec(net=NL_I3D), replace(NL_I3D, form="dot")
 DOTS = next(known for known in known_files() if known.key == RunSpec(net=DOT).key)
-BASE, FLAT, FLAT_BASE = {"blocks": False}, {"flat": True}, {"flat": True, "blocks": False}
-AFFINE, UNEMBEDDED = {"without": LACKED_BY_AFFINE}, {"without": "theta|phi"}
+OUTPUTS = (GOLDEN / "outputs.txt").read_text().splitlines()[2:]
 FILE = "net.pkl"
-rare = partial(pytest.param, marks=pytest.mark.rare)
 
 
 def net(source: Source, spec: NetSpec, name: str) -> ReleasedResNet:
@@ -41,8 +37,9 @@ def net(source: Source, spec: NetSpec, name: str) -> ReleasedResNet:
     return ReleasedResNet(RunSpec(net=spec, clip=variant.clip), load_profile("paper"), source, variant).eval()
 
 
-def outputs(released: ReleasedResNet, weights: dict[str, torch.Tensor], side: int = 64) -> torch.Tensor:
-    """The scores of a clip, (classes,)."""
+def outputs(released: ReleasedResNet, side: int = 64) -> torch.Tensor:
+    """The scores of a clip, (classes,), with the weights that the peers' nets had."""
+    weights = blobs(shapes(released.source, released.spec, released.variant.affine))
     state, _, left = importing.convert(weights, released, released.source, "file")
     assert not [name for name in left if not name.endswith("num_batches_tracked")]
     released.load_state_dict(state)
@@ -51,42 +48,13 @@ def outputs(released: ReleasedResNet, weights: dict[str, torch.Tensor], side: in
 
 
 @pytest.mark.parametrize(
-    ("source", "spec", "name", "changes", "expected"),
-    [  # the first scores that the peer's own code gave for these weights and this clip, before the softmax
-        ("pyslowfast", NL_I3D, "8x8", {}, (4.61922, -0.934863, 1.572343, -3.078556)),
-        rare("pyslowfast", DOT, "8x8", {}, (3219.673, 29.0892, -1650.615, -4040.825)),
-        rare("pyslowfast", C2D, "8x8", FLAT_BASE, (3.680456, -2.801844, 1.634813, -7.321867)),
-        rare("pyslowfast", NL_C2D, "8x8", FLAT, (3.340626, -2.984044, 1.533177, -7.294468)),
-        rare("pyslowfast", I3D, "8x8", BASE, (4.752016, -1.009346, 1.706414, -3.494497)),
-        rare("mmaction2", I3D, "32x2", BASE, (-0.05564533, -5.970834, -2.25728, -9.89253)),
-        rare("mmaction2", NL_I3D, "32x2", {}, (-0.3965412, -6.058392, -2.204727, -9.963139)),
-        ("mmaction2", DOT, "32x2", {}, (31.35341, -41.17475, -24.13863, -87.48942)),
-        rare("mmaction2", GAUSSIAN, "32x2", UNEMBEDDED, (-0.3939019, -6.048786, -2.210125, -9.957632)),
-        rare("caffe2", NL_I3D, "32x2", {}, (6.529324, -1.740003, -4.058403, -0.113715)),
-        rare("caffe2", DOT, "32x2", {}, (3312.067, 1778.866, 1891.449, -130.6178)),
-        rare("caffe2", C2D, "32x2", FLAT_BASE, (6.479368, -4.221688, -8.184014, 1.763076)),
-        rare("caffe2", NL_C2D, "32x2", FLAT, (6.369334, -4.002234, -8.129411, 1.451891)),
-        rare("caffe2", I3D, "32x2", BASE, (6.261163, -1.777847, -3.992916, -0.1398772)),
-        rare("caffe2", I3D, "128x1", AFFINE | BASE, (2.660315, -0.8292402, -0.840398, 0.254695)),
-        rare("caffe2", NL_I3D, "8x8", {}, (5.881117, -1.213078, -3.246776, -0.6529607)),
-        rare("caffe2", C2D, "8x8", FLAT_BASE, (5.884479, -3.009503, -7.102667, 1.161233)),
-        rare("caffe2", I3D, "32x4", AFFINE | BASE, (2.367685, -0.7308221, -0.7257055, 0.06089559)),
-        rare("caffe2", NL_I3D, "128x1", AFFINE, (2.660804, -0.8650513, -0.8502368, 0.2152146)),
-        ("caffe2", NL_I3D, "32x4", AFFINE, (2.357234, -0.7468876, -0.7461517, 0.03443888)),
-        rare("caffe2", NL_C2D, "32x4", AFFINE | FLAT, (1.846659, -0.4408973, -1.055071, -0.1090701)),
-        rare("pyslowfast", C2D, "8x8-nopool", FLAT_BASE, (3.218601, -2.635096, 1.536892, -6.642266)),
-        rare("mmaction2", C2D, "8x8", FLAT_BASE, (-3.089968, -6.531826, -0.004242245, -11.51369)),
-        rare("mmaction2", C2D, "16x4", FLAT_BASE, (-3.239043, -6.607548, -0.1571735, -11.38235)),
-        ("mmaction2", C2D, "8x8-nopool", FLAT_BASE, (-2.61899, -6.185718, -0.3025863, -10.3818)),
-        rare("pyslowfast", replace(NL_I3D, depth=101), "8x8", {}, (78.535, 5.626285, 15.8875, -17.3889)),
-    ],
+    "line", [pytest.param(line, marks=[pytest.mark.rare] * line.startswith("rare")) for line in OUTPUTS]
 )
-def test_a_net_with_a_peers_weights_gives_the_peers_outputs(
-    source: Source, spec: NetSpec, name: str, changes: dict[str, Any], expected: tuple[float, ...]
-) -> None:
-    listed = shapes(source, **changes)
-    scores = outputs(net(source, spec, name), blobs(deeper(listed) if spec.depth == 101 else listed))
-    assert (scores[:4] - torch.tensor(expected)).abs().max() < 1e-5 * scores.abs().max()
+def test_a_net_with_a_peers_weights_gives_the_peers_outputs(line: str) -> None:
+    _, source, variant, key, *expected = line.split()
+    spec: Any = RunSpec.of_key(key)
+    scores = outputs(net(source, spec.net, variant))  # type: ignore[arg-type]
+    assert (scores[:4] - torch.tensor([*map(float, expected)])).abs().max() < 1e-5 * scores.abs().max()
 
 
 def test_large_maps_are_tested_in_windows_of_the_trained_size() -> None:
@@ -103,10 +71,10 @@ def test_large_maps_are_tested_in_windows_of_the_trained_size() -> None:
 @pytest.mark.rare
 def test_crops_of_256_pixels_give_the_peers_outputs() -> None:
     """Maps of 8 x 8: probabilities of PySlowFast's own code, scores of mmaction2's."""
-    probabilities = outputs(net("pyslowfast", NL_I3D, "8x8"), blobs(shapes("pyslowfast")), 256).softmax(0)
+    probabilities = outputs(net("pyslowfast", NL_I3D, "8x8"), 256).softmax(0)
     expected = torch.tensor([0.5445243, 0.1975596, 0.1265229, 0.06755034, 0.0346653, 0.01418116])
     torch.testing.assert_close(probabilities[[140, 70, 274, 20, 353, 253]], expected, rtol=1e-4, atol=0)
-    scores = outputs(net("mmaction2", DOT, "32x2"), blobs(shapes("mmaction2")), 256)
+    scores = outputs(net("mmaction2", DOT, "32x2"), 256)
     expected = torch.tensor([188.3479, -672.1375, -648.2045, -1368.189, 17.95062, 96.69035])
     assert (scores[:6] - expected).abs().max() < 1e-5 * scores.abs().max()
 
