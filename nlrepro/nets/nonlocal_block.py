@@ -58,12 +58,7 @@ class Form:
         return dedent(getsource(self.weights))
 
     def mean(self, theta: Tensor, phi: Tensor, g: Tensor, *w_f: Tensor) -> Tensor:
-        """Eq. 1: theta (S, N, K), phi (S, M, K), g (S, M, C), and w_f (2 K,) if f learns it -> y (S, N, C).
-
-        Raises:
-            ValueError: the shapes are others.
-        """
-        check_shapes(theta, phi, g, *w_f)
+        """Eq. 1: theta (S, N, K), phi (S, M, K), g (S, M, C), w_f (2 K,) if f learns it -> y (S, N, C)."""
         return self.cheaper(theta, phi, g, *w_f) if self.cheaper else self.weights(theta, phi, *w_f) @ g
 
     def __reduce__(self) -> str:
@@ -80,19 +75,15 @@ def form(
     Functions and constants that it uses are not looked at: remove the records after an edit there.
 
     Raises:
-        ValueError: there is such a form, its name has other characters than a-z and 0-9, or it has no source.
+        ValueError: there is such a form, or its name has other characters than a-z and 0-9.
     """
 
     def decorate(weights: Weights) -> Form:
-        new = Form(equation=equation, weights=weights, cheaper=cheaper, embeds=embeds, softmax=softmax)
-        try:
-            name, _ = new.name, new.source
-        except (OSError, TypeError, AttributeError):
-            raise ValueError(f"a form is a function in a file, got {weights!r}") from None
+        name = weights.__name__
         if name in forms() or not (name.isascii() and name.isalnum() and name.islower()):
             taken = ", ".join(forms())
             raise ValueError(f"a form needs a new name of a-z and 0-9, other than {taken}; got {name!r}")
-        return new
+        return Form(equation=equation, weights=weights, cheaper=cheaper, embeds=embeds, softmax=softmax)
 
     return decorate
 
@@ -112,15 +103,6 @@ def form_source(name: str) -> str:
         allowed = ", ".join(forms())
         raise BadInput(f"form must be one of {allowed}, got {name!r}; define it with @form in {__file__}")
     return "" if name in get_args(PaperForm) else forms()[name].source
-
-
-def check_shapes(*operands: Tensor) -> None:
-    """Check theta (S, N, K), phi (S, M, K), g (S, M, C) and, if there is one, w_f (2 K,)."""
-    theta, phi, g, *w_f = shapes = [tuple(x.shape) for x in operands]
-    fit = len(theta) == len(g) == 3 and (phi, g[0]) == ((theta[0], g[1], theta[2]), theta[0])
-    if not fit or w_f not in ([], [(2 * theta[2],)]):
-        got = ", ".join(map(str, shapes))
-        raise ValueError(f"expected theta (S, N, K), phi (S, M, K), g (S, M, C), w_f (2 K,), got {got}")
 
 
 def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:

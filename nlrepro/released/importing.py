@@ -9,6 +9,7 @@ import re
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
+from textwrap import shorten
 from typing import cast
 
 import torch
@@ -268,13 +269,10 @@ def load_state(net: nn.Module, file: Path) -> None:
         if not name.endswith(COUNTER) and (fault := number_fault(name, x)):
             raise BadInput(f"{file} has {name} {fault}")
     try:
-        missing, unknown = net.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # of shapes: the first line names the net, the others a tensor each
-        reason = str(error).splitlines()[1].strip()
+        net.load_state_dict(state)
+    except RuntimeError as error:  # the first line names the net, the others what does not fit
+        reason = shorten(str(error).splitlines()[1], 200, placeholder=" ...")
         raise BadInput(f"{file} does not fit: {reason}; is it of this key and profile?") from None
-    for names, verb in ((missing, "lacks"), (unknown, "has, and the net has not,")):
-        if names:
-            raise BadInput(f"{file} {verb} {names[0]} ({len(names)} such); is it of this key and profile?")
 
 
 def load_net(file: Path, spec: RunSpec, profile: Profile) -> tuple[VideoResNet, Profile]:
