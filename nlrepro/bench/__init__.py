@@ -1,27 +1,24 @@
-"""What all benches need: median times of calls in turn, peak memory, public code, and files of results."""
+"""What all benches need: median times of calls in turn, public code, and files of results."""
 
 import importlib
-import multiprocessing
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from statistics import median
 from types import ModuleType
-from typing import Any
 
 import pandas as pd
 import torch
 
 from nlrepro.files import write_atomic
+from nlrepro.train.loop import processor
 
 OWN = "nlrepro"  # this project's code in tables
 REPEATS = 5
@@ -53,22 +50,6 @@ def in_turn(calls: Mapping[str, Callable[[], object]], device: str = "cpu") -> d
     return {name: median(seconds[1:]) for name, seconds in times.items()}
 
 
-def in_new_process(function: Callable[..., Any], *arguments: object) -> Any:
-    """Result of a picklable call in a process of one thread, which has no freed memory to use again."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch"])  # to import it takes seconds
-    with ProcessPoolExecutor(1, context, torch.set_num_threads, (1,)) as pool:
-        return pool.submit(function, *arguments).result()
-
-
-def peak_mib(device: str) -> float:
-    """Peak memory of this process so far: what it has allocated on the GPU, or its resident memory."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
 @cache
 def import_public(folder: Path, module: str) -> ModuleType | None:
     """A module of public code in a folder; None, with a message, if it or what it imports is missing."""
@@ -84,8 +65,6 @@ def import_public(folder: Path, module: str) -> ModuleType | None:
 
 def write(what: str, result: Result, folder: Path, rivals: Path | None, device: str) -> Path:
     """Write <what>-<device>-<library><version>: all rows as .csv, the table as .md, which is returned."""
-    from nlrepro.train.loop import processor  # with Lightning, which new processes need not import
-
     versions = [f"{name} {importlib.import_module(name).__version__}" for name in result.libraries]
     place, machine = f"{processor()}, 1 thread of {os.cpu_count()} cores", f"{platform.machine()}-1thread"
     if device == "cuda":

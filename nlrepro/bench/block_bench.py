@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from nlrepro.bench import OWN, Result, import_public, in_new_process, in_turn, peak_mib
+from nlrepro.bench import OWN, Result, import_public, in_turn
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.spec import PaperForm
 
@@ -110,31 +110,18 @@ def timed(blocks: Mapping[str, nn.Module], x: Tensor) -> list[dict[str, Any]]:
 
 
 def measure_blocks(rivals: Path | None, form: PaperForm, shape: Shape, device: str) -> list[dict[str, Any]]:
-    """Time and peak memory of blocks."""
+    """Rows of all blocks of a form that fit, on an input of this shape."""
     builds = {name: build for name, build in all_blocks(rivals, form).items() if fits(name, form, shape)}
     blocks = {name: build(shape[0]).to(device) for name, build in builds.items()}
-    rows = timed(blocks, torch.randn(1, *shape, device=device))
-    peaks = {name: in_new_process(train_step_mib, rivals, form, name, shape, device) for name in blocks}
-    return [row | {"peak_mib": peaks[row["code"]]} for row in rows]
-
-
-def train_step_mib(rivals: Path | None, form: PaperForm, name: str, shape: Shape, device: str) -> float:
-    """Peak memory of a training step, above the block and its input. It needs a new process."""
-    block, x = all_blocks(rivals, form)[name](shape[0]).to(device), torch.randn(1, *shape, device=device)
-    train_step(block, x[:, :, :1, :2, :2].contiguous())  # what libraries allocate once
-    before = peak_mib(device)
-    train_step(block, x)
-    return peak_mib(device) - before
+    return timed(blocks, torch.randn(1, *shape, device=device))
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line a case: milliseconds of this project's block, ratios of the others, and two peaks of memory."""
+    """A line a case: milliseconds of this project's block, and ratios of the others."""
     index = ["form", "stage", "frames", "positions"]
-    table = rows.pivot_table(["train_ms", "ratio", "peak_mib"], index, "code", sort=False)
+    table = rows.pivot_table(["train_ms", "ratio"], index, "code", sort=False)
     ratios = table["ratio"].drop(columns=[OWN, RELEASE]).round(2)
     ratios.insert(0, f"{OWN}, ms", table["train_ms"][OWN].round(1))
-    for name in (OWN, "direct"):
-        ratios[f"{name}, peak MiB"] = table["peak_mib"][name].round()
     return ratios.reset_index()
 
 

@@ -1,12 +1,8 @@
 """Video files: their frames. Imports no torch.
 
 PyAV reads every file but the generated videos. Those decord reads where it is installed: the pixels are equal
-there, and it has wheels for x86-64 Linux and Windows alone. With other files decord (0.6.0) has flaws. It
-- never returns from some, while it holds Python's lock (its issues 269, 373, 375);
-- has no decoder of AV1;
-- gives frames later than are asked for after a seek, in AVI with B-frames, MPEG-4 part 2 and HEVC;
-- counts frames that an mp4 keeps and does not show (times before 0, as `ffmpeg -ss -c copy` leaves them);
-- fills frames that a container promises and does not have with copies of others, silently.
+there, and it has wheels for x86-64 Linux and Windows alone. From some other files decord (0.6.0) never
+returns (its issues 269, 373, 375), of some it silently gives other frames, and it has no decoder of AV1.
 
 PyAV's frames pass decord's filters: turned upright, then scaled bilinearly by swscale. (PyAV's own `reformat`
 places the chroma of H.264 elsewhere: 1.3 of 255 off in the mean.) Nothing depends on how exactly a container
