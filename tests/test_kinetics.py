@@ -153,13 +153,13 @@ def test_a_check_that_was_cut_off_goes_on_where_it_was(noted: None, good: Path, 
 
 def facts(video: str, frames: int = 300, fps: float = 30.0, reason: str = "", **others: Any) -> Facts:
     size = {"bytes": 1, "mtime_ns": 1, "width": 64, "height": 48}
-    return Facts(video=video, frames=frames, fps=fps, seconds=10, reason=reason, **size, **others)
+    return Facts(video=video, frames=frames, fps=fps, reason=reason, **size, **others)
 
 
 def test_what_is_odd_is_counted_and_reasons_that_differ_in_their_numbers_are_one() -> None:
     bad = [facts(f"a/{i}.mp4", reason=f"{width} x 16 pixels") for i, width in enumerate((4000, 160, 90))]
     index = [*bad, facts("b/1.mp4", reason="it has one frame"), facts("b/2.mp4")]
-    index += [facts("b/3.mp4", variable=True, rotation=90)]
+    index += [facts("b/3.mp4", variable=True)]
     assert [note.split(";")[0] for note in index_notes({each.video: each for each in index})] == [
         "3 cannot be used, such as a/0.mp4: 4000 x 16 pixels",
         "1 cannot be used, such as b/1.mp4: it has one frame",

@@ -12,13 +12,6 @@ BENCHES = {"block": block_bench.bench, "nets": nets_bench.bench, "loader": loade
 RIVALS = "the folder of the checkouts SlowFast, mmcv and Non-local_pytorch"
 
 
-def use_one_core() -> None:
-    """Keep this process and its children on one core, with the threads of decoders."""
-    torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):  # Linux
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-
-
 def main() -> None:
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser = argparse.ArgumentParser(prog="python -m nlrepro.bench", description=__doc__)
@@ -30,7 +23,9 @@ def main() -> None:
     if options.rivals and not options.rivals.is_dir():
         parser.error(f"--rivals {options.rivals} is not a folder; give {RIVALS}")
     if options.device == "cpu":
-        use_one_core()
+        torch.set_num_threads(1)
+        if hasattr(os, "sched_setaffinity"):  # Linux: one core, with the threads of decoders
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     folder = Path("results", "published" if options.publish else "local", "bench")
     for what in options.what:
         result = BENCHES[what](options.rivals, options.device)

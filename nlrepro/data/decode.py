@@ -173,8 +173,8 @@ def first_by_decord(path: Path, size: int, number: int | None) -> Frames:
     return pictures
 
 
-def measure(path: Path) -> tuple[Times, tuple[int, int, int]]:
-    """Begin and end of each frame in seconds, (frames, 2); upright width and height, degrees of its rotation.
+def measure(path: Path) -> tuple[Times, tuple[int, int]]:
+    """Begin and end of each frame in seconds, (frames, 2); upright width and height.
 
     It decodes all of the file.
 
@@ -191,6 +191,5 @@ def measure(path: Path) -> tuple[Times, tuple[int, int, int]]:
     sampled = np.linspace(0, len(times) - 1, min(SAMPLES, len(times))).round()
     if frame is None or (sampled >= present).sum() > SUBSTITUTES:
         raise Unusable("its container promises frames that are not there")
-    sideways = frame.rotation % 180 == 90
-    width, height = (frame.height, frame.width) if sideways else (frame.width, frame.height)
-    return np.array(times) * unit, (width, height, frame.rotation % 360)
+    size = (frame.height, frame.width) if frame.rotation % 180 == 90 else (frame.width, frame.height)
+    return np.array(times) * unit, size

@@ -44,16 +44,15 @@ class Facts:
     mtime_ns: int
     frames: int = 0
     fps: float = 0.0  # mean over the video
-    seconds: float = 0.0
     width: int = 0  # upright, in pixels
     height: int = 0
-    rotation: int = 0  # degrees, of the display matrix: width, height and all frames are turned already
     variable: bool = False  # frames are not evenly spaced in time
     reason: str = ""
 
-    def serves(self, frames: int) -> bool:
-        """Whether it can be used and is long enough for so many consecutive frames at the paper's rate."""
-        return not self.reason and self.frames > (frames - 1) * frame_step(self.fps)
+    @property
+    def usable(self) -> bool:
+        """Whether it can be used and has a second frame at the paper's rate."""
+        return not self.reason and self.frames > frame_step(self.fps)
 
 
 Index = dict[str, Facts]  # by `video`
@@ -88,8 +87,8 @@ def examine(folder: Path, video: str) -> Facts:
     try:
         if not facts.bytes:
             raise Unusable("the file is empty, or a link to nowhere")
-        times, (width, height, rotation) = measure(folder / video)
-        facts = replace(facts, width=width, height=height, rotation=rotation)
+        times, (width, height) = measure(folder / video)
+        facts = replace(facts, width=width, height=height)
         shorter, longer = sorted((width, height))
         if shorter < SHORTEST or longer > LONGEST * shorter:
             raise Unusable(
@@ -104,8 +103,7 @@ def examine(folder: Path, video: str) -> Facts:
     except Unusable as error:
         return replace(facts, reason=str(error))
     variable = bool(np.abs(gaps / max(np.median(gaps), 1e-6) - 1).max() > UNEVEN)
-    facts = replace(facts, frames=len(times), fps=round(len(times) / seconds, 3))
-    return replace(facts, seconds=round(seconds, 3), variable=variable)
+    return replace(facts, frames=len(times), fps=round(len(times) / seconds, 3), variable=variable)
 
 
 Examine = Callable[[Path, str], Facts]  # `examine`, or a test's

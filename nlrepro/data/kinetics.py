@@ -156,7 +156,7 @@ def open_split(root: Path, split: str, cache: Path, classes: int | None) -> tupl
     if unknown := [video for video in tree.videos if video not in index]:
         counts = f"{len(unknown):,} videos in {tree.folder} have not been checked, such as {unknown[0]}"
         raise BadInput(f"{counts}; run {check_command(root)} again")
-    kept = [i for i, video in enumerate(tree.videos) if index[video].serves(2)]
+    kept = [i for i, video in enumerate(tree.videos) if index[video].usable]
     if not kept:
         raise BadInput(f"none of the {len(tree.videos):,} videos in {tree.folder} can be used")
     videos, labels = tuple(tree.videos[i] for i in kept), tuple(tree.labels[i] for i in kept)
@@ -193,7 +193,7 @@ def check_split(root: Path, split: str, cache: Path, jobs: int, classes: int | N
     """Check one split, write its index, and print what came out; errors as of `check_videos`."""
     tree, listed, notes = list_split(root, split)
     path, index = index_path(tree.folder, cache), complete_index(tree.folder, tree.videos, cache, jobs)
-    usable, number = sum(facts.serves(2) for facts in index.values()), len(tree.classes)
+    usable, number = sum(facts.usable for facts in index.values()), len(tree.classes)
     print(f"{split}: {share(usable, listed)} can be used; the index is {path}")
     if classes not in (None, number):
         notes.append(f"{number} classes where the profile says {classes}")
@@ -210,11 +210,8 @@ def index_notes(index: Index) -> Iterator[str]:
     example = {kind: video for video, kind in reversed(kinds.items())}
     for kind, number in Counter(kinds.values()).most_common():
         yield f"{number:,} cannot be used, such as {example[kind]}: {index[example[kind]].reason}"
-    good = [facts for facts in index.values() if not facts.reason]
-    if uneven := sum(facts.variable for facts in good):
+    if uneven := sum(facts.variable for facts in index.values()):
         yield f"{uneven:,} have a variable frame rate; their clips are uneven in time"
-    if rotated := sum(facts.rotation != 0 for facts in good):
-        yield f"{rotated:,} are rotated by their metadata; they are read upright"
 
 
 def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:

@@ -211,11 +211,7 @@ def note_path(weights: Path) -> Path:
 
 
 def read_note(path: Path) -> Weights:
-    """The note that `weights import` leaves beside the weights.
-
-    Raises:
-        Damaged: it cannot be read.
-    """
+    """The note that `weights import` leaves beside the weights; errors as of `read_json`."""
     return cast(Weights, read_json(Weights, path, "note", "run `weights import` again"))
 
 
