@@ -164,7 +164,6 @@ def test_what_is_odd_is_counted_and_reasons_that_differ_in_their_numbers_are_one
         "3 cannot be used, such as a/0.mp4: 4000 x 16 pixels",
         "1 cannot be used, such as b/1.mp4: it has one frame",
         "1 have a variable frame rate",
-        "1 are rotated by their metadata",
     ]
 
 
