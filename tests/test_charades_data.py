@@ -10,7 +10,7 @@ from charades_tree import TRAIN, as_real, charades, smoke, table
 from films import film
 from torch import Tensor
 
-from nlrepro.config import ActionVideos, load_profile
+from nlrepro.config import load_profile
 from nlrepro.data.charades import (
     GENERATED_FPS,
     TABLE,
@@ -23,7 +23,6 @@ from nlrepro.data.charades import (
 )
 from nlrepro.data.clips import ClipSample, Crop
 from nlrepro.data.synthetic.action_videos import (
-    Layout,
     layout_actions,
     render_layout,
     render_video,
@@ -142,53 +141,45 @@ def test_training_takes_all_videos_and_a_test_those_with_actions_each_with_its_o
 # The generated videos
 
 
-@pytest.fixture
-def settings() -> ActionVideos:
-    return load_profile("charades-mini").actions.generator
+MINI = load_profile("charades-mini").actions.generator
+LAYOUTS = [sample_layout(MINI, "train", index) for index in range(200)]
 
 
-def layouts(settings: ActionVideos) -> list[Layout]:
-    return [sample_layout(settings, "train", index) for index in range(200)]
-
-
-def test_a_video_has_digits_of_both_inks_and_a_card_in_each_half_all_clear_of_each_other(
-    settings: ActionVideos,
-) -> None:
-    drawn = layouts(settings)
-    assert {len(layout.digits) for layout in drawn} == {3, 4}
-    for layout in drawn:
+def test_a_video_has_digits_of_both_inks_and_a_card_in_each_half_all_clear_of_each_other() -> None:
+    assert {len(layout.digits) for layout in LAYOUTS} == {3, 4}
+    for layout in LAYOUTS:
         assert {item.ink for item in layout.digits.values()} == set(INKS)
         early, late = (card.frames for card in layout.cards)
         assert 0 <= early.start < early.stop <= 16 <= late.start < late.stop <= 32
         assert all(0 <= item.frames.start < item.frames.stop <= 32 for item in layout.digits.values())
         squares = [item.square for item in (*layout.cards, *layout.digits.values())]
-        assert all(square.inside(settings.size) for square in squares)
+        assert all(square.inside(MINI.size) for square in squares)
         assert all(a.clear_of(b) for i, a in enumerate(squares) for b in squares[:i])
     with pytest.raises(BadInput, match=r"no room for [34] digits of 20 px and two cards of 6 px in 32 px"):
-        sample_layout(replace(settings, digit=20), "train", 0)
+        sample_layout(replace(MINI, digit=20), "train", 0)
 
 
-def test_an_action_is_a_digit_in_a_cards_ink_while_it_is_visible(settings: ActionVideos) -> None:
+def test_an_action_is_a_digit_in_a_cards_ink_while_it_is_visible() -> None:
     """And a digit alone does not decide: whatever its ink, each of its two classes holds half of the time."""
     held = {(ink, late): list[bool]() for ink in INKS for late in (0, 1)}
-    for layout in layouts(settings):
+    for layout in LAYOUTS:
         expected = set()
         for digit, item in layout.digits.items():
             seconds = item.frames.start / GENERATED_FPS, item.frames.stop / GENERATED_FPS
             for late in (0, 1):
                 held[item.ink, late].append(layout.cards[late].ink == item.ink)
                 if layout.cards[late].ink == item.ink:
-                    expected.add((2 * settings.digits.index(digit) + late, *seconds))
-        assert {tuple(action) for action in layout_actions(settings, layout)} == expected
+                    expected.add((2 * MINI.digits.index(digit) + late, *seconds))
+        assert {tuple(action) for action in layout_actions(MINI, layout)} == expected
     assert all(0.4 < np.mean(values) < 0.6 for values in held.values())
 
 
-def test_a_cards_ink_changes_nothing_but_the_cards_square_while_it_is_visible(settings: ActionVideos) -> None:
-    layout = sample_layout(settings, "train", 0)
+def test_a_cards_ink_changes_nothing_but_the_cards_square_while_it_is_visible() -> None:
+    layout = LAYOUTS[0]
     early, late = layout.cards
     swapped = layout._replace(cards=(early._replace(ink="red" if early.ink == "green" else "green"), late))
-    noise = [random_generator(settings, "any", 0) for _ in range(2)]
-    first, second = map(partial(render_layout, settings, "train"), (layout, swapped), noise)
+    noise = [random_generator(MINI, "any", 0) for _ in range(2)]
+    first, second = map(partial(render_layout, MINI, "train"), (layout, swapped), noise)
     changed = (first != second).any(3)  # (T, H, W)
     expected = np.zeros_like(changed)
     x, y, side = early.square

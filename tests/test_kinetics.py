@@ -29,17 +29,6 @@ from nlrepro.spec import RunSpec
 IDS = [f"abcdefghi-{i}" for i in range(10)]
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return film(tmp_path_factory.mktemp("good") / "h264.mp4")
-
-
-@pytest.fixture
-def noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are examined by `troublesome`."""
-    monkeypatch.setattr(facts_module, "examine_all", partial(examine_all, examine=troublesome))
-
-
 def plant(root: Path, *videos: str, source: Path | None = None) -> Path:
     """Files at `<split>/<class>/<name>` below root: copies of a video, or empty."""
     for video in videos:
@@ -112,10 +101,11 @@ def opened(root: Path) -> list[str]:
     return names
 
 
-def test_a_second_check_examines_what_may_have_changed(
-    noted: None, good: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_second_check_examines_what_may_have_changed_and_goes_on_where_one_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, cache = tmp_path / "root", tmp_path / "cache"
+    monkeypatch.setattr(facts_module, "examine_all", partial(examine_all, examine=troublesome))
+    root, cache, good = tmp_path / "root", tmp_path / "cache", film(tmp_path / "good.mp4")
     plant(root, "val/a/fail.mp4", "val/b/empty.mp4")
     plant(root, "val/a/1.mp4", "val/b/2.mp4", "val/b/3.mp4", source=good)
     first = check_split(root, "val", cache, 2, classes=3)
@@ -137,17 +127,11 @@ def test_a_second_check_examines_what_may_have_changed(
     assert second["b/3.mp4"].fps == 25
     assert set(second) == {"a/1.mp4", "a/new.mp4", "b/2.mp4", "b/3.mp4", "b/empty.mp4"}
 
-
-def test_a_check_that_was_cut_off_goes_on_where_it_was(noted: None, good: Path, tmp_path: Path) -> None:
-    root = plant(tmp_path, *[f"val/a/{i}.mp4" for i in range(4)], source=good)
-    index = check_split(root, "val", tmp_path / "cache", 1)
-    opened(root)
-    path = index_path(root / "val", tmp_path / "cache")
+    path = index_path(root / "val", cache)
     content = path.read_bytes()
-    lines = content.splitlines(keepends=True)
-    path.write_bytes(b"".join(lines[:2]) + lines[2][:20])  # killed while it wrote
-    assert check_split(root, "val", tmp_path / "cache", 1) == index
-    assert opened(root) == ["2", "3"]
+    path.write_bytes(content[: content.index(b"b/3.mp4")])  # killed while it wrote
+    assert check_split(root, "val", cache, 1) == second
+    assert opened(root) == ["3", "empty"]
     assert path.read_bytes() == content
 
 
@@ -167,7 +151,7 @@ def test_what_is_odd_is_counted_and_reasons_that_differ_in_their_numbers_are_one
     ]
 
 
-def test_training_takes_the_usable_videos_and_keeps_class_numbers(tmp_path: Path) -> None:
+def test_training_takes_the_usable_videos_of_an_index_and_keeps_class_numbers(tmp_path: Path) -> None:
     plant(tmp_path, "val/a/1.mp4", "val/b/2.mp4", "val/b/3.mp4", "val/c/4.mp4", "val/c/5.mp4")
     videos = [facts("b/2.mp4", 64), facts("b/3.mp4", 1), facts("c/4.mp4", 3, 60), facts("c/5.mp4", 2, 60)]
 
@@ -180,17 +164,14 @@ def test_training_takes_the_usable_videos_and_keeps_class_numbers(tmp_path: Path
     assert (tree.labels, tree.classes) == ((1, 2), ("a", "b", "c"))
     with pytest.raises(BadInput, match=r"none of the 5 videos .* can be used"):
         usable(*(replace(each, reason="empty") for each in (facts("a/1.mp4"), *videos)))
-    with pytest.raises(BadInput, match=r"1 videos .* checked, such as a/1.mp4; run `python -m ablations"):
+    command = f"run `python -m ablations data check --profile paper --data {tmp_path}` .*"
+    with pytest.raises(BadInput, match=f"1 videos .* checked, such as a/1.mp4; {command}again"):
         usable(*videos)
-
-
-def test_without_an_index_the_error_says_what_to_run(tmp_path: Path) -> None:
-    command = rf"run `python -m ablations data check --profile paper --data {tmp_path}` .*"
-    with pytest.raises(BadInput, match=rf"{command} first"):
-        read_index(tmp_path, "val", tmp_path / "cache")
     write_atomic(tmp_path / "cache/index-val.jsonl", '{"video": 3}')
-    with pytest.raises(BadInput, match=rf"index-val.jsonl is damaged: .*{command} again"):
+    with pytest.raises(BadInput, match=f"index-val.jsonl is damaged: .*{command}again"):
         read_index(tmp_path, "val", tmp_path / "cache")
+    with pytest.raises(BadInput, match=f"{command}first"):
+        read_index(tmp_path, "val", tmp_path / "elsewhere")
 
 
 def test_of_a_checked_tree_a_run_sees_the_usable_videos(

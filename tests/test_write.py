@@ -1,7 +1,6 @@
 """Generated data as files: what is made, kept, mended and refused, for the data of each task."""
 
 import pickle
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -178,9 +177,3 @@ def test_several_processes_make_the_same_files(tmp_path: Path) -> None:
     for jobs in (1, 2):
         write_dataset(scenes(), tmp_path / str(jobs), jobs)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
-
-
-def test_without_pycocotools_no_scene_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pycocotools", None)
-    with pytest.raises(BadInput, match="pip install pycocotools"):
-        scenes()
