@@ -1,14 +1,14 @@
 """Sweeps in processes that tests may kill: forked from a server that has imported everything."""
 
-import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,7 @@ from nlrepro.learners.learner import Learner
 from nlrepro.record import Record, read_records
 from nlrepro.run import Run
 from nlrepro.sweep.local import sweep
-from nlrepro.train.pretrain import pretrain
 
-SIGNALS = ("SIGKILL", "SIGTERM", "SIGINT")
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["__main__", "attempts", "nlrepro.train.loop", "wandb"])
 
@@ -56,19 +54,27 @@ def attempt(runs: Sequence[Run], jobs: int, environment: dict[str, str]) -> None
         sys.exit(2)
 
 
-def end(process: ForkServerProcess, results: Path) -> str:
-    """Wait for a sweep that must end well; returns what it printed."""
+def end(process: ForkServerProcess, results: Path) -> None:
+    """Wait for a sweep that must end well."""
     process.join()
-    log = (results / "log.txt").read_text()
-    assert process.exitcode == 0, log
-    return log
+    assert process.exitcode == 0, (results / "log.txt").read_text()
 
 
-def kill_all(process: ForkServerProcess) -> None:
-    """The sweep and its runs at once, as when the power goes."""
-    with suppress(ProcessLookupError):  # it has no group yet, hence no runs
-        os.killpg(process.pid or 0, signal.SIGKILL)
-    process.kill()
+def strike(process: ForkServerProcess, victim: str = "all", name: str = "SIGKILL") -> None:
+    """Send a signal to the "sweep", to its "run", or to "all" at once, as when the power goes."""
+    pids, send = [process.pid or 0], os.killpg if victim == "all" else os.kill
+    if victim == "run":
+        children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, check=False)
+        pids = [int(pid) for pid in children.stdout.split()]
+    for pid in pids:
+        with suppress(ProcessLookupError):  # it has ended, or the sweep has no group yet
+            send(pid, signal.Signals[name])
+
+
+def wait_for(process: ForkServerProcess, happened: Callable[[], bool]) -> None:
+    """Until it has happened, or the sweep has ended."""
+    while process.is_alive() and not happened():
+        time.sleep(0.01)
 
 
 def longer(profile: Profile, steps: int = 12, every: int = 3) -> Profile:
@@ -86,11 +92,11 @@ def lasting(record: Record) -> Record:
     return replace(record, made=replace(record.made, date="", git="", seconds=0.0))
 
 
-def outcomes(results: Path, profile: str) -> dict[tuple[str, int | None], tuple[Record, bytes]]:
+def outcomes(results: Path) -> dict[tuple[str, int | None], tuple[Record, bytes]]:
     """Of each run its record, and the bytes of its weights."""
     outcome = {}
-    for record in read_records(results, profile):
-        net = results / "runs" / profile / record.key / f"seed{record.seed}" / f"net-{record.fingerprint}.pt"
+    for record in read_records(results, "smoke"):
+        net = results / "runs/smoke" / record.key / f"seed{record.seed}" / f"net-{record.fingerprint}.pt"
         outcome[record.key, record.seed] = (lasting(record), net.read_bytes())
     return outcome
 
@@ -99,13 +105,6 @@ def beginnings(results: Path) -> list[str]:
     """A line for each try of each run."""
     logs = sorted(results.rglob("seed*/log.txt"))
     return [line for log in logs for line in log.read_text().splitlines() if " from step " in line]
-
-
-def wait_for_training(process: ForkServerProcess, results: Path) -> None:
-    """Until another try has begun, or the sweep has ended."""
-    before = len(beginnings(results))
-    while process.is_alive() and len(beginnings(results)) == before:
-        time.sleep(0.02)
 
 
 def cut_off_at(step: int, base: type[Learner]) -> type[Learner]:
@@ -121,95 +120,14 @@ def cut_off_at(step: int, base: type[Learner]) -> type[Learner]:
 
 
 class Failing(VideoClassifier):
-    """It goes wrong at step 5, just before a checkpoint."""
+    """At step 5, just before a checkpoint, it goes wrong as the environment variable FAIL says."""
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss = super().training_step(batch, index)
-        return self.fail(loss) if self.global_step == 5 else loss
-
-    def fail(self, loss: Tensor) -> Tensor:
-        """Its weights become no numbers, which no loss has shown yet."""
-        return loss * torch.nan
-
-
-class Killed(Failing):
-    """As Linux does when memory runs out."""
-
-    def fail(self, loss: Tensor) -> Tensor:
-        os.kill(os.getpid(), signal.SIGKILL)
+        loss, how = super().training_step(batch, index), os.environ["FAIL"]
+        if self.global_step == 5 and how == "nan":  # its weights too
+            return loss * torch.nan
+        if self.global_step == 5 and how == "memory":
+            return torch.empty(1 << 60)
+        if self.global_step == 5:
+            os.kill(os.getpid(), signal.Signals[how])
         return loss
-
-
-class Terminated(Failing):
-    """Lightning turns this signal into an exception without words."""
-
-    def fail(self, loss: Tensor) -> Tensor:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return loss
-
-
-class Greedy(Failing):
-    def fail(self, loss: Tensor) -> Tensor:
-        return torch.empty(1 << 60)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strike:
-    """A signal that a run sends to itself, its sweep or the whole process group at one moment."""
-
-    clip: str
-    moment: str  # "step", "validation" or "test"
-    step: int
-    victim: str  # "run", "sweep" or "group"
-    signal: str
-
-    def plan(self, results: Path) -> Path:
-        """Write it for the runs below `results`; returns the path that will be there once it has landed."""
-        results.mkdir(parents=True, exist_ok=True)
-        (results / "strike.json").write_text(json.dumps(asdict(self)))
-        (results / "struck.json").unlink(missing_ok=True)
-        return results / "struck.json"
-
-    def land(self) -> None:
-        number = signal.Signals[self.signal]
-        if self.victim == "group":
-            os.killpg(0, number)
-        else:
-            os.kill(os.getpid() if self.victim == "run" else os.getppid(), number)
-
-
-class Struck(VideoClassifier):
-    """A run that strikes as planned, once."""
-
-    def start(self, run: Run) -> dict[str, str]:
-        self.planned = run.folders.results / "strike.json"
-        return super().start(run)
-
-    def strike(self, moment: str) -> None:
-        if self.planned.exists():
-            strike = Strike(**json.loads(self.planned.read_text()))
-            if (strike.clip, strike.moment, strike.step) == (self.run_spec.clip, moment, self.global_step):
-                self.planned.rename(self.planned.with_name("struck.json"))
-                strike.land()
-
-    def training_step(self, batch: Batch, index: int) -> Tensor:
-        self.strike("step")
-        return super().training_step(batch, index)
-
-    def on_validation_epoch_end(self) -> None:
-        self.strike("validation")
-        super().on_validation_epoch_end()
-
-    def test_step(self, batch: Batch, index: int) -> None:
-        self.strike("test")
-        super().test_step(batch, index)
-
-
-def pretrain_until(profile: Profile, out: Path, step: int, name: str) -> None:
-    """Pretraining that strikes itself after so many steps."""
-
-    def strike(done: int) -> None:
-        if done == step:
-            os.kill(os.getpid(), signal.Signals[name])
-
-    pretrain(50, profile, out, strike)

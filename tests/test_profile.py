@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nlrepro.config import PROFILES, Profile, load_profile, profile_names
+from nlrepro.config import Profile, load_profile, profile_names
 from nlrepro.files import BadInput
 from nlrepro.task import CHARADES, DETECTION, VIDEO
-
-MINI = (PROFILES / "mini.toml").read_text()
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -36,15 +34,12 @@ def test_the_paper_profile_is_the_papers_recipe() -> None:
     short, long = profile.recipes["short"], profile.recipes["long"]
     assert (profile.clips["short"].frames, profile.clips["short"].stride) == (32, 2)
     assert (profile.clips["long"].frames, profile.clips["long"].stride) == (128, 1)
-    assert profile.clips["short"].span == 63  # "64 consecutive frames", of which every other is taken
     for recipe in (short, long):
         assert (recipe.steps, recipe.milestones, recipe.optimizer) == (400_000, (150_000, 300_000), "sgd")
         assert (recipe.momentum, recipe.weight_decay, recipe.schedule) == (0.9, 1e-4, "steps")
     assert profile.real
-    assert [(recipe.batch / profile.real.devices, recipe.lr) for recipe in (short, long)] == [
-        (8, 0.01),
-        (2, 0.0025),
-    ]
+    assert (short.batch / profile.real.devices, short.lr) == (8, 0.01)
+    assert (long.batch / profile.real.devices, long.lr) == (2, 0.0025)
     assert (short.frozen_norm, long.frozen_norm) == (False, True)
     assert (profile.real.train_sides, profile.real.test_side, profile.data.size) == ((256, 320), 256, 224)
     assert (profile.data.views, profile.pretrained, profile.geometry.dropout) == (10, "imagenet", 0.5)
@@ -66,48 +61,34 @@ def test_a_profile_stands_on_another(tmp_path: Path, smoke: Profile) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "error"),
+    ("text", "error"),
     [
-        ("width = 8", "widht = 8", r"geometry.width: Field required, .*geometry.widht: .*, got 8"),
-        ("width = 8", "width = 'wide'", r"geometry.width: .* valid integer, .*got 'wide'"),
-        (
-            'optimizer = "adamw"',
-            'optimizer = "adam"',
-            r"optimizer: Input should be 'adamw' or 'sgd', got 'adam'",
-        ),
-        ("stem_stride = [1, 2, 2]", "stem_stride = [1, 2]", r"geometry.stem_stride"),
-        (
-            "[clips.long]",
-            "[clips.longer]",
-            r"clips.longer.*: Input should be 'short' or 'long', got 'longer'",
-        ),
-        ('name = "mini"', 'name = "no/name"', r"name: String should match pattern"),
-        ('name = "mini"', "name = mini", r"line 2"),
-        ('name = "mini"', 'name = "\xff"', r"is no TOML in UTF-8: .* byte 0xff"),
+        ("[geometry]\nwidth = 'wide'", r"geometry.width: .* valid integer, .*got 'wide'"),
+        ("[geometry]\nwidht = 8", r"geometry.widht: .*, got 8"),
+        ("[geometry]\nstem_stride = [1, 2]", r"geometry.stem_stride"),
+        ("[recipes.short]\noptimizer = 'adam'", r"optimizer: Input should be 'adamw' or 'sgd', got 'adam'"),
+        ("[recipes.short]\nsteps = 0", "recipes.short.steps: Input should be greater than or equal to 1"),
+        ("[recipes.short]\nwarmup = 1.0", "recipes.short.warmup: Input should be less than 1"),
+        ("[clips.longer]", r"clips.longer.*: Input should be 'short' or 'long', got 'longer'"),
+        ("name = 'no/name'", r"name: String should match pattern"),
+        ("name = mini", r"line 2"),
+        ("name = '\xff'", r"is no TOML in UTF-8: .* byte 0xff"),
+        ("seeds = [-1]", "seeds.0: Input should be greater than or equal to 0"),
+        ("[actions.generator]\ndigits = [0, 1]", r"2 digits of .* give 4 classes, the clips have 6 or 12"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_allowed_and_what_stood_there(
-    tmp_path: Path, old: str, new: str, error: str
+    tmp_path: Path, text: str, error: str
 ) -> None:
     path = tmp_path / "mine.toml"
-    path.write_bytes(MINI.replace(old, new, 1).encode("latin-1"))
-    assert path.read_bytes() != MINI.encode()
+    path.write_bytes(f"base = 'charades-smoke'\n{text}".encode("latin-1"))
     with pytest.raises(BadInput, match=error) as caught:
         load_profile(str(path))
     assert str(caught.value).startswith(str(path))
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_digits_that_give_other_classes_than_the_clips_have_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text('base = "charades-smoke"\nname = "mine"\n[actions.generator]\ndigits = [0, 1]')
-    with pytest.raises(
-        BadInput, match=r"2 digits of \[actions.generator\] give 4 classes, the clips have 6 or 12"
-    ):
-        load_profile(str(path))
-
-
-def test_profiles_that_stand_on_each_other_are_told(tmp_path: Path) -> None:
+def test_profiles_that_stand_on_each_other_are_named(tmp_path: Path) -> None:
     one, other = tmp_path / "one.toml", tmp_path / "other.toml"
     one.write_text(f'base = "{other}"')
     other.write_text(f'base = "{one}"')
@@ -115,19 +96,11 @@ def test_profiles_that_stand_on_each_other_are_told(tmp_path: Path) -> None:
         load_profile(str(one))
 
 
-@pytest.mark.parametrize("name", ["large", "nowhere/mine.toml"])
-def test_an_unknown_profile_names_the_known_ones(name: str) -> None:
-    with pytest.raises(
-        BadInput, match=rf"unknown profile '{name}'; use one of .*mini, .*smoke, or the path of a"
-    ):
-        load_profile(name)
-
-
 def test_a_task_takes_its_own_profile_of_a_name_and_refuses_one_without_its_part(tmp_path: Path) -> None:
     names = [task.profile("mini").name for task in (VIDEO, CHARADES, DETECTION)]
     assert names == ["mini", "charades-mini", "coco-mini"]
     assert CHARADES.profile("charades-mini").name == "charades-mini"
-    (tmp_path / "own.toml").write_text(MINI)
+    (tmp_path / "own.toml").write_text('base = "mini"')
     for task, part in ((CHARADES, "actions"), (DETECTION, "detection")):
         with pytest.raises(BadInput, match=rf"the profile mini has no \[{part}\], which this table needs"):
             task.profile(str(tmp_path / "own.toml"))
@@ -141,15 +114,3 @@ def test_fewer_devices_take_smaller_and_more_steps_by_the_linear_scaling_rule() 
     assert (one.milestones, one.validate_every) == ((1_200_000, 2_400_000), 40_000)
     tiny = paper.recipes["long"].scaled(Fraction(1, 100))  # no batch is empty
     assert (tiny.batch, tiny.lr, tiny.steps) == (1, 0.0025 / 16, 6_400_000)
-    assert load_profile("mini").recipe("short", 4) == load_profile("mini").recipes["short"]
-
-
-@pytest.mark.parametrize("name", ["paper", "coco-paper", "charades-smoke"])
-def test_a_dry_run_has_a_name_of_its_own_and_few_steps_of_two(name: str) -> None:
-    profile = load_profile(name)
-    dry = profile.dry(5)
-    assert (dry.name, dry.data.views) == (f"{name}-dry-run", 2)
-    names = ("short", "long", *(("boxes", "keypoints") if profile.detection else ()))
-    recipes = [dry.recipe(each, devices=1) for each in names]
-    assert {(r.steps, r.batch, r.milestones, r.validate_every) for r in recipes} == {(5, 2, (), 5)}
-    assert {r.lr for r in recipes} == {profile.recipe(each, devices=8).lr for each in names}

@@ -11,27 +11,22 @@ import pytest
 import torch
 from attempts import cut_off_at, lasting, longer
 from conftest import smoke_run
-from pydantic import ValidationError
 from torch import Tensor
 
 from nlrepro.config import Profile
 from nlrepro.files import BadInput
 from nlrepro.learners.action_classifier import scores_path
 from nlrepro.learners.classifier import Batch, VideoClassifier
-from nlrepro.record import Record, read_record
+from nlrepro.record import read_record
 from nlrepro.run import Folders, Run
 from nlrepro.spec import ActionSpec, DetectionSpec, NetSpec, RunSpec
 from nlrepro.task import CHARADES, DETECTION, VIDEO
 from nlrepro.train.checkpoint import Progress
-from nlrepro.train.loop import LEARNERS, prepare, train
+from nlrepro.train.loop import LEARNERS, train
 
 SHORT, LONG = "r50-c2d", "r50-c2d-long"
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
-
-
-def outcome(record: Record) -> tuple[object, ...]:
-    return record.metrics, record.ranks, record.curve, record.fingerprint, record.net
 
 
 def copy_of(swept: Path, results: Path, *keys: str) -> Path:
@@ -42,13 +37,7 @@ def copy_of(swept: Path, results: Path, *keys: str) -> Path:
     return results
 
 
-def short_run(smoke: Profile, data: Path, results: Path, seed: int = 0) -> Run:
-    """8 steps, with a checkpoint after 2, 4 and 6; the profile has dropout."""
-    folders = Folders(data=data, results=results)
-    return Run(task=VIDEO, spec=RunSpec(), profile=longer(smoke, 8, 2), seed=seed, folders=folders)
-
-
-each_task = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     ("task", "spec"),
     [
         (VIDEO, RunSpec()),
@@ -58,13 +47,10 @@ each_task = pytest.mark.parametrize(
     ],
     ids=lambda value: getattr(value, "key", ""),
 )
-
-
-@each_task
 def test_a_run_cut_off_ends_as_if_it_had_not_been(
     task: Any, spec: Any, data: Path, swept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before the first checkpoint, and twice after one."""
+    """Before the first checkpoint, and twice after one; it reports where it goes on and what it reaches."""
     results = [copy_of(swept, tmp_path / name, LONG) for name in ("a", "b")]
     profile = longer(task.profile("smoke"), 8, 2)
     folders = [Folders(data=data, results=folder) for folder in results]
@@ -76,49 +62,19 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(
             train(replace(run, module=cut_off_at(step, LEARNERS[type(task)])))
         assert not run.record_path.exists()
         assert run.failure() == "RuntimeError: the power is gone"
-    resumed = train(run)
+    reports = list[Progress]()
+    resumed = train(run, report=reports.append)
     assert lasting(resumed) == lasting(undisturbed) == lasting(read_record(run.record_path))
     assert run.weights.read_bytes() == calm.weights.read_bytes()
     assert [point.step for point in resumed.curve] == [2, 4, 6, 8]
     assert re.findall(r" from step (\d)", capsys.readouterr().out) == ["0", "0", "2", "4"]
+    assert (reports[0].step, reports[0].steps, reports[0].last) == (4, 8, resumed.curve[1])
+    assert (reports[-1].step, reports[-1].last) == (8, resumed.curve[-1])
+    assert reports[-1].tested is not None
     assert not run.checkpoint.exists()
     assert run.failure() is None
     if task is CHARADES:
         assert scores_path(run).read_text() == scores_path(calm).read_text()
-
-
-@each_task
-def test_a_training_begins_with_the_random_numbers_of_its_seed(
-    task: Any, spec: Any, data: Path, swept: Path, tmp_path: Path
-) -> None:
-    """A net that is built to be counted draws some too: before the seed is set, or all digits change."""
-    folders = Folders(data=data, results=copy_of(swept, tmp_path, LONG))
-    run = Run(task=task, spec=spec, profile=task.profile("smoke"), seed=0, folders=folders)
-    states: list[Tensor] = []
-
-    class Noted(LEARNERS[type(task)]):  # type: ignore[misc]
-        def training_step(self, batch: Any, index: int) -> Tensor:
-            states.append(torch.get_rng_state())
-            raise RuntimeError("that is enough")
-
-    prepare(run, 1).start(run)
-    states.append(torch.get_rng_state())
-    with pytest.raises(RuntimeError, match="that is enough"):
-        train(replace(run, module=Noted))
-    assert torch.equal(*states)
-
-
-def test_a_run_reports_where_it_goes_on_and_what_it_has_reached(
-    smoke: Profile, data: Path, tmp_path: Path
-) -> None:
-    run, first, second = short_run(smoke, data, tmp_path), list[Progress](), list[Progress]()
-    with pytest.raises(RuntimeError, match="the power is gone"):
-        train(replace(run, module=cut_off_at(5, VideoClassifier)), report=first.append)
-    record = train(run, report=second.append)
-    assert (first[0].step, first[0].steps, first[0].last) == (0, 8, None)
-    assert (second[0].step, second[0].last) == (4, first[-1].last) == (4, record.curve[1])
-    assert (second[-1].step, second[-1].last) == (8, record.curve[-1])
-    assert second[-1].tested is not None
 
 
 def test_the_losses_of_each_step_are_the_golden_ones(data: Path, tmp_path: Path) -> None:
@@ -145,29 +101,25 @@ def test_a_seed_gives_the_same_digits_and_another_seed_others(
     data: Path, swept: Path, tmp_path: Path
 ) -> None:
     """Also in another process: `swept` is from a sweep of many."""
-    folders = [Folders(data=data, results=folder) for folder in (copy_of(swept, tmp_path, SHORT), swept)]
-    records = [train(smoke_run(LONG, folders[0], seed)) for seed in (0, 1)]
-    before = [smoke_run(LONG, folders[1], seed).record() for seed in (0, 1)]
-    assert [outcome(record) for record in records] == [outcome(record) for record in before if record]
+    own, others = (Folders(data=data, results=each) for each in (copy_of(swept, tmp_path, SHORT), swept))
+    records = [train(smoke_run(LONG, own, seed)) for seed in (0, 1)]
+    before = [smoke_run(LONG, others, seed).record() for seed in (0, 1)]
+    assert [*map(lasting, records)] == [lasting(record) for record in before if record]
     assert records[0].curve != records[1].curve
 
 
 def test_a_fresh_record_is_given_back_and_a_stale_one_made_anew(
-    smoke: Profile, data: Path, tmp_path: Path
+    smoke: Profile, data: Path, swept: Path, tmp_path: Path
 ) -> None:
-    run = smoke_run(SHORT, Folders(data=data, results=tmp_path))
-    first = train(run)
-    written = run.record_path.stat().st_mtime_ns
+    run = smoke_run(SHORT, Folders(data=data, results=copy_of(swept, tmp_path, SHORT)))
+    first, written = run.finished(), run.record_path.stat().st_mtime_ns
     run.mark_failed("written by another sweep, after the success")
-    assert train(run) == run.finished() == first
+    assert train(run) == first
     assert run.failure() is None
     assert run.record_path.stat().st_mtime_ns == written
-    other = short_run(smoke, data, tmp_path)
+    other = replace(run, profile=longer(smoke, 3, 3))
     assert not other.finished()
-    second = train(other)
-    assert other.is_fresh(second)
-    assert read_record(run.record_path) == second
-    assert second.metrics != first.metrics
+    assert train(other) == other.finished() == read_record(run.record_path) != first
 
 
 def test_a_run_without_its_parents_weights_names_them(data: Path, tmp_path: Path) -> None:
@@ -176,28 +128,11 @@ def test_a_run_without_its_parents_weights_names_them(data: Path, tmp_path: Path
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_a_run_starts_from_its_parents_weights(
-    smoke: Profile, data: Path, swept: Path, tmp_path: Path
-) -> None:
-    """Learning rate 0: the net that comes out is the parent's."""
-    still = replace(smoke.recipes["long"], lr=1e-30, weight_decay=0.0)
-    profile = replace(smoke, recipes={**smoke.recipes, "long": still})
-    folders = Folders(data=data, results=copy_of(swept, tmp_path, SHORT))
-    run = Run(task=VIDEO, spec=RunSpec(clip="long"), profile=profile, seed=0, folders=folders)
-    train(run)
-    assert run.parent
-    parent, child = (torch.load(one.weights, weights_only=True) for one in (run.parent, run))
-    assert parent.keys() == child.keys()
-    assert all(torch.allclose(parent[name].float(), child[name].float(), atol=1e-6) for name in parent)
-
-
 def test_accuracy_is_of_the_softmax_averaged_over_views(smoke: Profile) -> None:
-    classifier = VideoClassifier(RunSpec(), smoke)
-    classifier.eval()
+    torch.manual_seed(0)
+    classifier = VideoClassifier(RunSpec(), smoke).eval()
     torch.nn.init.normal_(classifier.net.fc.weight)
-    clips = torch.randint(
-        0, 256, (6, 4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-    )
+    clips = torch.randint(256, (6, 4, 32, 32, 3), dtype=torch.uint8)
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     classifier.evaluator.begin(None, classifier.views)
     with torch.no_grad():
@@ -220,18 +155,11 @@ def test_the_learning_rate_of_one_cycle_rises_in_its_warm_up_and_then_falls(
     profile = replace(smoke, recipes={**smoke.recipes, "short": recipe})
     configured = VideoClassifier(RunSpec(), profile).configure_optimizers()
     optimizer, schedule, rates = configured["optimizer"], configured["lr_scheduler"]["scheduler"], []
-    for step in range(20):
+    for _ in range(20):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        if step < 19:
-            schedule.step()
+        schedule.step()
     assert rates.index(max(rates)) == peak
     assert max(rates) == pytest.approx(recipe.lr, rel=0.01)
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
-
-
-@pytest.mark.parametrize("warmup", [0.0, 1.0, -0.1])
-def test_a_warm_up_is_a_part_of_the_steps(smoke: Profile, warmup: float) -> None:
-    with pytest.raises(ValidationError, match=r"warmup\s+Input should be (greater|less) than [01]"):
-        replace(smoke.recipes["short"], warmup=warmup)

@@ -10,7 +10,7 @@ import pytest
 from conftest import child, command, smoke_run
 from loopback import MISSING, loopback, output, until
 
-from nlrepro.config import Profile, load_profile, toml_path
+from nlrepro.config import load_profile, toml_path
 from nlrepro.files import BadInput
 from nlrepro.run import Folders, Run, slurm_queue
 from nlrepro.sweep.local import sweep
@@ -21,24 +21,6 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"SLURM is not installed: no {', '.join(MISSING)}"),
 ]
 PATIENCE = 120  # seconds that a sweep of two runs may take
-
-
-@pytest.fixture(scope="module")
-def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smoke profile with 120 steps a run and a checkpoint at each third step."""
-    text = toml_path("smoke").read_text()
-    path = tmp_path_factory.mktemp("profile") / "longer.toml"
-    path.write_text(
-        re.sub(r"\nsteps = \d+\n", "\nsteps = 120\n", text).replace(
-            "validate_every = 2", "validate_every = 3"
-        )
-    )
-    return path
-
-
-@pytest.fixture(scope="module")
-def profile(longer: Path) -> Profile:
-    return load_profile(str(longer))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -60,32 +42,27 @@ def job_of(run: Run) -> str:
     return queued.job
 
 
-def logs(folders: Folders) -> str:
-    return "\n".join(
-        path.read_text() for path in folders.results.rglob("slurm/*.*") if path.suffix in (".out", ".err")
-    )
-
-
 def tries(folders: Folders, key: str) -> int:
     """How often the run has begun; the second time it must have gone on from a checkpoint."""
-    steps = re.findall(rf": {key} seed 0 from step (\d+)", logs(folders))
+    logs = "".join(path.read_text() for path in folders.results.rglob("slurm/*.out"))
+    steps = re.findall(rf": {key} seed 0 from step (\d+)", logs)
     assert [step == "0" for step in steps] == [True, *[False] * (len(steps) - 1)]
     return len(steps)
 
 
 def wait_for_records(number: int, folders: Folders) -> None:
-    def complete() -> bool:
-        return len(list((folders.results / "records").rglob("*.json"))) == number and not slurm_queue()
-
-    try:
-        until(f"{number} records", complete, PATIENCE)
-    except AssertionError as late:
-        raise AssertionError(f"{late}\n{slurm_queue()}\n{logs(folders)}") from None
+    records = folders.results / "records"
+    until("records", lambda: len([*records.rglob("*.json")]) == number and not slurm_queue(), PATIENCE)
 
 
 def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_local_one_does(
-    longer: Path, profile: Profile, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Of 120 steps, with a checkpoint at each third."""
+    text, longer = toml_path("smoke").read_text(), tmp_path / "longer.toml"
+    text = re.sub(r"\nsteps = \d+\n", "\nsteps = 120\n", text)
+    longer.write_text(text.replace("validate_every = 2", "validate_every = 3"))
+    profile = load_profile(str(longer))
     here, there = (Folders(data=data, results=tmp_path / name) for name in ("here", "there"))
     runs, others = (
         [replace(smoke_run(key, folders), profile=profile) for key in ("r50-c2d", "r50-c2d-long")]
@@ -117,11 +94,11 @@ def test_a_sweep_with_jobs_cancelled_requeued_and_out_of_time_leaves_what_a_loca
         until("a checkpoint", run.checkpoint.is_file, PATIENCE)
         output(*words, job_of(run))
     wait_for_records(2, there)
-    assert [tries(there, run.key) for run in runs] == [2, 2], logs(there)
+    assert [tries(there, run.key) for run in runs] == [2, 2]
     assert totals(longer, there) == "2 done, 0 running, 0 queued, 0 stopped, 0 failed, 0 stale\n"
 
     sweep(others, 2)
-    assert attempts.outcomes(there.results, "smoke") == attempts.outcomes(here.results, "smoke")
+    assert attempts.outcomes(there.results) == attempts.outcomes(here.results)
 
 
 def test_several_processes_of_a_run_are_slurm_s(data: Path, tmp_path: Path) -> None:
@@ -133,7 +110,7 @@ def test_several_processes_of_a_run_are_slurm_s(data: Path, tmp_path: Path) -> N
     words = ("run", run.key, "--profile", "smoke", "--data", data, "--results", here.results)
     done = child(*words, "--devices", "2")
     assert done.status == 0, done.err
-    assert attempts.outcomes(there.results, "smoke") == attempts.outcomes(here.results, "smoke")
+    assert attempts.outcomes(there.results) == attempts.outcomes(here.results)
 
 
 def test_a_refused_job_is_named(data: Path, tmp_path: Path) -> None:
