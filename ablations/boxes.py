@@ -22,14 +22,7 @@ from nlrepro.stats.verdicts import AddsLessThan, Beats, beat
 from nlrepro.table import Row, Table
 from nlrepro.task import DETECTION
 
-MEASURES = {
-    "box_ap": "box AP",
-    "box_ap50": "box AP50",
-    "box_ap75": "box AP75",
-    "mask_ap": "mask AP",
-    "mask_ap50": "mask AP50",
-    "mask_ap75": "mask AP75",
-}
+MEASURES = {f"{of}_ap{iou}": f"{of} AP{iou}" for of, iou in product(("box", "mask"), ("", "50", "75"))}
 DEPTHS: dict[Backbone, int] = {"r50": 50, "r101": 101, "x101": 152}  # the paper's row is of X152
 ROWS = {"baseline": False, "+1 NL": True}
 

@@ -8,21 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, TypeAdapter, ValidationError
 
 from nlrepro import verbs
 from nlrepro.config import Sampling, Seed, profile_names
 from nlrepro.files import BadInput
-
-if TYPE_CHECKING:
-    from nlrepro.table import Catalogue
+from nlrepro.table import Catalogue
 
 Add = Callable[..., argparse.ArgumentParser]
 
 
-def main(catalogue: "Catalogue", words: Sequence[str] | None = None) -> int:
+def main(catalogue: Catalogue, words: Sequence[str] | None = None) -> int:
     """Run one verb over these tables. An error that a user can mend is one line, with exit status 2."""
     arguments = parser().parse_args(words)
     try:

@@ -117,12 +117,11 @@ class Run:
     @property
     def parent(self) -> "Run | None":
         """The run whose weights this one starts from."""
-        parent = self.task.parent(self.spec, self.profile)
+        parent = self.task.parent(self.spec, self.profile, self.seed)
         if parent is None:
             return None
-        seed = self.seed if parent.seed is None else parent.seed
-        folders = self.folders
-        return Run(task=parent.task, spec=parent.spec, profile=parent.profile, seed=seed, folders=folders)
+        task, spec, profile, seed = parent
+        return Run(task=task, spec=spec, profile=profile, seed=seed, folders=self.folders)
 
     @property
     def steps(self) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, get_args
 
 from nlrepro.config import PROFILES, Actions, Detection, Profile, as_json, load_profile
 from nlrepro.files import BadInput, file_digest
@@ -18,6 +18,7 @@ from nlrepro.pretrained import detector_digest, pretrained_digest
 from nlrepro.record import OWN, Cost, Weights, digest
 from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, Clip, DetectionSpec, PaperForm, Part, RunSpec
 
+Parent = tuple["Task", Any, Profile, int]  # a run to start from: task, spec, profile, seed
 PARENT_SEED = 0  # of Table 4: as in the paper, all seeds fine-tune one net of Kinetics a row
 
 
@@ -63,8 +64,8 @@ class Task(ABC):
     def cost(self, spec: Any, profile: Profile) -> Cost:
         """Parameters, and multiply-adds of a clip or image, counted on the meta device."""
 
-    def parent(self, spec: Any, profile: Profile) -> "Parent | None":
-        """The run whose weights a run starts from."""
+    def parent(self, spec: Any, profile: Profile, seed: int) -> Parent | None:
+        """The run whose weights a run of this seed starts from."""
         return None
 
     def root(self, spec: Any, profile: Profile, data: Path) -> Path:
@@ -86,15 +87,6 @@ class Task(ABC):
         Raises:
             BadInput: a split is missing, has no usable file, or has an unusable generated one.
         """
-
-
-class Parent(NamedTuple):
-    """A run to start from; without a seed, that of the same seed."""
-
-    task: Task
-    spec: Any
-    profile: Profile
-    seed: int | None = None
 
 
 class VideoTask(Task):
@@ -127,8 +119,8 @@ class VideoTask(Task):
 
         return cost(spec, profile)
 
-    def parent(self, spec: RunSpec, profile: Profile) -> Parent | None:
-        return Parent(self, spec.parent, profile) if spec.parent else None
+    def parent(self, spec: RunSpec, profile: Profile, seed: int) -> Parent | None:
+        return (self, spec.parent, profile, seed) if spec.parent else None
 
     def data_digest(self, spec: RunSpec, profile: Profile, data: Path) -> str | None:
         from nlrepro.data.kinetics import videos_seen
@@ -177,16 +169,16 @@ class CharadesTask(Task):
     def cost(self, spec: ActionSpec, profile: Profile) -> Cost:
         return VIDEO.cost(spec.parent, profile)
 
-    def parent(self, spec: ActionSpec, profile: Profile) -> Parent | None:
+    def parent(self, spec: ActionSpec, profile: Profile, seed: int) -> Parent | None:
         if actions_of(profile).start:
             return None
-        return Parent(VIDEO, spec.parent, parents_profile(profile), PARENT_SEED)
+        return VIDEO, spec.parent, parents_profile(profile), PARENT_SEED
 
     def data_digest(self, spec: ActionSpec, profile: Profile, data: Path) -> str | None:
         from nlrepro.data.charades import parts_digest
 
-        parent, classes = self.parent(spec, profile), profile.clips["long"].classes
-        before = parent.task.data_digest(parent.spec, parent.profile, data) if parent else None
+        given, classes = actions_of(profile).start, profile.clips["long"].classes
+        before = None if given else VIDEO.data_digest(spec.parent, parents_profile(profile), data)
         return parts_digest(self.root(spec, profile, data), parts_of(spec), classes, before)
 
     def prepare(self, specs: Sequence[ActionSpec], profile: Profile, data: Path, processes: int) -> None:

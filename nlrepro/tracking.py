@@ -48,10 +48,13 @@ def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
             by_table = {f"table{table}/{name}": metrics[name] for table in run.tables for name in names}
             super().log_metrics({**metrics, **by_table}, step)
 
+    path = wandb_id_path(run)
+    if not path.is_file():  # else an earlier try chose the id
+        write_atomic(path, token_hex(4))
     online = os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False)
     return TableLogger(
         name=run.name,
-        id=wandb_id(wandb_id_path(run)),
+        id=path.read_text(),
         group=f"{run.profile.name} {run.key}",  # the seeds of one net
         job_type="train",
         tags=[run.profile.name, *(f"table{table}" for table in run.tables)],
@@ -74,13 +77,6 @@ def run_config(run: Run, recipe: Recipe, cost: Cost) -> dict[str, Any]:
 
 def wandb_id_path(run: Run) -> Path:
     return run.folder / f"wandb-{run.fingerprint}.txt"
-
-
-def wandb_id(path: Path) -> str:
-    """The id that an earlier try chose, or a new one."""
-    if not path.is_file():
-        write_atomic(path, token_hex(4))
-    return path.read_text()
 
 
 def resume(logger: Any, folder: Path, learner: "Learner", curve: Sequence[Point]) -> None:

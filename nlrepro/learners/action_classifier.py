@@ -9,7 +9,6 @@ Table 2's released test averages softmax scores of windows.
 """
 
 import sys
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -118,12 +117,13 @@ class ActionClassifier(VideoClassifier):
         return F.binary_cross_entropy_with_logits(scores, labels)  # mean over clips and classes
 
     def on_test_epoch_end(self) -> None:
-        """Write the scores of each video to a file."""
+        """Write the scores of each video to a file: a line a video, such as "YSKX3 0.012 0.4 ..."."""
         super().on_test_epoch_end()
         data: ActionData = self.trainer.datamodule  # type: ignore[attr-defined]
         scores, _ = self.evaluator.collected()
         if self.trainer.is_global_zero and not data.at_most:
-            write_scores(data.scores, data.items("test").ids, scores)
+            lines = pd.DataFrame(scores, index=data.items("test").ids)
+            write_atomic(data.scores, lines.to_csv(sep=" ", header=False, float_format="%.9g"))
         if self.result and not self.result.metrics:
             where = "" if data.at_most else f"; the scores for the challenge's server are in {data.scores}"
             note = f"the labels of the test are held back, so there is no mAP{where}"
@@ -156,9 +156,3 @@ def mean_average_precision(scores: Floats, labels: Bools) -> float:
 def scores_path(run: Run) -> Path:
     """The scores of the tested videos, as Charades' own evaluation reads them."""
     return run.folder / f"scores-{run.fingerprint}.txt"
-
-
-def write_scores(path: Path, videos: Iterable[str], scores: Floats) -> None:
-    """A line a video: "YSKX3 0.012 0.4 ...", a score a class."""
-    lines = pd.DataFrame(scores, index=list(videos)).to_csv(sep=" ", header=False, float_format="%.9g")
-    write_atomic(path, lines)

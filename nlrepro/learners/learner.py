@@ -121,6 +121,8 @@ class Learner(pl.LightningModule):
     def validation_step(self, batch: Any, index: int) -> None:
         self.evaluate(batch)
 
+    test_step = validation_step
+
     def on_validation_epoch_end(self) -> None:
         """Add a point to the curve: the training loss since the last one, and the validation measure."""
         loss = float(self.train_loss.compute())
@@ -136,9 +138,6 @@ class Learner(pl.LightningModule):
 
     def on_test_epoch_start(self) -> None:
         self.evaluator.begin(self.trainer.test_dataloaders.dataset, self.views)  # type: ignore[union-attr]
-
-    def test_step(self, batch: Any, index: int) -> None:
-        self.evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
         """Add to the result what the data module knows of the split.
