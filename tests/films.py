@@ -3,7 +3,7 @@
 import io
 import os
 import wave
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from nlrepro.data.facts import Facts, examine
 
-NO_OPTIONS: Mapping[str, str] = {}
-
 
 def write_video(
     path: Path,
@@ -23,13 +21,13 @@ def write_video(
     codec: str = "libx264",
     rate: int = 30,
     pixels: str = "yuv420p",
-    options: Mapping[str, str] = NO_OPTIONS,  # of the codec
+    options: dict[str, str] | None = None,  # of the codec
     times: list[int] | None = None,  # milliseconds
     **container: str,
 ) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=container) as file:
-        stream: Any = file.add_stream(codec, rate=rate, options=dict(options))
+        stream: Any = file.add_stream(codec, rate=rate, options=options)
         _, stream.height, stream.width, _ = pictures.shape
         stream.pix_fmt = pixels
         if times:

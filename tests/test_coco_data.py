@@ -13,7 +13,6 @@ import torch
 from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation, points
 from PIL import Image
 
-from nlrepro.data import coco
 from nlrepro.data.coco import (
     FILES,
     CocoImages,
@@ -130,24 +129,18 @@ def test_gray_images_become_colours(root: Path) -> None:
     assert pixels.unique().tolist() == pytest.approx([128 / 255])
 
 
-def test_what_is_flipped_lies_where_the_image_shows_it(root: Path) -> None:
-    pixels = torch.zeros(3, 4, 10)
-    pixels[:, 1:3, 2:5] = 1.0
-    objects = {"boxes": torch.tensor([[2.0, 1.0, 5.0, 3.0]]), "labels": torch.ones(1)}
-    objects |= {"masks": (pixels[:1] > 0).to(torch.uint8), "keypoints": torch.zeros(1, 17, 3)}
-    objects["keypoints"][0, 1] = torch.tensor([2.5, 1.5, 2])  # the left eye
-    flipped, target = coco.flip(pixels, objects)
-    x1, y1, x2, y2 = target["boxes"][0].int().tolist()
-    assert float(flipped[:, y1:y2, x1:x2].mean()) == 1.0
-    assert flipped.sum() == pixels.sum()
-    assert torch.equal(target["masks"][0].bool(), flipped[0] > 0)
-    assert target["keypoints"][0, 2].tolist() == [7.5, 1.5, 2.0]  # has become the right one
-    assert not target["keypoints"][0, 1].any()
-
-    images = CocoImages(training_images(open_split(root, "train", "boxes")), training=True)
-    (_, plain, _), (_, mirrored, target) = images[ImageSample(0)], images[ImageSample(0, mirrored=True)]
-    assert torch.equal(torch.as_tensor(mirrored), torch.as_tensor(plain).flip(2))
-    assert target["boxes"][0].tolist() == [WIDTH - 44, 6, WIDTH - 4, 56]
+@pytest.mark.parametrize("kind", FILES)
+def test_a_mirrored_image_has_mirrored_objects(root: Path, kind: Target) -> None:
+    images = CocoImages(open_split(root, "val", kind), training=True)
+    (_, plain, before), (_, mirrored, after) = images[ImageSample(1)], images[ImageSample(1, mirrored=True)]
+    assert torch.equal(mirrored, plain.flip(2))
+    assert after["boxes"].tolist() == [[WIDTH - 92, 10, WIDTH - 62, 54]]
+    if kind == "boxes":
+        assert torch.equal(after["masks"], before["masks"].flip(2))
+    else:
+        x, y, visible = before["keypoints"][0, 1].tolist()
+        assert after["keypoints"][0, 2].tolist() == [WIDTH - x, y, visible]  # the left eye is the right one
+        assert not after["keypoints"][0, 9:].any()  # they are not labelled
 
 
 @pytest.mark.parametrize(
