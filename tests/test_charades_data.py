@@ -6,17 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from charades_tree import TRAIN, as_real, charades, smoke, table
+from charades_tree import as_real, charades, smoke, table
 from films import film
 from torch import Tensor
 
 from nlrepro.config import load_profile
 from nlrepro.data.charades import (
     GENERATED_FPS,
-    TABLE,
-    Action,
     ActionClips,
-    format_actions,
     load_videos,
     open_split,
     read_annotations,
@@ -46,15 +43,6 @@ def clips(root: Path, parts: list[Part], *, training: bool) -> ActionClips:
 
 def classes_of(labels: Tensor) -> list[set[int]]:
     return [set(row.nonzero().flatten().tolist()) for row in labels]
-
-
-def test_actions_are_read_as_the_official_files_have_them(tmp_path: Path) -> None:
-    table(tmp_path, "train", TRAIN)
-    actions = read_annotations(tmp_path / TABLE["train"], 157)
-    assert actions["AAAAA"] == (Action(92, 0.0, 0.2), Action(147, 0.5, 1.3))
-    assert actions["BBBBB"] == ()
-    assert list(actions) == list(TRAIN)
-    assert format_actions(actions["AAAAA"]) == TRAIN["AAAAA"]
 
 
 @pytest.mark.parametrize(

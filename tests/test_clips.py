@@ -37,12 +37,10 @@ def kind(frames: int, stride: int) -> Clips:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Four videos of two classes, of 10 frames, and files that are no videos."""
+    """Four videos of two classes, of 10 frames."""
     folder = tmp_path / "root" / "train"
     for video in ("b/0.mp4", "b/1.mp4", "a/0.mp4", "a/1.mp4"):
         film(folder / video, frames=10, size=(32, 32))
-    for name in ("a/notes.txt", "a/.half.mp4.x8", "a/.0.mp4", "list.csv"):
-        (folder / name).write_text("")
     return folder
 
 
@@ -121,49 +119,30 @@ def test_a_bad_video_leaves_no_cache(folder: Path, smoke: Profile, tmp_path: Pat
     assert list((tmp_path / "cache").glob("[!.]*")) == []
 
 
-def tree_of(*videos: str) -> Tree:
-    labels = tuple(i % 2 for i in range(len(videos)))
-    return Tree(folder=Path("videos"), classes=("a", "b"), videos=videos, labels=labels)
-
-
-each_clip = pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
-
-
-@each_clip
-def test_a_cached_clip_lies_where_it_is_asked(frames: int, stride: int) -> None:
-    videos = np.arange(4 * 10, dtype=np.uint8).reshape(4, 10, 1, 1, 1)  # a frame's value is 10 video + time
-    clips = CachedClips(tree_of("1", "2", "3", "4"), kind(frames, stride), videos)
-    latest = 10 - (frames - 1) * stride - 1
-    for where, first in ((0.0, 0), (1.0, latest), (0.5, round(latest / 2))):
-        values = [20 + first + stride * i for i in range(frames)]
-        assert clips.clip(ClipSample(2, where)).ravel().tolist() == values
-    batch, labels = clips.__getitems__([ClipSample(3, 0.0), ClipSample(0, 1.0)])
-    assert batch.shape == (2, frames, 1, 1, 1)
-    assert labels.tolist() == [1, 0]
-    assert batch[:, 0].ravel().tolist() == [30, latest]
-    with pytest.raises(BadInput, match=r"have 10 frames, a clip needs 11"):
-        CachedClips(tree_of("1"), kind(6, 2), videos[:1])
-
-
-@each_clip
-def test_clips_from_files_are_those_from_the_cache(
+@pytest.mark.parametrize(("frames", "stride"), [(4, 1), (3, 2), (10, 1)])
+def test_clips_from_the_cache_are_those_from_files(
     data: Path, smoke: Profile, frames: int, stride: int
 ) -> None:
-    tree = Tree.scan(data / "smoke" / "val", 6)
+    tree, clips = Tree.scan(data / "smoke" / "val", 6), kind(frames, stride)
     crop = Crop(smoke.data.size)
     samples = [ClipSample(video, where, crop) for video in range(4) for where in (0.0, 0.3, 0.5, 1.0)]
     pixels = decoded(tree, smoke.data, data / "cache")
-    cached = CachedClips(tree, kind(frames, stride), pixels).__getitems__(samples)
+    cached, labels = CachedClips(tree, clips, pixels).__getitems__(samples)
     facts = [examine(tree.folder, video) for video in tree.videos[:4]]
-    files = FileClips(tree, facts, kind(frames, stride)).__getitems__(samples)
-    assert (files[0].int() - cached[0].int()).abs().max() <= 1  # of 255: where decord read the cache
-    assert files[1].equal(cached[1])
+    files, labels_of_files = FileClips(tree, facts, clips).__getitems__(samples)
+    assert files.shape == (16, frames, 32, 32, 3)
+    assert (files.int() - cached.int()).abs().max() <= 1  # of 255: decord may have read the cache
+    assert labels.tolist() == labels_of_files.tolist() == [tree.labels[sample.video] for sample in samples]
+    length = pixels.shape[1]
+    with pytest.raises(BadInput, match=f"have {length} frames, a clip needs {length + 1}"):
+        CachedClips(tree, kind(2, length), pixels)
 
 
 def test_a_video_that_is_gone_is_named() -> None:
     facts = Facts(video="a.mp4", bytes=1, mtime_ns=1, frames=20, fps=30.0, width=64, height=48)
+    tree = Tree(folder=Path("videos"), classes=("a",), videos=("a.mp4",), labels=(0,))
     with pytest.raises(BadInput, match=r"cannot read videos/a.mp4.*data check"):
-        FileClips(tree_of("a.mp4"), [facts], kind(4, 2)).clip(ClipSample(0, 0.0, Crop(48)))
+        FileClips(tree, [facts], kind(4, 2)).clip(ClipSample(0, 0.0, Crop(48)))
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.split(":")[0])
