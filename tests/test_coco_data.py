@@ -10,7 +10,7 @@ from typing import Any
 import coco_tree
 import pytest
 import torch
-from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation, points
+from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation
 from PIL import Image
 
 from nlrepro.data.coco import (
@@ -80,8 +80,6 @@ def test_what_is_left_out_is_counted(root: Path) -> None:
     notes = training_images(open_split(root, "train", "boxes")).notes
     crowds = ("2 crowds are left out", "1 boxes without area are left out")
     assert notes == ("1 images with nothing to learn from are left out", *crowds)
-    nine_points_are_too_few = training_images(open_split(root, "train", "keypoints"))
-    assert nine_points_are_too_few.images == (1,)
     (root / "train2017" / "000000000002.jpg").unlink()
     split = open_split(root, "train", "boxes")
     assert (split.images, split.listed) == ((1, 3), 3)
@@ -90,12 +88,11 @@ def test_what_is_left_out_is_counted(root: Path) -> None:
 
 def test_training_takes_images_with_enough_to_learn_from_and_a_test_all(root: Path) -> None:
     thin, thick = annotation(1, 1, 1, 0, 0, 1, 30), annotation(1, 1, 1, 0, 0, 2, 2)
-    five_points = thick | points(0, 0, 2, 2, seen=5)
-    for rows in ([], [thin], [thick | {"iscrowd": 1}]):
-        assert not is_trainable(rows, "boxes")
+    assert not is_trainable([thin], "boxes")
     assert is_trainable([thin, thick], "boxes")
-    assert not is_trainable([five_points], "keypoints")
-    assert is_trainable([five_points] * 2, "keypoints")
+    people = open_split(root, "train", "keypoints")
+    assert training_images(people).images == (1,)  # nine points are too few
+    assert is_trainable(2 * people.rows(2), "keypoints")
     change(root, lambda file: file.update(annotations=[INSTANCES[4]]))
     split = open_split(root, "val", "boxes")
     assert split.images == (1, 2, 3)
