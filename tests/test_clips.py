@@ -155,22 +155,6 @@ def test_clips_are_the_frames_of_the_table(line: str) -> None:
     assert indices.tolist() == list(map(int, numbers.split()))
 
 
-def test_one_clip_lies_in_the_middle_and_several_from_the_first_to_the_last_place() -> None:
-    assert {tuple(view_starts(sampling, 1)) for sampling in get_args(Sampling)} == {(0.5,)}
-    assert (view_starts("paper", 3), view_starts("caffe2", 2)) == ([0, 0.5, 1], [0, 0.5])
-
-
-@pytest.mark.parametrize("sampling", get_args(Sampling))
-def test_no_clip_leaves_its_video(sampling: Sampling) -> None:
-    for frames in (2, 3, 63, 64, 65, 300):
-        for fps in (5.0, 23.976, 30.0, 120.0):
-            for clip in ((8, 8), (32, 2), (128, 1)):
-                for where in view_starts(sampling, 10):
-                    indices = SAMPLINGS[sampling](frames, fps, kind(*clip), where)
-                    assert len(indices) == clip[0]
-                    assert 0 <= indices.min() <= indices.max() < frames
-
-
 def test_a_crop_lies_where_it_is_asked_in_frames_whose_shorter_side_is_scaled() -> None:
     assert [scaled(*size, 256) for size in ((1920, 1080), (100, 100))] == [(455, 256), (256, 256)]
     frames = np.arange(6 * 8, dtype=np.uint8).reshape(1, 6, 8, 1).repeat(3, 3)
@@ -181,7 +165,10 @@ def test_a_crop_lies_where_it_is_asked_in_frames_whose_shorter_side_is_scaled() 
     assert cropped(frames, Crop(6, flip=True))[0, 0, 0, 0] == 7
 
 
-def test_the_text_tests_whole_frames_and_the_release_three_crops() -> None:
+def test_views_lie_from_the_first_to_the_last_place_and_one_in_the_middle() -> None:
+    """The text tests whole frames, the release three crops."""
+    assert {tuple(view_starts(sampling, 1)) for sampling in get_args(Sampling)} == {(0.5,)}
+    assert (view_starts("paper", 3), view_starts("caffe2", 2)) == ([0, 0.5, 1], [0, 0.5])
     assert view_crops(REAL, release=False) == [Crop(256)]
     three = view_crops(REAL, release=True)
     assert [(crop.size, crop.x) for crop in three] == [(256, 0.0), (256, 0.5), (256, 1.0)]

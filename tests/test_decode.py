@@ -27,9 +27,8 @@ def grey(width: int = 64, height: int = 48) -> npt.NDArray[np.uint8]:
 
 KINDS: dict[str, dict[str, Any]] = {
     "h264-60.mp4": {"rate": 60},
-    "h264-25.mkv": {"rate": 25},
     "keys.mp4": {"options": GOP},
-    "keys.mkv": {"options": GOP},
+    "keys.mkv": {"rate": 25, "options": GOP},
     "b-frames.avi": {"options": GOP},
     "ten-bits.mp4": {"pixels": "yuv420p10le", "options": GOP},
     "mpeg4.avi": {"codec": "mpeg4", "pictures": grey(51, 37), "options": SHARP},

@@ -7,13 +7,7 @@ import pytest
 
 from nlrepro.config import Profile, Real
 from nlrepro.data.clips import ClipSample, Crop, view_starts
-from nlrepro.data.order import (
-    ClipTrainSampler,
-    ImageSample,
-    ImageTrainSampler,
-    eval_clips,
-    eval_images,
-)
+from nlrepro.data.order import ClipTrainSampler, ImageSample, ImageTrainSampler, eval_clips, eval_images
 
 REAL = Real(train_sides=(256, 320), test_side=256, devices=8, precise_batches=2)
 Sampler = ClipTrainSampler | ImageTrainSampler
@@ -50,16 +44,12 @@ def test_the_streams_are_those_of_published_runs(samplers: dict[str, Sampler]) -
 
 
 @pytest.mark.parametrize("first", [1, 4, 9, 10])
-def test_batches_resumed_are_the_undisturbed_ones_from_there(sampler: Sampler, first: int) -> None:
-    resumed = replace(sampler, first=first)
-    assert list(resumed) == list(sampler)[first:]
-    assert list(resumed) == list(resumed)
+def test_batches_resumed_and_shared_are_the_undisturbed_ones(sampler: Sampler, first: int) -> None:
+    batches, resumed = list(sampler), replace(sampler, first=first)
+    assert list(resumed) == list(resumed) == batches[first:]
     assert len(resumed) == 10  # Lightning counts the batches before `first` as done
-
-
-def test_the_processes_share_each_batch(sampler: Sampler) -> None:
-    parts = [list(replace(sampler, rank=rank, world_size=3)) for rank in range(3)]
-    for step, batch in enumerate(sampler):
+    parts = [list(replace(resumed, rank=rank, world_size=3)) for rank in range(3)]
+    for step, batch in enumerate(batches[first:]):
         assert [parts[i % 3][step][i // 3] for i in range(4)] == batch
 
 
