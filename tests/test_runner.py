@@ -22,7 +22,7 @@ from nlrepro.run import Folders, Run
 from nlrepro.spec import ActionSpec, DetectionSpec, NetSpec, RunSpec
 from nlrepro.task import CHARADES, DETECTION, VIDEO
 from nlrepro.train.checkpoint import Progress
-from nlrepro.train.loop import LEARNERS, train
+from nlrepro.train.loop import LEARNERS, prepare, train
 
 SHORT, LONG = "r50-c2d", "r50-c2d-long"
 GOLDEN = Path(__file__).parent / "golden" / "losses.txt"
@@ -57,11 +57,15 @@ def test_a_run_cut_off_ends_as_if_it_had_not_been(
     calm, run = (Run(task=task, spec=spec, profile=profile, seed=0, folders=each) for each in folders)
     undisturbed = train(calm)
     capsys.readouterr()
-    for step in (1, 3, 5):
+    states = []
+    for step in (0, 3, 5):
         with pytest.raises(RuntimeError, match="the power is gone"):
             train(replace(run, module=cut_off_at(step, LEARNERS[type(task)])))
+        states.append(torch.get_rng_state())
         assert not run.record_path.exists()
         assert run.failure() == "RuntimeError: the power is gone"
+    prepare(run, 1).start(run)
+    assert torch.equal(states[0], torch.get_rng_state())  # no other net drew some: all digits would change
     reports = list[Progress]()
     resumed = train(run, report=reports.append)
     assert lasting(resumed) == lasting(undisturbed) == lasting(read_record(run.record_path))
