@@ -26,23 +26,16 @@ def die_with_parent() -> None:
     Else it could wait for ever on pipes that stay open. With `multiprocessing` the parent is not the
     system's: a fork server stands between, and lives as long as its children.
     """
-    parent = multiprocessing.parent_process()
+    parent, number = multiprocessing.parent_process(), os.getppid()
 
     def watch() -> None:
         if parent:
             parent.join()
-        else:
-            wait_for_parent()
+        while not parent and os.getppid() == number:  # until the system gives this process another one
+            time.sleep(TICK)
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, name="parent's end", daemon=True).start()
-
-
-def wait_for_parent() -> None:
-    """Return when the system has given this process another parent."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        time.sleep(TICK)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from nlrepro import NonLocalBlock
 from nlrepro.config import load_profile
 from nlrepro.files import BadInput
 from nlrepro.nets import rcnn
-from nlrepro.nets.rcnn import Affine, Trunk, batch_independent, detector, load_imagenet, torchvision_rcnn
+from nlrepro.nets.rcnn import Affine, Trunk, detector, load_imagenet, torchvision_rcnn
 from nlrepro.nets.weights import COUNTER, pretrained, read_tensors, start_from
 from nlrepro.pretrained import detector_path
 from nlrepro.spec import Backbone, DetectionSpec, NetSpec
@@ -109,7 +109,8 @@ def test_an_image_without_detections_passes_the_blocks_of_the_head() -> None:
 
 def test_what_a_block_gives_an_image_does_not_depend_on_its_batch() -> None:
     torch.manual_seed(0)
-    net = batch_independent(nn.Sequential(NonLocalBlock(8, domain="space")))
+    net = nn.Sequential(NonLocalBlock(8, domain="space"))
+    net[0].register_module("bn", Affine(8))
     nn.init.normal_(net[0].bn.weight)
     nn.init.normal_(net[0].bn.bias)
     x = torch.randn(3, 8, 6, 10)

@@ -53,10 +53,6 @@ class Form:
         """Whether f has a learned vector w_f (2 K,), as the concatenation has."""
         return "w_f" in signature(self.weights).parameters
 
-    @property
-    def source(self) -> str:
-        return dedent(getsource(self.weights))
-
     def mean(self, theta: Tensor, phi: Tensor, g: Tensor, *w_f: Tensor) -> Tensor:
         """Eq. 1: theta (S, N, K), phi (S, M, K), g (S, M, C), w_f (2 K,) if f learns it -> y (S, N, C)."""
         return self.cheaper(theta, phi, g, *w_f) if self.cheaper else self.weights(theta, phi, *w_f) @ g
@@ -102,7 +98,7 @@ def form_source(name: str) -> str:
     if name not in forms():
         allowed = ", ".join(forms())
         raise BadInput(f"form must be one of {allowed}, got {name!r}; define it with @form in {__file__}")
-    return "" if name in get_args(PaperForm) else forms()[name].source
+    return "" if name in get_args(PaperForm) else dedent(getsource(forms()[name].weights))
 
 
 def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:

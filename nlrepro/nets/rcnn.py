@@ -16,7 +16,7 @@ normalises it (`Affine`).
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,6 @@ from nlrepro.pretrained import detector_path
 from nlrepro.record import Cost
 from nlrepro.spec import BACKBONE_DEPTH, COCO_CLASSES, Backbone, DetectionSpec, NetSpec
 
-Net = TypeVar("Net", bound=nn.Module)
 RESNETS: dict[Backbone, str] = {"r50": "resnet50", "r101": "resnet101", "x101": "resnext101_32x8d"}
 KEYPOINTS = 17  # of a person
 SIDE, LONGEST = 800, 1333  # pixels: images get this shorter side, unless the longer one would pass its limit
@@ -109,11 +108,6 @@ def with_head_blocks(net: FasterRCNN, spec: DetectionSpec) -> FasterRCNN:
     if spec.head_blocks:
         every_second_relu = range(3, len(net.roi_heads.keypoint_head), 4)
         add_nonlocal(net.roi_heads, domain="space", at={"keypoint_head": every_second_relu})
-    return batch_independent(net)
-
-
-def batch_independent(net: Net) -> Net:
-    """The net, with an `Affine` in place of its blocks' BN."""
     for block in net.modules():
         if isinstance(block, NonLocalBlock):
             block.register_module("bn", Affine(block.w_z.out_channels))

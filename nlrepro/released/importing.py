@@ -84,10 +84,7 @@ class ReleasedResNet(VideoResNet):
 
 
 def check_supported(source: Source, variant: Variant, spec: RunSpec) -> None:
-    """
-    Raises:
-        BadInput: the source has released no weights of such a net in this variant.
-    """
+    """Raise `BadInput` where the source has released no weights of such a net in this variant."""
     net = spec.net
     if spec.clip != variant.clip:
         clips = f"{source} {variant.name} is of {variant.clip} clips, {spec.key} of {spec.clip} ones"
@@ -101,10 +98,7 @@ def check_supported(source: Source, variant: Variant, spec: RunSpec) -> None:
 
 
 def clips_of(spec: RunSpec, profile: Profile) -> Clips:
-    """
-    Raises:
-        BadInput: the profile has no clips of the spec's kind.
-    """
+    """The profile's clips of the spec's kind; `BadInput` where it has none."""
     if spec.clip not in profile.clips:
         missing = f"the profile {profile.name} has no {spec.clip} clips, of which {spec.key} is"
         raise BadInput(f"{missing}; choose another key")
