@@ -1,20 +1,18 @@
 """Figures by what is drawn in them: which numbers stand where, and what stays empty."""
 
 from dataclasses import replace
-from math import ceil
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from records import of_kinds, record
+from records import record
 
 from ablations.registry import TABLES
 from nlrepro.record import Point, Record
-from nlrepro.report.figures import KINDS, draw_curves, draw_gains, draw_kinds, draw_rows
-from nlrepro.report.tables import curves_frame, kinds_frame, table_frame
+from nlrepro.report.figures import draw_curves, draw_gains
+from nlrepro.report.tables import curves_frame, table_frame
 
-FORMS, DEEPER = TABLES["2a"], TABLES["2c"]
-KEYS = [row.key for row in FORMS.rows]
+FORMS = TABLES["2a"]
 
 
 def frame(*gains: float) -> pd.DataFrame:
@@ -63,24 +61,3 @@ def test_curves_have_thick_means_over_the_seeds_that_both_nets_have() -> None:
     assert np.asarray(error.lines[2].get_ydata()).tolist() == [55.0, 30.0]
     empty, _ = draw_curves({"C2D": "base", "NL": "missing"}, records).axes
     assert not any(np.asarray(line.get_ydata()).size for line in empty.lines)
-
-
-def test_curves_of_a_table_have_a_panel_a_depth_and_a_line_a_row() -> None:
-    keys = {row.key for row in DEEPER.rows}
-    figure = draw_rows(DEEPER, [learned(key, seed) for key in keys for seed in (0, 1)])
-    assert [axes.get_title() for axes in figure.axes] == [f"R{d}, validation error, %" for d in (50, 101)]
-    assert [len(axes.lines) for axes in figure.axes] == [5, 4]
-    lines = [np.asarray(line.get_ydata()).tolist() for axes in figure.axes for line in axes.lines]
-    assert lines == [[55.0, 30.0]] * 9
-
-
-def test_the_heat_map_has_the_numbers_of_the_frame_with_their_half_widths() -> None:
-    base = of_kinds(KEYS[0], 0, near="01" * 5, far="1" * 10)
-    kinds = kinds_frame(FORMS, [base, of_kinds(KEYS[1], 0, near="0" * 10, far="0001" * 5)])
-    (axes,) = draw_kinds(FORMS, kinds).axes
-    halves = np.maximum(kinds["top1"] - kinds["low"], kinds["high"] - kinds["top1"])[:4]
-    numbers = [f"{x:.0f} \N{PLUS-MINUS SIGN}{ceil(h)}" for x, h in zip(kinds["top1"], halves, strict=False)]
-    drawn = [text.get_text() for text in axes.texts if text.get_fontweight() != "bold"]
-    assert " ".join(drawn) == " ".join([*numbers, *["--"] * 6])
-    assert texts(axes.get_yticklabels()) == [row.label for row in FORMS.rows]
-    assert texts(axes.get_xticklabels()) == [KINDS["near"][0], KINDS["far"][0]]

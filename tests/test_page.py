@@ -11,7 +11,7 @@ from browser import CHROMIUM, browse
 from browser import Page as Tab
 from conftest import PUBLISHED, ROOT, command, undrawn
 from matplotlib.figure import Figure
-from records import MADE, fresh_record, record, weights_record
+from records import fresh_record, record, weights_record
 
 from ablations.registry import TABLES
 from nlrepro.record import read_record, record_path, write_record
@@ -100,19 +100,6 @@ def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path)
     assert '<td class="caffe2 32x2"><a href="#paper-r50-c2d">75.0</a>' in html
     assert f'<a href="{file.relative_to(elsewhere)}">&lt;b&gt;.pkl</a>' in html  # names from files are text
     assert "<b>.pkl" not in html
-
-
-def test_the_page_counts_words_and_tells_what_is_preliminary_and_went_into_the_runs(elsewhere: Path) -> None:
-    """Three seeds of Table 2a where five are declared; all other sentences lack runs."""
-    for run in TABLES.runs(["2a"], [0, 1, 2], "mini", Folders()):
-        made = replace(MADE, seconds=1200.0, date=f"2024-0{run.seed + 1}-01T10:00:00", git="abc")
-        write_record(fresh_record(run, "01" * 50, made=made), elsewhere)
-    html = " ".join(html_of(elsewhere, "mini").split())
-    assert "15 sentences from these tables. Of these 1 hold here, 0 fail, 0 are about" in html  # FLOPs
-    assert "2 of these verdicts are preliminary" in html
-    runs = ["15 of 5 nets", "0, 1, 2", "2024-01-01 to 2024-03-01", "5.0 hours", "abc"]
-    origins = re.findall(r"<dd>(.*?)</dd>", html)[:5]
-    assert all(text.startswith(run) for text, run in zip(origins, runs, strict=True))
 
 
 # ---- in a browser ----

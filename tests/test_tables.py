@@ -1,5 +1,6 @@
 """Tables as frames and as text, and what each ablation says of itself."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -101,7 +102,6 @@ def test_table_2e_shows_what_a_row_costs_relative_to_its_baseline(monkeypatch: p
 
 
 def test_a_note_tells_what_the_brackets_are_over_and_which_seeds_are_not_in_all_rows() -> None:
-    assert "; 10 test videos; clip-level accuracy" in note(FORMS, records())
     assert "seeds 0, 1 (1 in some rows); " in note(FORMS, records()[:-1])
     assert "intervals over seeds and test videos" in note(FORMS, records())
     assert "intervals over test videos only" in note(FORMS, records()[:1])
@@ -151,8 +151,7 @@ def test_a_report_names_the_records_that_it_leaves_out(elsewhere: Path) -> None:
         write_record(own if run is not stale else replace(own, fingerprint="others"), elsewhere)
     damaged.record_path.write_text("{")
     done = command("report", "5", "--profile", "smoke", "--results", elsewhere)
-    why = "stale (made with other settings or data) and left out"
-    assert done.out.startswith(f"1 record is {why}: {stale.record_path}\n")
+    assert re.match(rf"1 record is stale \(.*\) and left out: {stale.record_path}\n", done.out)
     assert f"the record {damaged.record_path} is damaged" in done.out
     assert [f"{ap}.0 " in done.out for ap in (10, 20, 30)] == [True, False, False]
     assert "X152" not in done.out  # which no generated scenes have
@@ -166,9 +165,6 @@ def test_a_row_has_its_mean_over_the_compared_seeds_on_the_videos_of_each_kind()
     assert frame["videos"].tolist() == [10, 5, 10, 5, 0, 0, 0, 0]
     assert frame["seeds"].tolist() == [3, 3, 3, 3, 0, 0, 0, 0]  # not the baseline's fourth
     assert frame["top1"].tolist()[:4] == pytest.approx([80, 20, 100, 40])  # far: 2, 1 and 0 of 5 videos
-    single = kinds_frame(DEEP, [of_kinds("50-baseline", 0, later=NEAR, near="0")])[:2]
-    assert single["kind"].tolist() == ["later", "near"]  # in the records' order
-    assert single["top1"].isna().tolist() == [False, True]
     assert kinds_frame(DEEP, [record("50-baseline", 0, NEAR)]).empty
 
 
