@@ -1,14 +1,12 @@
 """The report's page as text, and as a browser shows it."""
 
 import re
-from collections.abc import Callable, Iterator
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, browse
-from browser import Page as Tab
+from browser import CHROMIUM, evaluate
 from conftest import PUBLISHED, ROOT, command, undrawn
 from matplotlib.figure import Figure
 from records import fresh_record, record, weights_record
@@ -39,7 +37,7 @@ def published() -> str:
 
 
 def test_the_pages_links_lead_somewhere_within_it(published: str) -> None:
-    """Ids are unique though figures share theirs; the page asks the network for nothing."""
+    """Ids are unique though figures share theirs."""
     ids, sources = (
         re.findall(rf' (?:{name})="([^"]*)"', published) for name in ("id", "(?:xlink:)?href|src")
     )
@@ -106,49 +104,41 @@ def test_released_weights_have_columns_and_origins_of_their_own(elsewhere: Path)
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Tab]]:
-    """Opens the published page, drawn anew, in a window of the width that it is called with."""
-    folder = tmp_path_factory.mktemp("page")
-    with pytest.MonkeyPatch.context() as patch, chdir(ROOT), browse(folder / "browser") as tab:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The published page, drawn anew."""
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    with pytest.MonkeyPatch.context() as patch, chdir(ROOT):
         patch.setattr("nlrepro.report.gather.draw_task", lambda generator: Figure())
-        (folder / "report.html").write_text(html_of(PUBLISHED, *PAGES))
-
-        def opened(width: int = 1440) -> Tab:
-            tab.open(folder / "report.html", width)
-            return tab
-
-        yield opened
-
-
-def all_of(selector: str, keep: str) -> str:
-    """JavaScript: the elements of a CSS selector of which `keep` holds."""
-    return f"[...document.querySelectorAll('{selector}')].filter(e => {keep})"
+        path.write_text(html_of(PUBLISHED, *PAGES))
+    return path
 
 
 @pytest.mark.rare
 @in_a_browser
 @pytest.mark.parametrize("width", [390, 768, 1440])
 @pytest.mark.parametrize("profile", PAGES)
-def test_a_browser_shows_all_tables_within_its_width_and_does_not_complain(
-    tab: Callable[..., Tab], profile: str, width: int
+def test_a_browser_shows_all_tables_within_its_width_and_asks_the_network_for_nothing(
+    page: Path, profile: str, width: int
 ) -> None:
-    page = tab(width=width)
-    page.value(f"document.querySelector('label[for=show-{profile}]').click()")
+    script = f"""
+    document.querySelector('label[for=show-{profile}]').click()
+    const all = selector => [...document.querySelectorAll(selector)]
+    const panels = all('.panel').filter(e => e.offsetWidth > 0)
+    const free = all('body *').filter(e => !e.closest('.scroll'))
+    const beyond = free.filter(e => e.getBoundingClientRect().right > {width}).length;
+    [panels.map(e => [e.closest('main').id, e.dataset.table]), beyond,
+     document.documentElement.scrollWidth, performance.getEntriesByType('resource').length]
+    """
     tables = [name for name in TABLES if name.startswith("2") or (profile == "mini" and name != "3")]
-    panels = all_of(".panel", "e.offsetWidth > 0")
-    assert page.value(f"{panels}.map(e => e.closest('main').id + e.dataset.table)") == [
-        f"{profile}{table}" for table in tables
-    ]
-    assert page.value("document.documentElement.scrollWidth") == width
-    beyond = all_of("body *", f"!e.closest('.scroll') && e.getBoundingClientRect().right > {width}")
-    assert page.value(f"{beyond}.length") == 0
-    assert page.complaints == []
+    assert evaluate(page, script, width) == [[[profile, name] for name in tables], 0, width, 0]
 
 
 @pytest.mark.rare
 @in_a_browser
-def test_a_click_on_a_number_opens_the_list_of_its_records(tab: Callable[..., Tab]) -> None:
-    page, opened = tab(), "document.getElementById('mini-r50-c2d').closest('details').open"
-    assert not page.value(opened)
-    page.value("document.querySelector('td.here a[href=\"#mini-r50-c2d\"]').click()")
-    assert page.value(opened)
+def test_a_click_on_a_number_opens_the_list_of_its_records(page: Path) -> None:
+    script = """
+    const list = document.getElementById('mini-r50-c2d').closest('details'), before = list.open
+    document.querySelector('td.here a[href="#mini-r50-c2d"]').click();
+    [before, list.open]
+    """
+    assert evaluate(page, script) == [False, True]
