@@ -6,7 +6,6 @@ from conftest import ROOT
 from ablations.registry import TABLES
 from nlrepro.files import BadInput
 from nlrepro.run import Folders
-from nlrepro.table import Catalogue
 from nlrepro.train.loop import LEARNERS
 
 
@@ -92,13 +91,6 @@ def test_a_run_has_a_key_also_one_that_no_table_has() -> None:
         TABLES.run("x101-boxes", 0, "smoke", Folders())
     with pytest.raises(BadInput, match="r50-boxes is no video net of Table 2"):
         TABLES.spec("r50-boxes")
-
-
-def test_a_run_gets_the_module_of_the_first_table_that_shows_it() -> None:
-    catalogue = Catalogue(TABLES["2a"], TABLES["2b"], modules=lambda: {"2a": int, "2b": str})  # type: ignore
-    asked = catalogue.runs(["2"], [0], "smoke", Folders())
-    modules = {run.key: run.module for run in catalogue.trained(asked)}
-    assert [modules[key] for key in ("r50-c2d", "r50-c2d-nl-res5-embedded-spacetime")] == [int, str]
 
 
 def test_no_axis_trains_in_a_way_of_its_own() -> None:

@@ -97,7 +97,6 @@ def test_publishing_copies_fresh_records_and_drops_stale_ones(elsewhere: Path) -
     assert read_record(records / "r50-c2d/seed0.json") == first.record()
     done = command("publish", "2a", "--seeds", "0,1", "--profile", "smoke")
     assert (done.status, len(names_below(records))) == (0, 12)
-    assert (PUBLIC / "tables/smoke/table2a.csv").is_file()
     assert "profile smoke; seeds 0, 1; 18 test videos" in done.out
 
 

@@ -51,19 +51,6 @@ def test_a_record_is_read_back_as_it_was_written(run: Run, tmp_path: Path) -> No
     assert record.headline == "top1 33.3, top5 66.7"
 
 
-def test_records_come_by_key_and_seed_and_tests_of_weights_after_them_by_date(
-    run: Run, tmp_path: Path
-) -> None:
-    for key, seed in (("b", 1), ("a", 2), ("b", 0)):
-        write_record(replace(fresh_record(run), key=key, seed=seed), tmp_path)
-    for variant, day in (("8x8", 2), ("32x2", 1)):
-        made = replace(fresh_record(run).made, date=f"2024-01-0{day}")
-        write_record(weights_record(run, variant, "01", made=made), tmp_path)
-    names = [r.weights.name if r.weights else (r.key, r.seed) for r in read_records(tmp_path, "smoke")]
-    assert names == [("a", 2), ("b", 0), ("b", 1), "caffe2 32x2", "caffe2 8x8"]
-    assert read_records(tmp_path, "mini") == []
-
-
 def rewrite(**fields: Any) -> Callable[[Path], object]:
     """Writes the record again with these fields."""
     return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | fields))
