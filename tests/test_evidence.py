@@ -76,10 +76,9 @@ def test_where_one_factor_alone_has_an_effect_it_is_the_t_test_over_it(axis: int
 
 
 def test_one_seed_of_a_mean_measure_has_no_interval() -> None:
-    interval = analyse(np.array([[30.0]])).interval
-    assert (interval.mean, interval.low, interval.high, interval.p_above) == (30.0, -inf, inf, 0.5)
-    single = evidence([record("a", 0, metrics={"map": 30.0})], ["map"])
-    assert single.interval({A: 1.0}) == interval  # not cut to percents
+    interval = evidence([record("a", 0, metrics={"map": 30.0})], ["map"]).interval({A: 1.0})
+    assert (interval.mean, interval.p_above) == (30.0, 0.5)
+    assert (interval.low, interval.high) == (-inf, inf)  # not cut to percents
 
 
 def test_few_videos_that_all_agree_do_not_give_certainty() -> None:

@@ -102,8 +102,7 @@ def test_publishing_copies_fresh_records_and_drops_stale_ones(elsewhere: Path) -
 
 def test_other_tasks_are_published_alike_without_the_runs_that_they_start_from(elsewhere: Path) -> None:
     runs = TABLES.runs(["4", "5"], [0], "smoke", Folders(results=LOCAL))
-    metrics = {"map": 20.0, "box_ap": 12.3, "mask_ap": 9.0}
-    write(TABLES.complete(runs), LOCAL, ranks="", metrics=metrics, tested=9)
+    write(TABLES.complete(runs), LOCAL, ranks="", metrics={"map": 20.0, "box_ap": 12.3}, tested=9)
     assert command("publish", "4", "5", "--seeds", "0", "--profile", "smoke").status == 0
     assert {path.name for path in (PUBLIC / "records").iterdir()} == {"charades-smoke", "coco-smoke"}
     assert len(names_below(PUBLIC / "records")) == len(runs)
@@ -111,17 +110,21 @@ def test_other_tasks_are_published_alike_without_the_runs_that_they_start_from(e
     assert "20.0" in (PUBLIC / "tables/charades-smoke/table4.md").read_text()
 
 
-@pytest.mark.parametrize("stale", [False, True])
-def test_an_incomplete_set_is_not_published(elsewhere: Path, stale: bool) -> None:
+@pytest.mark.parametrize("fault", ["missing", "stale", "damaged"])
+def test_an_incomplete_or_damaged_set_is_not_published(elsewhere: Path, fault: str) -> None:
     runs = TABLES.runs(["2a"], [0, 1], "smoke", Folders(results=LOCAL))
     write(runs, LOCAL)
-    if stale:
+    path, reason = runs[-1].record_path, f"no fresh record of {runs[-1].name}; run the sweep first"
+    if fault == "missing":
+        path.unlink()
+    elif fault == "stale":
         write(runs[-1:], LOCAL, fingerprint="of other settings")
     else:
-        runs[-1].record_path.unlink()
+        path = path.with_name("seed5.json")  # which was not asked for
+        path.write_text("{")
+        reason = f"the record {path} is damaged"
     done = command("publish", "2a", "--seeds", "0,1", "--profile", "smoke")
-    assert f"not published: no fresh record of {runs[-1].name}; run the sweep first" in done.err
-    assert done.status == 2
+    assert (done.status, f"not published: {reason}" in done.err) == (2, True)
     assert not PUBLIC.exists()
 
 

@@ -23,7 +23,7 @@ from nlrepro.record import (
     share,
     write_record,
 )
-from nlrepro.run import Folders, Run, slurm_queue, with_parents
+from nlrepro.run import FAILED, QUEUED, Folders, Run, slurm_queue, with_parents
 from nlrepro.spec import NetSpec, RunSpec
 from nlrepro.task import VIDEO
 
@@ -81,6 +81,23 @@ def test_a_damaged_record_is_named_in_one_line_and_left_out(run: Run, tmp_path: 
     assert run.damage() == line
     assert run.record() is None
     assert run.status({}).state == "damaged"
+
+
+def test_stray_files_are_no_records_and_garbage_in_the_notes_of_a_try_is_survived(run: Run) -> None:
+    path = write_record(fresh_record(run), run.folders.results)
+    for name in ("seed1_old.json", "seed-1.json", "seedx.json", "seed01.json", "notes.json"):
+        shutil.copy(path, path.with_name(name))
+    (path.parent / "seed1-old").mkdir()
+    assert read_records(run.folders.results, "smoke") == [fresh_record(run)]
+    assert list(damaged_records(run.folders.results, "smoke")) == []
+    tried = replace(run, seed=7)
+    tried.folder.mkdir(parents=True)
+    for content in (b"", b"\xff\x00garbage", b'{"job": 5}'):
+        (tried.folder / QUEUED).write_bytes(content)
+        assert (tried.queued(), tried.status({}).state) == (None, "missing")
+        (tried.folder / FAILED).write_bytes(content)
+        assert tried.failure()
+        (tried.folder / FAILED).unlink()
 
 
 def test_a_share_is_100_percent_only_if_nothing_is_missing() -> None:

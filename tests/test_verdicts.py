@@ -83,10 +83,9 @@ def test_the_papers_numbers_can_contradict_a_sentence_or_leave_it_open() -> None
     ],
 )
 def test_verdicts_follow_the_intervals(accuracies: tuple[float, ...], words: list[str]) -> None:
-    found = of_2a(*accuracies)
-    assert [v.verdict for v in found] == words
-    assert [v.p < 0.025 for v in found] == [word != "undecided" for word in words]
-    assert [bool(v.seeds_needed) for v in found] == [word == "undecided" for word in words]
+    for verdict, word in zip(of_2a(*accuracies), words, strict=True):
+        assert verdict.verdict == word
+        assert (verdict.p < 0.025, bool(verdict.seeds_needed)) == (word != "undecided", word == "undecided")
 
 
 def test_the_difference_shown_is_the_one_that_supports_a_sentence_least() -> None:
@@ -146,11 +145,9 @@ def test_seeds_needed_are_those_that_would_settle_it() -> None:
     assert seeds_needed([replace(analysis(0.8, 0.7), ms_video=4 * 100 * 0.5**2 * 4)]) == "no number"
 
 
-@pytest.mark.parametrize(("declared", "text"), [(3, ""), (5, "3 seeds of 5"), (1, "3 seeds instead of 1")])
-def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary(
-    declared: int, text: str
-) -> None:
-    assert [v.preliminary for v in of_2a(60, 70, 70, 70, 70, declared=declared)] == [text] * 2
+def test_from_another_number_of_seeds_than_declared_verdicts_are_preliminary() -> None:
+    for declared, text in ((3, ""), (5, "3 seeds of 5"), (1, "3 seeds instead of 1")):
+        assert [v.preliminary for v in of_2a(60, 70, 70, 70, 70, declared=declared)] == [text] * 2
 
 
 def test_missing_runs_leave_a_sentence_undecided() -> None:
