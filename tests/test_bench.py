@@ -1,6 +1,5 @@
 """The benches compare the same function, in turns."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from nlrepro.bench import OWN, Result, block_bench, in_turn, loader_bench, nets_bench, write
+from nlrepro.bench import OWN, Result, block_bench, loader_bench, nets_bench, write
 from nlrepro.config import Geometry, Profile
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.spec import NetSpec
@@ -42,13 +41,6 @@ def test_absent_public_code_is_skipped(tmp_path: Path, capsys: pytest.CaptureFix
     assert block_bench.public_blocks(tmp_path, "embedded") == {}
     assert list(nets_bench.nets_of("C2D", tmp_path)) == [OWN]
     assert "nonlocal_helper" in capsys.readouterr().err
-
-
-def test_calls_take_turns() -> None:
-    calls: list[str] = []
-    seconds = in_turn({name: partial(calls.append, name) for name in "ab"})
-    assert "".join(calls) == "ab" * 6
-    assert min(seconds.values()) > 0
 
 
 def test_a_step_trains_a_net_and_its_cost_is_counted(tiny_net: Geometry) -> None:

@@ -57,7 +57,6 @@ def test_a_dry_run_has_few_steps_and_another_name_and_so_has_what_it_starts_from
     [
         (["5"], "nothing", "*", "unknown profile 'coco-nothing'; use one of charades-mini"),
         (["all"], "nothing", "*", "unknown profile 'nothing'; use one of"),
-        (["2"], "mini-1000-steps", "*", "unknown profile 'mini-1000-steps'"),
         (["5"], "smoke", "r18*", r"no run key matches 'r18\*'; the keys of these tables are r50-boxes, "),
         (["3"], "mini", "*", "table 3 has no runs of its own; `report 3` shows it"),
     ],
@@ -87,8 +86,6 @@ def test_a_run_has_a_key_also_one_that_no_table_has() -> None:
     assert (own.tables, own.steps, own.seed, own.profile.name) == ((), 2, 3, "smoke-dry-run")
     with pytest.raises(BadInput, match=r"unknown run key 'r50-c2dd'; .* near: r50-c2d, [^,]+, [^,]+$"):
         TABLES.run("r50-c2dd", 0, "smoke", Folders())
-    with pytest.raises(BadInput, match=r"no run key matches .x101-boxes.; the keys .* are r50-boxes,"):
-        TABLES.run("x101-boxes", 0, "smoke", Folders())
     with pytest.raises(BadInput, match="r50-boxes is no video net of Table 2"):
         TABLES.spec("r50-boxes")
 

@@ -122,20 +122,6 @@ def test_examples_in_docstrings_give_what_they_show(module: object) -> None:
     assert not results.failed
 
 
-PROGRAM = """
-import sys, nlrepro
-print("torch" in sys.modules)
-from nlrepro import NonLocalBlock, add_nonlocal
-print({"torch", "pytorch_lightning", "wandb", "pandas", "decord"} & set(sys.modules))
-"""
-
-
-def test_the_library_needs_neither_lightning_nor_wandb() -> None:
-    line = [sys.executable, "-c", PROGRAM]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["False", "{'torch'}"]
-
-
 @pytest.mark.rare
 def test_an_installed_copy_works_outside_of_a_checkout(data: Path, tmp_path: Path) -> None:
     """With the pretrained nets that it ships, in a folder that has nothing of the project."""

@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from conftest import ROOT, smoke_run
 
-from nlrepro.files import BadInput
 from nlrepro.nets import nonlocal_block
 from nlrepro.run import Folders
 from nlrepro.spec import NetSpec, RunSpec
@@ -83,12 +82,6 @@ def test_the_readmes_own_form_place_block_and_table_stand_together(data: Path, c
         assert row.delta_low <= row.delta <= row.delta_high
     listed = output(copy, python, "-m", "ablations", "list", "--profile", "smoke", "--data", data)
     assert ", 0 stale" in listed
-
-
-def test_a_form_that_nobody_added_is_refused() -> None:
-    run = replace(smoke_run("r50-c2d", Folders()), spec=RunSpec(net=NetSpec(blocks="res4", form="tanh")))
-    with pytest.raises(BadInput, match=r"form must be one of gaussian, .*, got 'tanh'; define it with @form"):
-        _ = run.fingerprint
 
 
 SOURCE = """@form("f = tanh(theta_i . phi_j), C = N")
