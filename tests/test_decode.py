@@ -1,5 +1,9 @@
 """Frames and facts of video files: a clip is the frames that are asked for, an unusable file has a reason."""
 
+import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from films import audio, film, troublesome, write_video
+from PIL import ExifTags, Image
 
 from nlrepro.data import decode
 from nlrepro.data.decode import Unusable, frames, measure, read_generated
@@ -38,14 +43,17 @@ KINDS: dict[str, dict[str, Any]] = {
     "vp8.webm": {"codec": "libvpx", "rate": 25, "options": {"deadline": "realtime"}},
     "vp9.webm": {"codec": "libvpx-vp9", "pictures": grey(51, 37), "options": {"deadline": "realtime"}},
     "av1.mp4": {"codec": "libsvtav1", "options": {"preset": "12", "svtav1-params": "keyint=7"}},
+    "png.mp4": {"codec": "png", "pictures": grey(96, 64), "pixels": "rgb24"},
+    "rgb.mp4": {"codec": "libx264rgb", "pictures": grey(96, 64), "pixels": "rgb24"},
 }
+CLOCKWISE, UNCHANGED = (0, 1, -1, 0), np.asarray
 
 
-def turned(mp4: bytes) -> bytes:
-    """The file with a display matrix in its track header that turns it clockwise before it is shown."""
-    matrix = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+def turned(mp4: bytes, matrix: Sequence[float] = CLOCKWISE) -> bytes:
+    """The file with a display matrix in its track header: (x, y) is shown at (ax + cy, bx + dy)."""
+    a, b, c, d = (round(n * 65536) for n in matrix)
     at = mp4.index(b"tkhd") + 4 + 40
-    return mp4[:at] + b"".join(n.to_bytes(4, "big", signed=True) for n in matrix) + mp4[at + 36 :]
+    return mp4[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + mp4[at + 36 :]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +92,7 @@ def test_any_clip_is_the_frames_that_are_asked_for(files: Path, name: str) -> No
 def test_frames_that_are_scaled_are_decords(files: Path, name: str) -> None:
     """Generated videos are read by PyAV where decord is not installed."""
     decord = pytest.importorskip("decord")
-    _, (width, height) = measure(files / name)
+    _, (width, height), _ = measure(files / name)
     for size in ((32, 32 * height // width), (128, 128 * height // width)):
         video = decord.VideoReader(str(files / name), width=size[0], height=size[1])
         expected = video.get_batch(range(40)).asnumpy().astype(int)
@@ -148,13 +156,61 @@ def test_a_variable_rate_is_noted_and_its_mean_measured(files: Path, name: str) 
     assert facts.fps == pytest.approx(25, abs=1)
 
 
-def test_a_rotated_video_has_the_size_and_the_pixels_that_it_is_shown_with(files: Path) -> None:
-    facts = examine(files, "turned.mp4")
-    assert (facts.reason, facts.width, facts.height) == ("", 48, 64)
-    frame = frames(files / "turned.mp4", [0], 48, 64)[0].astype(int)
-    red = frame[..., 0] - frame[..., 1] > 100
-    assert red[:, -14:].all()  # what was above is at the right
-    assert not red[:, :30].any()
+@pytest.mark.parametrize(
+    ("matrix", "shown"),
+    [
+        (CLOCKWISE, lambda x: np.rot90(x, -1)),
+        ((0, -1, 1, 0), np.rot90),
+        ((-1, 0, 0, -1), lambda x: x[::-1, ::-1]),
+        ((-1, 0, 0, 1), lambda x: x[:, ::-1]),
+        ((1, 0, 0, -1), lambda x: x[::-1]),
+        ((0, 1, 1, 0), lambda x: x.swapaxes(0, 1)),
+        ((0, -1, -1, 0), lambda x: x[::-1, ::-1].swapaxes(0, 1)),
+        ((-2, 0.003, -0.003, 2), lambda x: x[:, ::-1]),  # scaled, and turned by 0.1 degrees
+        ((0, 0, 0, 0), UNCHANGED),
+        ((0.707, 0.707, -0.707, 0.707), None),
+        ((1, 0, 0, 0), None),
+        ((0, 1, 0, 0), None),
+    ],
+)
+@pytest.mark.parametrize("codec", ["png", "libx264"])
+def test_a_video_has_the_size_and_the_pixels_that_its_display_matrix_says(
+    tmp_path: Path, matrix: Sequence[float], shown: Callable[[Any], Any] | None, codec: str
+) -> None:
+    """As ffmpeg's command shows it: turned or mirrored."""
+    pictures, path = grey(), tmp_path / "a.mp4"
+    pictures[:, :16, :16] = 250  # at the upper left
+    write_video(path, pictures, codec, pixels="rgb24" if codec == "png" else "yuv420p")
+    path.write_bytes(turned(path.read_bytes(), matrix))
+    facts = examine(tmp_path, "a.mp4")
+    if not shown:
+        assert facts.reason.startswith("its display matrix is no turn by quarters")
+        with pytest.raises(Unusable, match="its display matrix"):
+            frames(path, [0], 64, 48)
+        return
+    height, width, _ = shown(pictures[0]).shape
+    assert (facts.reason, facts.width, facts.height) == ("", width, height)
+    assert facts.turned is (shown is not UNCHANGED)
+    picture = frames(path, [3], width, height)[0].astype(int)
+    assert np.abs(picture - shown(pictures[3])).mean() < 3
+
+
+def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path) -> None:
+    """Cameras' Motion JPEG, whose frames have more side data than PyAV knows."""
+    picture, jpeg, exif = Image.new("RGB", (64, 48)), BytesIO(), Image.Exif()
+    picture.paste((250, 250, 250), (0, 0, 16, 16))
+    exif[ExifTags.Base.Orientation] = 4  # upside down, mirrored
+    picture.save(jpeg, "jpeg", exif=exif)
+    with av.open(str(tmp_path / "a.avi"), "w") as file:
+        stream: Any = file.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for i in range(2):
+            packet = av.Packet(jpeg.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, i, i, Fraction(1, 30)
+            file.mux(packet)
+    assert examine(tmp_path, "a.avi").turned
+    left = frames(tmp_path / "a.avi", [0], 64, 48)[0, :, 8].mean(1)
+    assert left[40] > 200 > left[8]
 
 
 def test_each_kind_of_broken_file_has_its_reason(files: Path, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ PyAV reads every file but the generated videos. Those decord reads where it is i
 there, and it has wheels for x86-64 Linux and Windows alone. From some other files decord (0.6.0) never
 returns (its issues 269, 373, 375), of some it silently gives other frames, and it has no decoder of AV1.
 
-PyAV's frames pass decord's filters: turned upright, then scaled bilinearly by swscale. (PyAV's own `reformat`
-places the chroma of H.264 elsewhere: 1.3 of 255 off in the mean.) Nothing depends on how exactly a container
-can be searched: its packets, below 5 MB in Kinetics, are kept, and decoded from the key frame before the clip
-on. Frames of a variable rate are counted in their order: a clip of every other frame is then uneven in time.
+PyAV's frames pass decord's filters: turned as they are shown, then scaled bilinearly by swscale. (PyAV's own
+`reformat` places the chroma of H.264 elsewhere: 1.3 of 255 off in the mean.) Nothing depends on how exactly a
+container can be searched: its packets, below 5 MB in Kinetics, are kept, and decoded from the key frame
+before the clip on. Frames of a variable rate are counted in their order: such clips are uneven in time.
 
 On one core PyAV takes 0.86 of decord's time for a clip of Kinetics' size, 0.77 for a generated video.
 torchcodec (0.17) needs an FFmpeg that is installed apart: 94 packages of Debian.
@@ -23,6 +23,7 @@ import av  # before decord, whose libvpx can only decode: else PyAV could not wr
 import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
+from av.sidedata.sidedata import Type
 
 from nlrepro.data import Frames
 from nlrepro.files import BadInput
@@ -37,7 +38,10 @@ else:
 READER = "decord" if decord else "av"  # the package that reads generated videos
 SAMPLES = 16  # frames, evenly spaced from the first to the last,
 SUBSTITUTES = 1  # of which so many may be missing: often the last frame alone
-TURNS = {90: ("cclock",), 180: ("clock", "clock"), 270: ("clock",)}  # degrees -> quarter turns that undo them
+SKEW = 0.01  # half a degree, as ffmpeg's command rounds
+TRANSPOSE = ("transpose", "cclock_flip")  # rows become columns
+# PyAV 18.1 shows none of a frame's side data if one kind is newer than FFmpeg 7, such as EXIF.
+Type._missing_ = classmethod(lambda cls, number: cls.VIDEO_HINT)  # type: ignore[assignment]
 
 Packet: TypeAlias = "av.Packet[av.VideoStream]"
 Times = npt.NDArray[np.float64]  # (frames, 2): begin and end in seconds
@@ -102,15 +106,35 @@ def decode_from(
             yield number, frame
 
 
+def turns(frame: av.VideoFrame) -> list[tuple[str, str]]:
+    """The filters that show a frame as its display matrix says: turned by quarters, mirrored, or as it is.
+
+    ffmpeg's command does the same, also with a matrix of zeros. Other angles, which it turns by and fills the
+    corners with black, are `Unusable`.
+    """
+    sides: Any = frame.side_data
+    first = next((bytes(side) for side in sides if side.type is Type.DISPLAYMATRIX), bytes(36))
+    a, b, _, c, d, *_ = np.frombuffer(first, np.int32).tolist()
+    if not any((a, b, c, d)):
+        return []
+    across = max(abs(a), abs(d)) < SKEW * min(abs(b), abs(c))
+    if not across and max(abs(b), abs(c)) >= SKEW * min(abs(a), abs(d)):
+        matrix = " ".join(f"{n / (1 << 16):.3g}" for n in (a, b, c, d))
+        raise Unusable(f"its display matrix is no turn by quarters and no mirror: {matrix}")
+    x, y = (c, b) if across else (a, d)  # (x, y) is shown at (ax + cy, bx + dy)
+    flips = [("hflip", "")] * (x < 0) + [("vflip", "")] * (y < 0)
+    return [TRANSPOSE] * across + flips
+
+
 def scaler(frame: av.VideoFrame, width: int, height: int) -> Graph:
-    """Filters for frames like this one: turned upright, never mirrored; width x height, RGB."""
+    """Filters for frames like this one: as its display matrix says, width x height, RGB."""
     graph = Graph()
     graph.threads = 1
     graph.link_nodes(
         graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
         ),
-        *[graph.add("transpose", turn) for turn in TURNS.get(frame.rotation % 360, ())],
+        *[graph.add(*turn) for turn in turns(frame)],
         graph.add("scale", f"{width}:{height}:flags=bilinear"),
         graph.add("format", "rgb24"),
         graph.add("buffersink"),
@@ -119,7 +143,7 @@ def scaler(frame: av.VideoFrame, width: int, height: int) -> Graph:
 
 
 def frames(path: Path, indices: Sequence[int] | None, width: int, height: int) -> Frames:
-    """Frames of rising indices, which may repeat, upright and scaled, (T, height, width, 3); None: all.
+    """Frames of rising indices, which may repeat, as shown and scaled, (T, height, width, 3); None: all.
 
     Frames that the file promises and does not have are copies of those before.
 
@@ -173,8 +197,8 @@ def first_by_decord(path: Path, size: int, number: int | None) -> Frames:
     return pictures
 
 
-def measure(path: Path) -> tuple[Times, tuple[int, int]]:
-    """Begin and end of each frame in seconds, (frames, 2); upright width and height.
+def measure(path: Path) -> tuple[Times, tuple[int, int], bool]:
+    """Begin and end of each frame in seconds, (frames, 2); shown width and height; whether it is turned.
 
     It decodes all of the file.
 
@@ -191,5 +215,5 @@ def measure(path: Path) -> tuple[Times, tuple[int, int]]:
     sampled = np.linspace(0, len(times) - 1, min(SAMPLES, len(times))).round()
     if frame is None or (sampled >= present).sum() > SUBSTITUTES:
         raise Unusable("its container promises frames that are not there")
-    size = (frame.height, frame.width) if frame.rotation % 180 == 90 else (frame.width, frame.height)
-    return np.array(times) * unit, size
+    filters, size = turns(frame), (frame.width, frame.height)
+    return np.array(times) * unit, size[::-1] if TRANSPOSE in filters else size, bool(filters)

@@ -44,8 +44,9 @@ class Facts:
     mtime_ns: int
     frames: int = 0
     fps: float = 0.0  # mean over the video
-    width: int = 0  # upright, in pixels
+    width: int = 0  # as it is shown, in pixels
     height: int = 0
+    turned: bool = False  # or mirrored, as its display matrix says
     variable: bool = False  # frames are not evenly spaced in time
     reason: str = ""
 
@@ -87,8 +88,8 @@ def examine(folder: Path, video: str) -> Facts:
     try:
         if not facts.bytes:
             raise Unusable("the file is empty, or a link to nowhere")
-        times, (width, height) = measure(folder / video)
-        facts = replace(facts, width=width, height=height)
+        times, (width, height), turned = measure(folder / video)
+        facts = replace(facts, width=width, height=height, turned=turned)
         shorter, longer = sorted((width, height))
         if shorter < SHORTEST or longer > LONGEST * shorter:
             raise Unusable(

@@ -210,6 +210,8 @@ def index_notes(index: Index) -> Iterator[str]:
     example = {kind: video for video, kind in reversed(kinds.items())}
     for kind, number in Counter(kinds.values()).most_common():
         yield f"{number:,} cannot be used, such as {example[kind]}: {index[example[kind]].reason}"
+    if turned := sum(facts.turned for facts in index.values()):
+        yield f"{turned:,} are turned or mirrored, as their files say"
     if uneven := sum(facts.variable for facts in index.values()):
         yield f"{uneven:,} have a variable frame rate; their clips are uneven in time"
 
