@@ -185,11 +185,13 @@ def read_record(path: Path) -> Record:
 
 def read_records(results: Path, profile: str) -> list[Record]:
     """The undamaged records of a profile: runs by key and seed, then tests of weights, oldest first."""
-    found = []
+    records = []
     for path in record_paths(results, profile):
         with suppress(Damaged):
-            found.append(read_record(path))
-    return sorted(found, key=lambda record: (record.weights is not None, record.weights and record.made.date))
+            records.append(read_record(path))
+    return sorted(
+        records, key=lambda record: (record.weights is not None, record.weights and record.made.date)
+    )
 
 
 def damaged_records(results: Path, profile: str) -> Iterator[str]:

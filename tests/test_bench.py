@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from nlrepro.bench import OWN, Result, block_bench, loader_bench, nets_bench, write
+from nlrepro.bench import OWN, Timings, block_bench, loader_bench, nets_bench, write
 from nlrepro.config import Geometry, Profile
 from nlrepro.nets.resnet import VideoResNet
 from nlrepro.spec import NetSpec
@@ -31,7 +31,7 @@ def test_the_summary_has_a_line_a_case_and_is_written_with_its_versions(
     (direct,) = (row["ratio"] for row in rows if row["code"] == "direct")
     assert table["stage"].tolist() == ["res2", "res3"]
     assert table["direct"].tolist() == pytest.approx([direct] * 2, abs=0.01)
-    result = Result(libraries=("torch",), caption="", rows=frame, table=table)
+    result = Timings(libraries=("torch",), caption="", rows=frame, table=table)
     path = write("block", result, tmp_path, None, "cpu")
     assert f"torch {torch.__version__}" in path.read_text()
     pd.testing.assert_frame_equal(pd.read_csv(path.with_suffix(".csv")), frame)
@@ -60,7 +60,7 @@ def test_clips_and_generated_videos_are_read(
         monkeypatch.setattr(loader_bench, name, value)
     generator: Any = smoke.generator
     loader_bench.write_videos(tmp_path, 12)
-    assert loader_bench.clips_of(tmp_path).facts[0].frames == 70
+    assert loader_bench.open_clips(tmp_path).facts[0].frames == 70
     rows = loader_bench.measure_clips(tmp_path, 12) + loader_bench.measure_generated(tmp_path, generator, 2)
     assert [row["reader"] for row in rows][:3] == ["PyAV"] * 3  # a clip at two sizes, a generated video
     assert min(row["ms"] for row in rows) > 0

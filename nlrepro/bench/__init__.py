@@ -25,7 +25,7 @@ REPEATS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Timings:
     """The outcome of a bench: all measured values, and the table to read."""
 
     libraries: tuple[str, ...]  # that it depends on; the first one's version is part of the file names
@@ -63,7 +63,7 @@ def import_public(folder: Path, module: str) -> ModuleType | None:
         sys.path.remove(str(folder))
 
 
-def write(what: str, result: Result, folder: Path, rivals: Path | None, device: str) -> Path:
+def write(what: str, result: Timings, folder: Path, rivals: Path | None, device: str) -> Path:
     """Write <what>-<device>-<library><version>: all rows as .csv, the table as .md, which is returned."""
     versions = [f"{name} {importlib.import_module(name).__version__}" for name in result.libraries]
     place, machine = f"{processor()}, 1 thread of {os.cpu_count()} cores", f"{platform.machine()}-1thread"

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from nlrepro.bench import OWN, Result, import_public, in_turn
+from nlrepro.bench import OWN, Timings, import_public, in_turn
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.spec import PaperForm
 
@@ -125,7 +125,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return ratios.reset_index()
 
 
-def bench(rivals: Path | None, device: str) -> Result:
+def bench(rivals: Path | None, device: str) -> Timings:
     """Training steps of one block on one clip, in float32."""
     rows: list[dict[str, Any]] = []
     for stage, frames, shape in cases():
@@ -140,4 +140,4 @@ def bench(rivals: Path | None, device: str) -> Result:
         "A training step of one block on one clip, in float32. Columns without a unit are multiples of"
         f" {OWN}'s time for the same function. What takes over {LIMIT >> 30} GiB for its pairs is left out."
     )
-    return Result(libraries=("torch",), caption=caption, rows=frame, table=summary(frame))
+    return Timings(libraries=("torch",), caption=caption, rows=frame, table=summary(frame))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from nlrepro.bench import Result, in_turn
+from nlrepro.bench import Timings, in_turn
 from nlrepro.config import Clips, Generator, load_profile
 from nlrepro.data import Frames
 from nlrepro.data.clips import ClipSample, Crop, FileClips, Tree
@@ -56,7 +56,7 @@ def write_videos(folder: Path, key_frames: int) -> None:
         (folder / f"{seed}.mp4").write_bytes(video)
 
 
-def clips_of(folder: Path) -> FileClips:
+def open_clips(folder: Path) -> FileClips:
     """The dataset of real videos over the files of a folder."""
     videos = sorted(path.name for path in folder.glob("*.mp4"))
     tree = Tree(folder=folder, classes=("a",), videos=tuple(videos), labels=(0,) * len(videos))
@@ -78,7 +78,7 @@ def read_whole(read: Read, videos: Sequence[Path]) -> None:
 
 def measure_clips(folder: Path, key_frames: int) -> list[dict[str, Any]]:
     """Time of a clip by the side that frames are scaled to."""
-    seconds = in_turn({str(side): partial(read_clips, clips_of(folder), side) for side in SIDES})
+    seconds = in_turn({str(side): partial(read_clips, open_clips(folder), side) for side in SIDES})
     what = f"a clip, key frame every {key_frames} frames, shorter side"
     count = VIDEOS * STARTS
     return [
@@ -99,7 +99,7 @@ def measure_generated(folder: Path, task: Generator, number: int) -> list[dict[s
     return [{"what": what, "reader": name, "ms": 1e3 * s / number} for name, s in seconds.items()]
 
 
-def bench(rivals: Path | None, device: str) -> Result:
+def bench(rivals: Path | None, device: str) -> Timings:
     """Time of a clip and of a generated video; without public code and GPU."""
     task = load_profile("mini").generator
     assert task
@@ -116,4 +116,4 @@ def bench(rivals: Path | None, device: str) -> Result:
         f" {WIDTH} x {HEIGHT}."
     )
     libraries = ("av", "decord") if READER == "decord" else ("av",)
-    return Result(libraries=libraries, caption=caption, rows=frame, table=frame)
+    return Timings(libraries=libraries, caption=caption, rows=frame, table=frame)

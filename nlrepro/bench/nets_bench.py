@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nlrepro.bench import OWN, Result, import_public, in_turn
+from nlrepro.bench import OWN, Timings, import_public, in_turn
 from nlrepro.config import load_profile
 from nlrepro.nets.resnet import VideoResNet, count
 from nlrepro.spec import NetSpec
@@ -91,7 +91,7 @@ def measure(name: str, nets: dict[str, nn.Module], clips: Tensor) -> list[dict[s
     return rows
 
 
-def bench(rivals: Path | None, device: str) -> Result:
+def bench(rivals: Path | None, device: str) -> Timings:
     """Training steps of ResNet-50 nets."""
     rows: list[dict[str, Any]] = []
     clips = torch.randn(BATCH[device], 3, FRAMES, SIDE, SIDE, device=device)
@@ -105,4 +105,4 @@ def bench(rivals: Path | None, device: str) -> Result:
         f" {FRAMES} x {SIDE} x {SIDE} in {'bfloat16' if device == 'cuda' else 'float32'}."
         f" Ratios are multiples of {OWN}'s seconds."
     )
-    return Result(libraries=("torch",), caption=caption, rows=frame, table=frame)
+    return Timings(libraries=("torch",), caption=caption, rows=frame, table=frame)
