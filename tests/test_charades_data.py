@@ -41,18 +41,48 @@ def classes_of(labels: Tensor) -> list[set[int]]:
         ("id,actions\nA,c01 0.00 1.00", "the video A has the action 'c01 0.00 1.00'; expected a class"),
         ("id,actions\nA,c001 0.00", "the video A has the action"),
         ("id,actions\nA,c001 0.00 nan", "the video A has the action"),
-        ("id,actions\nA,\nA,", "has the video A twice"),
+        ("id,actions\nA,c001 -1.00 2.00", "the video A has the action"),
+        ("id,actions\nA,\nA,", "line 3: the video A has another row"),
+        ("id,actions\nA,\nB", "line 3: 1 fields where the first line has 2; unpack Charades.zip again"),
+        ("id,actions\nA,c001 0 1,c002 0 1", "line 2: 3 fields"),
+        ('id,scene,actions\nA,"a\nb",\nB,"c,c001 0 1\nC,d,', "line 4: unexpected end of data"),
+        ("id,actions\nA,\n,c001 0.00 1.00", "line 3: the id is empty"),
+        ("id,actions\nA\0,c001 0.00 1.00", r"line 2: id 'A\\x00' has signs that cannot be printed"),
+        ("id,actions\nÄ,", r"line 2: id '\\udcc4' has signs"),
+        ("id,actions,id\nA,,B", "the column 'id' once, got 'id,actions,id'"),
         ("id,actions", "lists no videos"),
-        ("id,scene\nA,Kitchen", "'actions'.*; unpack Charades.zip again"),
+        ("id,scene\nA,Kitchen", "the column 'actions' once.*; unpack Charades.zip again"),
         (None, "No such file .*; unpack Charades.zip again .*--data"),
     ],
 )
 def test_a_damaged_table_is_refused(tmp_path: Path, text: str | None, words: str) -> None:
     path = tmp_path / "table.csv"
     if text:
-        path.write_text(text + "\n")
-    with pytest.raises(BadInput, match=f"{path}.*{words}"):
+        path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(BadInput, match=f"^[^\n]*{path}[^\n]*{words}"):
         read_annotations(path, 157)
+
+
+def test_what_does_no_harm_in_a_table_is_read(tmp_path: Path) -> None:
+    """A byte order mark, Windows' line ends, an empty line, other columns' content, a moment as an action."""
+    path = tmp_path / "table.csv"
+    path.write_bytes(b'\xef\xbb\xbfid,x,x,actions\r\nA,"a, ""b""\n",\xe9\0,c001 0.00 0.00; \r\n\r\nB,,,\r\n')
+    assert read_annotations(path, 157) == {"A": ((1, 0, 0),), "B": ()}
+
+
+def test_actions_that_end_before_they_begin_are_left_out_and_counted(root: Path) -> None:
+    """Charades_v1_train.csv has seven."""
+    table(root, "train", {"AAAAA": "c001 1.30 0.00;c147 0.50 1.30", "BBBBB": "c002 0.20 0.10"})
+    table(root, "val", {"VVVVV": "c003 2.00 1.00", "WWWWW": "c156 0.20 0.20"})
+    training = clips(root, ["train"], training=True)
+    assert training.videos.notes("train")[0] == (
+        "2 actions of Charades_v1_train.csv end before they begin and are left out, such as one of AAAAA"
+    )
+    assert classes_of(training.labels(ClipSample(0, 1.0))[None]) == [{147}]
+    assert clips(root, ["val"], training=False).ids == ["WWWWW"]
+    table(root, "val", {"VVVVV": "c003 2.00 1.00", "WWWWW": ""})
+    with pytest.raises(BadInput, match=r"no video of val in .*_480 can be used and has an action"):
+        clips(root, ["val"], training=False)
 
 
 def test_a_part_has_a_folder_and_videos_of_its_own_and_a_table_unless_it_is_held_back(root: Path) -> None:
@@ -84,7 +114,7 @@ def test_broken_videos_are_left_out_and_counted(root: Path) -> None:
     videos = load_videos(as_real(smoke()), "train", root, 1)
     assert videos.ids == ("AAAAA", "BBBBB", "EMPTY", "VVVVV", "WWWWW")
     missing, broken = videos.notes("train")
-    assert missing == "1 of 4 videos of Charades_v1_train.csv have no file and are left out"
+    assert missing == "1 of 4 videos of Charades_v1_train.csv have no file and are left out, such as GONE1"
     assert broken.startswith("1 videos of train cannot be used and are left out, such as BROKE: ")
     assert videos.notes("val") == ()
     for video in videos.ids:

@@ -22,7 +22,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -30,6 +29,7 @@ from torch.utils.data import Dataset
 from nlrepro.config import Profile
 from nlrepro.data.clips import CachedClips, ClipSample, FileClips, Tree, decoded
 from nlrepro.data.facts import complete_index
+from nlrepro.data.rows import read_rows
 from nlrepro.files import BadInput
 from nlrepro.spec import Part
 
@@ -44,8 +44,11 @@ PUBLIC_FOLDERS = "Charades_v1_480", "Charades_v1"  # either
 TEST_FOLDERS = "Charades_vu17_test_480", "Charades_vu17_test"
 FOLDERS: dict[Part, tuple[str, str]] = {"train": PUBLIC_FOLDERS, "val": PUBLIC_FOLDERS, "test": TEST_FOLDERS}
 SUFFIX = ".mp4"
-ACTION = re.compile(r"c(\d{3})\s+(-?\d+(?:\.\d*)?)\s+(-?\d+(?:\.\d*)?)")
-UNPACK = "unpack Charades.zip again (from https://prior.allenai.org/projects/charades)"
+ACTION = re.compile(r"c(\d{3})\s+(\d+(?:\.\d*)?)\s+(\d+(?:\.\d*)?)")
+UNPACK = (
+    "unpack Charades.zip again (from https://prior.allenai.org/projects/charades), and point --data at the"
+    " folder that holds it and the videos"
+)
 GENERATED_FPS = 30  # frames a second of generated videos
 
 
@@ -56,6 +59,11 @@ class Action(NamedTuple):
     begin: float
     end: float
 
+    @property
+    def backwards(self) -> bool:
+        """Seven in Charades_v1_train.csv end before they begin."""
+        return self.end < self.begin
+
     def overlaps(self, begin: float, end: float) -> bool:
         return self.begin < end and self.end > begin
 
@@ -65,19 +73,16 @@ Actions = tuple[Action, ...]  # of one video
 
 def read_annotations(path: Path, classes: int) -> dict[str, Actions]:
     """The actions of each video, by its id, in the file's order."""
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False, usecols=COLUMNS)
-    except (ValueError, OSError) as error:  # pandas' own are ValueErrors
-        advice = "and point --data at the folder that holds it and the videos"
-        raise BadInput(f"cannot read {path}: {str(error).strip()}; {UNPACK}, {advice}") from None
-    if rows.empty:
-        raise BadInput(f"{path} lists no videos; {UNPACK}")
     actions: dict[str, Actions] = {}
-    for video, text in zip(rows["id"], rows["actions"], strict=True):
+    for line, row in read_rows(path, COLUMNS, UNPACK):
+        video, items, place = row["id"], row["actions"].split(";"), f"{line}: the video {row['id']}"
+        if not video.strip():
+            raise BadInput(f"{line}: the id is empty; {UNPACK}")
         if video in actions:
-            raise BadInput(f"{path} has the video {video} twice; keep one of the two rows")
-        place = f"{path}: the video {video}"
-        actions[video] = tuple(parse_action(item, classes, place) for item in text.split(";") if item.strip())
+            raise BadInput(f"{place} has another row above; keep one of the two")
+        actions[video] = tuple(parse_action(item, classes, place) for item in items if item.strip())
+    if not actions:
+        raise BadInput(f"{path} lists no videos; {UNPACK}")
     return actions
 
 
@@ -145,11 +150,15 @@ class Videos:
 
     def notes(self, part: Part) -> tuple[str, ...]:
         """How many videos of a part are left out, in words."""
-        listed, there = self.split.listed[part], self.split.ids(part)
+        listed, there = self.split.listed[part], dict.fromkeys(self.split.ids(part))
         broken = [f"{video}: {self.broken[video]}" for video in there if video in self.broken]
         notes = []
-        if missing := max(len(listed) - len(there), 0):  # nothing is listed where the labels are held back
-            notes += [f"{missing:,} of {len(listed):,} videos of {TABLE[part]} have no file and are left out"]
+        if missing := [video for video in listed if video not in there]:
+            counts = f"{len(missing):,} of {len(listed):,} videos of {TABLE[part]}"
+            notes += [f"{counts} have no file and are left out, such as {missing[0]}"]
+        if wrong := [video for video, actions in listed.items() for each in actions if each.backwards]:
+            words = f"{TABLE[part]} end before they begin and are left out"
+            notes += [f"{len(wrong):,} actions of {words}, such as one of {wrong[0]}"]
         if broken:
             words = "cannot be used and are left out, such as"
             notes += [f"{len(broken):,} videos of {part} {words} {broken[0]}"]
@@ -226,13 +235,19 @@ class ActionClips(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(self, videos: Videos, parts: Sequence[Part], classes: int, *, training: bool) -> None:
-        listed = {video: actions for part in parts for video, actions in videos.split.listed[part].items()}
+        listed: dict[str, Actions] = {}
+        for part in parts:
+            for video, actions in videos.split.listed[part].items():
+                listed[video] = tuple(action for action in actions if not action.backwards)
         self.videos, self.classes, self.training = videos, classes, training
         self.held_back = not listed
         used = {video for video, actions in listed.items() if training or actions}
         self.numbers = [i for i, video in enumerate(videos.ids) if self.held_back or video in used]
         self.ids = [videos.ids[i] for i in self.numbers]
         self.actions: list[Actions] = [listed.get(video, ()) for video in self.ids]
+        if not self.ids:
+            use = "can be used" if training else "can be used and has an action"
+            raise BadInput(f"no video of {' and '.join(parts)} in {videos.split.folder} {use}; {UNPACK}")
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -19,12 +19,12 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import pandas as pd
 from pydantic import ValidationError
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import Tree, check_command, video_files
 from nlrepro.data.facts import LINE, Facts, Index, complete_index, index_path
+from nlrepro.data.rows import read_rows
 from nlrepro.files import BadInput
 from nlrepro.record import share
 from nlrepro.spec import RunSpec, explain
@@ -110,26 +110,25 @@ def annotation_file(root: Path, split: str) -> Path | None:
 
 def read_annotations(path: Path, split: str) -> dict[str, str]:
     """YouTube id -> class name, for the rows of the split, in the file's order."""
-    try:
-        rows = pd.read_csv(path, dtype=str, keep_default_na=False).set_index(["youtube_id", "label"])
-    except (ValueError, KeyError, OSError) as error:  # of a file that is no table, of a missing column
-        expected = "expected a CSV file as Kinetics' own, with the columns label and youtube_id"
-        raise BadInput(f"cannot read {path}: {str(error).strip()}; {expected}") from None
-    if "split" in rows:
-        others = ", ".join(sorted(set(rows["split"]))[:5]) or "no rows"
-        rows = rows[rows["split"].isin(SPELLINGS.get(split, (split,)))]
-        if rows.empty:
-            question = "is it the file of another split?"
-            raise BadInput(f"{path} has no row of the split {split!r}, but {others}; {question}")
-    labels: dict[str, str] = {}
-    for identity, name in rows.index:
-        label = class_name(name)
+    advice = "expected a CSV file as Kinetics' own, with the columns label and youtube_id"
+    labels, spellings, others = dict[str, str](), SPELLINGS.get(split, (split,)), set[str]()
+    for place, row in read_rows(path, ("label", "youtube_id"), advice):
+        identity, label, part = row["youtube_id"], class_name(row["label"]), row.get("split", split)
         if not YOUTUBE_ID.fullmatch(identity):
             expected = f"youtube_id has {ID_LENGTH} letters, digits, - or _, got {identity!r}"
-            raise BadInput(f"{path}: {expected}; did a spreadsheet change it?")
-        if labels.setdefault(identity, label) != label:
+            raise BadInput(f"{place}: {expected}; did a spreadsheet change it?")
+        if not (label and part):
+            raise BadInput(f"{place}: the {'split' if label else 'label'} is empty; {advice}")
+        if part not in spellings:
+            others.add(part)
+        elif labels.setdefault(identity, label) != label:
             both = f"{labels[identity]!r} and {label!r}"
-            raise BadInput(f"{path} calls {identity} both {both}; keep one of the two rows")
+            raise BadInput(f"{place} calls {identity} both {both}; keep one of the two rows")
+    if others and not labels:
+        names = ", ".join(sorted(others)[:5])
+        raise BadInput(
+            f"{path} has no row of the split {split!r}, but {names}; is it the file of another split?"
+        )
     return labels
 
 
