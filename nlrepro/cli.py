@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -22,6 +23,9 @@ Add = Callable[..., argparse.ArgumentParser]
 
 def main(catalogue: Catalogue, words: Sequence[str] | None = None) -> int:
     """Run one verb over these tables. An error that a user can mend is one line, with exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # else an accent would end the program under LC_ALL=C
+            stream.reconfigure(errors="backslashreplace")
     arguments = parser().parse_args(words)
     try:
         check(arguments)
@@ -29,6 +33,9 @@ def main(catalogue: Catalogue, words: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except PermissionError as error:
+        print(f"error: cannot open {error.filename}: {error.strerror}; check its owner", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of the output, such as `head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, locks on files, and the one exception that a user can cause."""
 
 import fcntl
+import glob
 import hashlib
 import os
 import tempfile
@@ -21,17 +22,25 @@ class Busy(BadInput):
     """Another process holds the lock."""
 
 
+@contextmanager
+def access(
+    path: Path, verb: str = "read", advice: str = "check the path and its permissions"
+) -> Iterator[None]:
+    """Turns errors of the system in the block into `BadInput`: "cannot read PATH: Permission denied"."""
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"cannot {verb} {path}: {error.strerror}; {advice}") from None
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, where they are missing.
 
     Raises:
         BadInput: it cannot be made.
     """
-    try:
+    with access(path, "write", "check the permissions of the folder above it"):
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        advice = "check the permissions of the folder above it"
-        raise BadInput(f"cannot write {path}: {error.strerror}; {advice}") from None
 
 
 @contextmanager
@@ -46,19 +55,17 @@ def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
     """
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = file.name
-            yield cast(BinaryIO, file)
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        advice = "check the permissions and the free space of its folder"
-        raise BadInput(f"cannot write {path}: {error.strerror}; {advice}") from None
+        with access(path, "write", "check the permissions and the free space of its folder"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+                temporary = file.name
+                yield cast(BinaryIO, file)
+                file.flush()
+                if sync:
+                    os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+            temporary = None
     finally:
         if temporary:
             with suppress(OSError):  # keep the first error
@@ -73,7 +80,7 @@ def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None
 
 def remove_temporaries(path: Path) -> None:
     """Remove what killed writers of `path` have left. Only when no process can be writing `path`."""
-    for temporary in path.parent.glob(f".{path.name}.*"):
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*"):
         temporary.unlink(missing_ok=True)
 
 
@@ -83,11 +90,18 @@ def file_digest(path: Path) -> str:
     Raises:
         BadInput: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}; check the path and its permissions") from None
+    with access(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, sorted; hidden ones are skipped.
+
+    Raises:
+        BadInput: it may not be read, or is no folder.
+    """
+    with access(folder):
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
 
 
 @contextmanager

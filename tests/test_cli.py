@@ -8,13 +8,19 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from errno import EACCES
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 from conftest import ROOT, command, smoke_run, swept_runs
 
+from ablations.__main__ import main
 from ablations.registry import TABLES
+from nlrepro import verbs
 from nlrepro.cli import parser
 from nlrepro.record import read_records
 from nlrepro.run import Folders, Run
@@ -178,3 +184,16 @@ def test_the_commands_of_a_readme_are_understood_and_its_examples_run(readme: Pa
         elif words:
             parser().parse_args(words[3:])
     assert doctest.testfile(str(readme), module_relative=False).failed == 0
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named_also_where_output_is_ascii(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As under LC_ALL=C PYTHONUTF8=0."""
+    folder, err = tmp_path / "caf\u00e9", TextIOWrapper(BytesIO(), encoding="ascii")
+    error = PermissionError(EACCES, "Permission denied", str(folder))
+    monkeypatch.setattr(verbs, "check_data", Mock(side_effect=error))
+    with redirect_stderr(err):
+        assert main(["data", "check", "--profile", "paper", "--data", str(folder)]) == 2
+    err.seek(0)
+    assert re.fullmatch(r"error: cannot open .*/caf\\xe9: Permission denied; check [^\n]*\n", err.read())

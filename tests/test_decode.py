@@ -270,7 +270,7 @@ def test_no_file_stops_the_others(files: Path, tmp_path: Path) -> None:
         "hang.mp4": ended,
         "crash.mp4": ended,
         "fail.mp4": "OSError: the file is out of reach",
-        "empty.mp4": "the file is empty, or a link to nowhere",
+        "empty.mp4": "the file is empty, no plain file, or a link to nowhere",
         **{"1.mp4": "", "2.mp4": "", "3.mp4": ""},
     }
     (tmp_path / "a").mkdir()

@@ -1,9 +1,14 @@
 """Trees of real videos: what belongs to a split, what `data check` says, and which videos a run sees."""
 
+import os
+import re
 import shutil
 from dataclasses import replace
+from errno import EACCES
 from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from films import film, troublesome
@@ -11,7 +16,7 @@ from films import film, troublesome
 from nlrepro.config import Profile
 from nlrepro.data import facts as facts_module
 from nlrepro.data.clips import Tree
-from nlrepro.data.facts import LINE, Facts, examine_all, index_path
+from nlrepro.data.facts import LINE, Facts, examine, examine_all, index_path
 from nlrepro.data.kinetics import (
     check_split,
     check_videos,
@@ -50,6 +55,75 @@ def test_any_folder_of_class_folders_is_a_tree(tmp_path: Path) -> None:
     assert notes == ["1 of 3 classes have no video in val, such as 'abseiling'"]
     with pytest.raises(BadInput, match="3 classes where the profile says 400"):
         list_split(tmp_path, "train", 400)
+
+
+BYTES = os.fsdecode(b"caf\xe9")  # no UTF-8
+
+
+def test_what_has_no_name_or_may_not_be_read_is_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("it's [1] {a}*?", "a:b%03d", "caf\u00e9", "x" * 250)
+    plant(tmp_path, *(f"val/yoga/{name}.mp4" for name in (*names, BYTES, "two\nlines")))
+    plant(tmp_path, f"val/{BYTES}/a.mp4", "val/lost+found/a.mp4", "val/a file")
+    (tmp_path / "val/loop").symlink_to("loop")
+    real = os.scandir
+
+    def scandir(path: str | Path) -> Any:  # tests may run as root, who may read all
+        if str(path).endswith("lost+found"):
+            raise PermissionError(EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    tree, listed, notes = list_split(tmp_path, "val", 1)
+    assert tree.classes == ("yoga",)
+    assert tree.videos == tuple(sorted(f"yoga/{name}.mp4" for name in names))
+    assert listed == 4 + 3
+    files, folders = notes
+    assert re.fullmatch(r"3 files are left out, as their names .*, such as 'caf\\udce9/a.mp4'", files)
+    assert folders.startswith("2 folders cannot be read and are left out, such as 'loop': Too many levels")
+    with pytest.raises(
+        BadInput, match=r"1 classes where the profile says 2; .*; 2 folders cannot be read.*; is a part"
+    ):
+        list_split(tmp_path, "val", 2)
+    monkeypatch.setattr(os, "listdir", lambda path: scandir("lost+found"))
+    with pytest.raises(BadInput, match=r"cannot read .*/val: Permission denied; check"):
+        list_split(tmp_path, "val")
+
+
+@pytest.mark.parametrize("csv", ["", "caf\u00e9", "cafe\u0301"])
+def test_a_class_in_two_unicode_forms_is_one_class(tmp_path: Path, csv: str) -> None:
+    plant(tmp_path, f"train/caf\u00e9/{IDS[0]}.mp4", f"val/cafe\u0301/{IDS[1]}.mp4", f"val/yoga/{IDS[2]}.mp4")
+    if csv:
+        rows = f"{IDS[1]},{csv}\n{IDS[2]},yoga"
+        (tmp_path / "val.csv").write_text(f"youtube_id,label\n{rows}\n", "utf-8")
+    for split, labels in (("train", (0,)), ("val", (0, 1))):
+        tree, _, notes = list_split(tmp_path, split, 2)
+        assert (tree.classes, tree.labels) == (("caf\u00e9", "yoga"), labels)
+    assert "1 classes are written in two Unicode forms and taken as one, such as 'caf\u00e9'" in notes
+
+
+def test_pipes_are_no_videos(tmp_path: Path) -> None:
+    """Whoever opens one waits for ever."""
+    os.mkfifo(tmp_path / "a.mp4")
+    assert "no plain file" in examine(tmp_path, "a.mp4").reason
+
+
+@pytest.mark.parametrize("state", ["unreadable", "a folder"])
+def test_an_index_that_cannot_be_read_or_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    path = index_path(plant(tmp_path, "val/yoga/a.mp4") / "val", tmp_path / "cache")
+    if state == "a folder":
+        path.mkdir(parents=True)
+    else:
+        plant(tmp_path, "cache/index-val.jsonl")
+        error = PermissionError(EACCES, "Permission denied", str(path))
+        monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=error))
+        with pytest.raises(BadInput, match=f"cannot read {path}: Permission denied"):
+            read_index(tmp_path, "val", tmp_path / "cache")
+    with pytest.raises(BadInput, match=f"cannot (read|write) {path}: (Permission|Is a directory)"):
+        check_split(tmp_path, "val", tmp_path / "cache", 1)
 
 
 @pytest.mark.parametrize("csv", ["val.csv", "validate.csv", "annotations/val.csv"])
@@ -112,7 +186,7 @@ def test_a_second_check_examines_what_may_have_changed_and_goes_on_where_one_was
     first = check_split(root, "val", cache, 2, classes=3)
     assert {video: facts.reason for video, facts in first.items() if facts.reason} == {
         "a/fail.mp4": "OSError: the file is out of reach",
-        "b/empty.mp4": "the file is empty, or a link to nowhere",
+        "b/empty.mp4": "the file is empty, no plain file, or a link to nowhere",
     }
     printed = capsys.readouterr().out
     assert "val: 3 of 5 videos (60.0 %) can be used" in printed

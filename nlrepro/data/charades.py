@@ -27,10 +27,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from nlrepro.config import Profile
-from nlrepro.data.clips import CachedClips, ClipSample, FileClips, Tree, decoded
+from nlrepro.data.clips import ODD, CachedClips, ClipSample, FileClips, Tree, decoded
 from nlrepro.data.facts import complete_index
 from nlrepro.data.rows import read_rows
-from nlrepro.files import BadInput
+from nlrepro.files import BadInput, names_in
 from nlrepro.spec import Part
 
 TABLE: dict[Part, str] = {
@@ -129,7 +129,8 @@ def open_split(root: Path, part: Part, classes: int) -> CharadesSplit:
     if folder is None:
         advice = "unpack one of them there, or point --data at the folder above"
         raise BadInput(f"no folder {' or '.join(FOLDERS[part])} in {root}; {advice}")
-    videos = {path.stem for path in folder.glob(f"[!.]*{SUFFIX}")}
+    names = [name for name in names_in(folder) if name.endswith(SUFFIX) and not ODD.search(name)]
+    videos = {name.removesuffix(SUFFIX) for name in names}
     known = set().union(*listed.values()) or videos
     split = CharadesSplit(folder=folder, listed=listed, files=tuple(sorted(videos & known)))
     for name in parts:

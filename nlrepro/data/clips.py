@@ -18,13 +18,16 @@ datasets/decoder.py with its default reader, mmaction2's `SampleFrames` as its c
 has frame numbers that these give.
 """
 
+import os
+import re
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import sha256
 from math import ceil, floor
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -37,10 +40,19 @@ from nlrepro.data import Frames
 from nlrepro.data.decode import Unusable, frames, read_generated
 from nlrepro.data.facts import PAPER_FPS, Facts, file_state, frame_step
 from nlrepro.data.synthetic.card_videos import NAME, video_paths
-from nlrepro.files import BadInput, atomic, exclusive, file_digest, remove_temporaries, write_atomic
+from nlrepro.files import (
+    BadInput,
+    atomic,
+    exclusive,
+    file_digest,
+    names_in,
+    remove_temporaries,
+    write_atomic,
+)
 from nlrepro.processes import parallel_map, progress_bar
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
+ODD = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # in names that JSON or a line cannot hold
 MIDDLE = 0.5
 ROUNDING = 1e-6  # of products of j/10
 
@@ -162,7 +174,7 @@ class Tree:
             BadInput: no such folder, no videos in it, another number of classes than `classes`, or a
                 generated video is missing, or there is another one.
         """
-        paths = video_files(folder)
+        paths, _, _ = video_files(folder)
         names = tuple(sorted({path.parent.name for path in paths}))
         if len(names) != classes:
             counts = f"{len(names)} class folders where the profile says {classes}"
@@ -180,16 +192,43 @@ class Tree:
         return sha256(listing.encode()).hexdigest()[:12]
 
 
-def video_files(folder: Path) -> list[Path]:
-    """The videos `<folder>/<class>/<video>` by class and name; errors as of `Tree.scan`."""
+def class_folders(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the folders in a folder that can be read, and of others, with the reasons."""
+    names, closed = list[str](), list[str]()
+    for name in names_in(folder):
+        try:
+            os.scandir(folder / name).close()
+            names.append(name)
+        except NotADirectoryError:
+            continue
+        except OSError as error:
+            closed.append(f"{name!r}: {error.strerror}")
+    return names, closed
+
+
+def video_files(folder: Path) -> tuple[list[Path], int, list[str]]:
+    """The videos `<folder>/<class>/<video>` by class and name, how many are left out, and notes on these.
+
+    Errors are as of `Tree.scan`.
+    """
     expected = f"expected {folder}/<class>/<video> ending in {', '.join(sorted(SUFFIXES))}"
     if not folder.is_dir():
         advice = "make the mini videos with `data make`, or point --data at yours"
         raise BadInput(f"no folder {folder}; {expected}; {advice}")
-    paths = sorted(path for path in folder.glob("[!.]*/[!.]*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise BadInput(f"no videos in {folder}; {expected}")
-    return paths
+    names, closed = class_folders(folder)
+    files = [f"{name}/{file}" for name in names for file in names_in(folder / name)]
+    videos = [file for file in files if PurePath(file).suffix.lower() in SUFFIXES]
+    odd, notes = [video for video in videos if ODD.search(video)], list[str]()
+    if odd:
+        encoding = sys.getfilesystemencoding()
+        read = "" if encoding == "utf-8" else f" (names are read as {encoding}; set PYTHONUTF8=1)"
+        reason = f"their names are no UTF-8{read}, or hold control characters"
+        notes.append(f"{len(odd):,} files are left out, as {reason}, such as {odd[0]!r}")
+    if closed:
+        notes.append(f"{len(closed):,} folders cannot be read and are left out, such as {closed[0]}")
+    if len(odd) == len(videos):
+        raise BadInput("; ".join([f"no videos in {folder}", expected, *notes]))
+    return [folder / video for video in videos if not ODD.search(video)], len(odd), notes
 
 
 def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from nlrepro.data.decode import Unusable, measure, short_reason
-from nlrepro.files import exclusive, write_atomic
+from nlrepro.files import access, exclusive, write_atomic
 from nlrepro.processes import die_with_parent, progress_bar
 from nlrepro.spec import STRICT
 
@@ -87,7 +87,7 @@ def examine(folder: Path, video: str) -> Facts:
     facts = unusable(folder, video, "")
     try:
         if not facts.bytes:
-            raise Unusable("the file is empty, or a link to nowhere")
+            raise Unusable("the file is empty, no plain file, or a link to nowhere")
         times, (width, height), turned = measure(folder / video)
         facts = replace(facts, width=width, height=height, turned=turned)
         shorter, longer = sorted((width, height))
@@ -169,7 +169,8 @@ def complete_index(folder: Path, videos: Sequence[str], cache: Path, jobs: int) 
         missing = [video for video in videos if video not in index]
         name, number, done = folder.name, len(videos), len(index)
         results = examine_all(folder, missing, jobs)
-        with path.open("ab") as file:
+        advice = "check the permissions and the free space of its folder"
+        with access(path, "write", advice), path.open("ab") as file:
             for facts in progress_bar(results, total=number, initial=done, desc=name, unit=" videos"):
                 file.write(b"\n" + LINE.dump_json(facts))  # the last line may be a half one
                 file.flush()
@@ -181,7 +182,9 @@ def complete_index(folder: Path, videos: Sequence[str], cache: Path, jobs: int) 
 def known_facts(folder: Path, videos: Sequence[str], path: Path) -> Index:
     """Facts of usable videos that have not changed since they were examined; damaged lines are skipped."""
     index: Index = {}
-    for line in path.read_bytes().splitlines() if path.is_file() else ():
+    with access(path):
+        lines = path.read_bytes().splitlines() if path.exists() else ()
+    for line in lines:
         with suppress(ValidationError):
             facts = LINE.validate_json(line)
             index[facts.video] = facts

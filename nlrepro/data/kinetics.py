@@ -18,14 +18,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from unicodedata import normalize
 
 from pydantic import ValidationError
 
 from nlrepro.config import Profile
-from nlrepro.data.clips import Tree, check_command, video_files
-from nlrepro.data.facts import LINE, Facts, Index, complete_index, index_path
+from nlrepro.data.clips import ODD, Tree, check_command, class_folders, video_files
+from nlrepro.data.facts import LINE, Facts, Index, complete_index, file_state, index_path
 from nlrepro.data.rows import read_rows
-from nlrepro.files import BadInput
+from nlrepro.files import BadInput, access, names_in
 from nlrepro.record import share
 from nlrepro.spec import RunSpec, explain
 
@@ -40,17 +41,23 @@ DIGESTS: dict[object, str] = {}  # of splits, for the life of the process, by al
 def list_split(root: Path, split: str, classes: int | None = None) -> tuple[Tree, int, list[str]]:
     """The videos of a split that are there, how many there should be, and oddities of the tree, in words."""
     folder, csv = root / split, annotation_file(root, split)
-    paths = video_files(folder)
-    names = sorted(set().union(*(class_names(root, name) for name in {*SPLITS, split})))
+    paths, left_out, notes = video_files(folder)
+    spellings = set().union(*(class_spellings(root, name) for name in {*SPLITS, split}))
+    names = sorted({*map(class_name, spellings)})
     if classes not in (None, len(names)):
         counts = f"{len(names)} classes where the profile says {classes}"
-        raise BadInput(f"{root} has {counts}; is a part of it missing?")
-    videos, notes = [f"{path.parent.name}/{path.name}" for path in paths], list[str]()
-    listed = len(videos)
+        raise BadInput("; ".join([f"{root} has {counts}", *notes, "is a part of it missing?"]))
+    videos = [f"{path.parent.name}/{path.name}" for path in paths]
+    listed = len(videos) + left_out
     if csv:
         labels = read_annotations(csv, split)
         listed = len(labels)
-        videos, notes = match_annotations(videos, labels, csv, folder)
+        videos, others = match_annotations(videos, labels, csv, folder)
+        notes += others
+    spellings |= {spelling(video.split("/")[0]) for video in videos}
+    if twice := [name for name, number in Counter(map(class_name, spellings)).items() if number > 1]:
+        words = "classes are written in two Unicode forms and taken as one, such as"
+        notes.append(f"{len(twice):,} {words} {min(twice)!r}")
     if missing := sorted({*names} - set(map(class_of, videos))):
         counts = f"{len(missing):,} of {len(names):,} classes have no video in {split}"
         notes.append(f"{counts}, such as {missing[0]!r}")
@@ -60,16 +67,22 @@ def list_split(root: Path, split: str, classes: int | None = None) -> tuple[Tree
     return Tree(folder=folder, classes=tuple(names), videos=tuple(videos), labels=numbers), listed, notes
 
 
-def class_names(root: Path, split: str) -> set[str]:
-    """The classes of one split: of its CSV, or else of its folders."""
+def class_spellings(root: Path, split: str) -> set[str]:
+    """The classes of one split as they are written: in its CSV, or else as its folders."""
     if csv := annotation_file(root, split):
         return set(read_annotations(csv, split).values())
-    return {class_name(folder.name) for folder in (root / split).glob("[!.]*/")}
+    names, _ = class_folders(root / split) if (root / split).is_dir() else ([], [])
+    return {spelling(name) for name in names if not ODD.search(name)}
+
+
+def spelling(text: str) -> str:
+    """With spaces, as in the CSVs and the authors' list: "petting_cat" and "petting cat" are one class."""
+    return " ".join(text.replace("_", " ").split())
 
 
 def class_name(text: str) -> str:
-    """With spaces, as in the CSVs and the authors' list: "petting_cat" and "petting cat" are one class."""
-    return " ".join(text.replace("_", " ").split())
+    """In Unicode's composed form: file systems and unpackers change the form of accented letters."""
+    return normalize("NFC", spelling(text))
 
 
 def class_of(video: str) -> str:
@@ -85,7 +98,7 @@ def match_annotations(
     for video in videos:
         identity = video.split("/")[1][:ID_LENGTH]
         label = labels.get(identity)
-        if label not in (None, class_of(video)):
+        if label and class_name(label) != class_of(video):
             place = f"its file is {folder / video}; move it, or mend the row"
             raise BadInput(f"{csv} says that {identity} is {label!r}, but {place}")
         if label:
@@ -105,7 +118,8 @@ def annotation_file(root: Path, split: str) -> Path | None:
     """The CSV of a split, if the tree has one."""
     names = [f"{name}.csv" for name in SPELLINGS.get(split, (split,))]
     paths = [folder / name for folder in (root, root / "annotations") for name in names]
-    return next((path for path in paths if path.is_file()), None)
+    with access(root / "annotations"):
+        return next((path for path in paths if path.is_file()), None)
 
 
 def read_annotations(path: Path, split: str) -> dict[str, str]:
@@ -113,7 +127,7 @@ def read_annotations(path: Path, split: str) -> dict[str, str]:
     advice = "expected a CSV file as Kinetics' own, with the columns label and youtube_id"
     labels, spellings, others = dict[str, str](), SPELLINGS.get(split, (split,)), set[str]()
     for place, row in read_rows(path, ("label", "youtube_id"), advice):
-        identity, label, part = row["youtube_id"], class_name(row["label"]), row.get("split", split)
+        identity, label, part = row["youtube_id"], spelling(row["label"]), row.get("split", split)
         if not YOUTUBE_ID.fullmatch(identity):
             expected = f"youtube_id has {ID_LENGTH} letters, digits, - or _, got {identity!r}"
             raise BadInput(f"{place}: {expected}; did a spreadsheet change it?")
@@ -121,7 +135,7 @@ def read_annotations(path: Path, split: str) -> dict[str, str]:
             raise BadInput(f"{place}: the {'split' if label else 'label'} is empty; {advice}")
         if part not in spellings:
             others.add(part)
-        elif labels.setdefault(identity, label) != label:
+        elif class_name(labels.setdefault(identity, label)) != class_name(label):
             both = f"{labels[identity]!r} and {label!r}"
             raise BadInput(f"{place} calls {identity} both {both}; keep one of the two rows")
     if others and not labels:
@@ -137,8 +151,10 @@ def read_index(root: Path, split: str, cache: Path) -> Index:
     path = index_path(root / split, cache)
     if not path.is_file():
         raise BadInput(f"the videos in {root / split} have not been checked; run {check_command(root)} first")
+    with access(path):
+        lines = path.read_bytes().splitlines()
     try:
-        return {facts.video: facts for facts in map(LINE.validate_json, path.read_bytes().splitlines())}
+        return {facts.video: facts for facts in map(LINE.validate_json, lines)}
     except ValidationError as error:
         advice = f"run {check_command(root)} again"
         raise BadInput(f"the index {path} is damaged: {explain(error)}; {advice}") from None
@@ -238,12 +254,8 @@ def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
     """
     root, cache, real = data / profile.data.root, data / "cache", profile.real is not None
     folders = [path for path in (root, root / split, root / "annotations") if path.is_dir()]
-    paths = [
-        index_path(root / split, cache),
-        *folders,
-        *(path for folder in folders for path in sorted(folder.iterdir())),
-    ]
-    changed = tuple(path.stat().st_mtime_ns for path in paths if path.exists())
+    listed = [folder / name for folder in folders for name in names_in(folder)]
+    changed = tuple(map(file_state, [index_path(root / split, cache), *folders, *listed]))
     number = None if real and profile.dry_run else classes
     key = root, split, number, profile.name, changed
     if key not in DIGESTS and real:
