@@ -55,11 +55,12 @@ KEY = re.compile(
 
 
 def explain(error: Exception) -> str:
-    """A validation error in one line: each field, what was expected and what was given."""
+    """A validation error in one line: of the first fields, what was expected and what was given."""
     if not isinstance(error, ValidationError):
         return str(error)
     faults = [(".".join(map(str, e["loc"])), e["msg"], e["input"]) for e in error.errors()]
-    return "; ".join(f"{place}: {message}, got {value!r:.60}" for place, message, value in faults)
+    words = [f"{place}: {message}, got {value!r:.60}" for place, message, value in faults[:3]]
+    return "; ".join([*words, *([f"and {len(faults) - 3} more"] if len(faults) > 3 else [])])
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -9,6 +9,7 @@ own evaluation ignores what must not count.
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -44,7 +45,9 @@ Row = dict[str, Any]  # of an annotation file
 Objects = dict[str, Tensor]  # a target of torchvision's detectors
 
 AtLeastOne = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=FARTHEST)]
 Coordinate = Annotated[float, Field(ge=-FARTHEST, le=FARTHEST)]
+Extent = Annotated[float, Field(ge=0, le=FARTHEST)]
 Polygon = Annotated[list[Coordinate], Field(min_length=2)]  # x, y, x, y ...
 
 
@@ -56,23 +59,23 @@ class CategoryRow(BaseModel, strict=True, allow_inf_nan=False):
 
 class ImageRow(CategoryRow):
     file_name: str
-    height: AtLeastOne
-    width: AtLeastOne
+    height: Side
+    width: Side
 
 
 class AnnotationRow(CategoryRow):
     id: AtLeastOne  # COCO's evaluation takes a match with number 0 for a miss
     image_id: int
     category_id: int
-    bbox: Annotated[list[float], Field(min_length=4, max_length=4)]  # x, y, width, height
-    area: float
+    bbox: Annotated[tuple[Coordinate, Coordinate, Extent, Extent], Field(strict=False)]  # a list in JSON
+    area: Annotated[float, Field(ge=0, le=FARTHEST**2)]  # COCO's evaluation passes over others
     iscrowd: Literal[0, 1] | bool
 
 
 class RunLengths(BaseModel, strict=True):
     """A mask as lengths of runs along columns: COCO's crowds, and all generated masks in compressed form."""
 
-    size: Annotated[list[AtLeastOne], Field(min_length=2, max_length=2)]  # height, width
+    size: Annotated[list[Side], Field(min_length=2, max_length=2)]  # height, width
     counts: Annotated[str, Field(min_length=1)] | list[Annotated[int, Field(ge=0)]]
 
 
@@ -85,8 +88,8 @@ class BoxesRow(AnnotationRow):
 
 
 class KeypointsRow(AnnotationRow):
-    keypoints: Annotated[list[float], Field(min_length=3 * KEYPOINTS, max_length=3 * KEYPOINTS)]
-    num_keypoints: Annotated[int, Field(ge=0)]
+    keypoints: Annotated[list[Coordinate], Field(min_length=3 * KEYPOINTS, max_length=3 * KEYPOINTS)]
+    num_keypoints: Annotated[int, Field(ge=0, le=KEYPOINTS)]
 
 
 ANNOTATION_ROW: dict[Target, type[AnnotationRow]] = {"boxes": BoxesRow, "keypoints": KeypointsRow}
@@ -139,27 +142,51 @@ def check_rows(rows: Any, model: type[CategoryRow], place: str) -> None:
         except ValidationError as error:
             name = f"id {row['id']!r}" if isinstance(row, dict) and "id" in row else f"row {number}"
             raise BadInput(f"{place}, {name}: {explain(error)}; {UNPACK}") from None
-    if len({row["id"] for row in rows}) < len(rows):
-        raise BadInput(f"{place}: two rows have one id; {UNPACK}")
+    number, times = Counter(row["id"] for row in rows).most_common(1)[0]
+    if times > 1:
+        raise BadInput(f"{place}: {times} rows have the id {number}; {UNPACK}")
 
 
 def check_references(content: Row, kind: Target, path: Path) -> None:
     """Refuse categories that the net has no place for, and annotations that do not fit their image."""
-    images = {row["id"] for row in content["images"]}
+    sizes = {row["id"]: (row["width"], row["height"]) for row in content["images"]}
     categories, last = {row["id"] for row in content["categories"]}, COCO_CLASSES[kind] - 1
     if unknown := categories - set(range(1, last + 1)):
         numbers = f"COCO's {FILES[kind]} have numbers from 1 to {last}, and so has the net"
         raise BadInput(f"{path} has the category {min(unknown)}; {numbers}; is it of another data set?")
     for row in content["annotations"]:
-        mask, fault = row.get("segmentation"), ""
-        if row["image_id"] not in images:
+        (x, y, w, h), (width, height), fault = row["bbox"], sizes.get(row["image_id"], (0, 0)), ""
+        if not width:
             fault = f"image_id: the file has no image {row['image_id']}"
         elif row["category_id"] not in categories:
             fault = f"category_id: the file has no category {row['category_id']}"
-        elif isinstance(mask, list) and kind == "boxes" and len(mask[0]) < 6:  # 4: for pycocotools a box
-            fault = "segmentation: its first polygon must have 3 points or more"
+        elif x > width or y > height or x + w < 0 or y + h < 0:
+            fault = f"bbox: it lies outside of the image's {width}x{height}"
+        elif kind == "boxes" and (reason := mask_fault(row["segmentation"], width, height)):
+            fault = f"segmentation: {reason}"
         if fault:
             raise BadInput(f"{path}, annotations, id {row['id']}: {fault}; {UNPACK}")
+
+
+def mask_fault(mask: Any, width: int, height: int) -> str:
+    """Why a segmentation that fits its model does not fit its image; empty if it does."""
+    if isinstance(mask, list):
+        if len(mask[0]) < 6:  # of 4, for pycocotools a box
+            return "its first polygon must have 3 points or more"
+        for polygon in mask:
+            if len(polygon) % 2:
+                return f"a polygon has {len(polygon)} numbers, no even count of x and y"
+        return ""
+    if mask["size"] != [height, width]:  # whose overlap with any detection is nothing for pycocotools
+        return f"a mask of {mask['size'][1]}x{mask['size'][0]} in an image of {width}x{height}"
+    if isinstance(mask["counts"], list):
+        pixels = sum(mask["counts"])
+        return f"its runs cover {pixels} pixels of {height * width}" if pixels != height * width else ""
+    try:
+        pycocotools()[2].decode(mask)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,11 +218,15 @@ def open_split(root: Path, split: str, kind: Target) -> CocoSplit:
     folder = root / f"{split}2017"
     files = set(os.listdir(folder)) if folder.is_dir() else set()
     images = tuple(sorted(image for image, row in coco.imgs.items() if row["file_name"] in files))
-    listed, missing = len(coco.imgs), len(coco.imgs) - len(images)
+    listed, missing = (
+        len(coco.imgs),
+        [row["file_name"] for row in coco.imgs.values() if row["file_name"] not in files],
+    )
     if not images:
         raise BadInput(f"none of the {listed:,} images is in {folder}; unpack {folder.name}.zip there")
-    note = f"{missing:,} of {listed:,} images have no file in {folder} and are left out"
-    return CocoSplit(folder=folder, kind=kind, coco=coco, images=images, notes=(note,) if missing else ())
+    counts = f"{len(missing):,} of {listed:,} images have no file in {folder}"
+    notes = [f"{counts} and are left out, such as {name}" for name in missing[:1]]
+    return CocoSplit(folder=folder, kind=kind, coco=coco, images=images, notes=tuple(notes))
 
 
 def training_images(split: CocoSplit) -> CocoSplit:
@@ -248,9 +279,6 @@ def read_target(split: CocoSplit, image_id: int) -> Objects:
     """Of N objects: boxes (N, 4) as x1, y1, x2, y2, labels (N,), and masks (N, H, W) or keypoints (N, 17, 3).
 
     Crowds and boxes without area are left out; boxes end where the image does.
-
-    Raises:
-        BadInput: a mask is damaged.
     """
     size = split.coco.imgs[image_id]
     rows = [row for row in split.rows(image_id) if not row["iscrowd"]]
@@ -266,11 +294,7 @@ def read_target(split: CocoSplit, image_id: int) -> Objects:
         return objects | {"keypoints": points.view(-1, KEYPOINTS, 3)}
     masks = torch.zeros(len(rows), size["height"], size["width"], dtype=torch.uint8)  # (N, H, W)
     for mask, row in zip(masks, rows, strict=True):
-        try:
-            mask[:] = torch.from_numpy(split.coco.annToMask(row))
-        except Exception as error:  # of pycocotools' C code, any, where run lengths are damaged
-            where = f"the annotation {row['id']} of {split.folder.name}"
-            raise BadInput(f"{where} has a damaged segmentation ({error}); {UNPACK}") from None
+        mask[:] = torch.from_numpy(split.coco.annToMask(row))
     return objects | {"masks": masks}
 
 
