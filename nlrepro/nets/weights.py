@@ -9,10 +9,12 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights
@@ -25,17 +27,34 @@ from nlrepro.spec import Depth, NetSpec
 
 State = Mapping[str, Tensor]
 
-NESTED = ("blobs", "model_state", "state_dict")  # where Caffe2, PySlowFast and mmaction2 keep their tensors
 PLAIN = {("builtins", "set"), ("collections", "OrderedDict"), ("_codecs", "encode")}
-ARRAYS = {"ndarray", "dtype", "_reconstruct", "scalar"}
-NUMPY = {"numpy", "numpy.core.multiarray", "numpy._core.multiarray"}
-IGNORED = (  # what mmengine and others keep beside the weights
+ARRAYS = {"ndarray", "dtype", "_reconstruct", "scalar", "_frombuffer"}
+NUMPY = {"numpy", *(f"numpy.{core}.{x}" for core in ("core", "_core") for x in ("multiarray", "numeric"))}
+IGNORED = (  # what mmengine, Lightning and others keep beside the weights
     "argparse.Namespace",
     "builtins.getattr",
     "mmengine.logging.history_buffer.HistoryBuffer",
+    "pathlib.PosixPath",
     *(f"{module}.{name}" for module in sorted(NUMPY) for name in sorted(ARRAYS)),
 )
-TORCH = (b"PK\x03\x04", b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.")  # begin of its files since 1.6, before
+# How files of torch begin, since 1.6 and before:
+TORCH = re.compile(rb"(?s)PK\x03\x04|\x80.{,16}\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19\.")
+OTHERS = {  # how a file begins that is none of weights -> what it is
+    rb"$": "is empty; get it again",
+    rb"\s*<[!?\w]": "is a web page; download the file itself",
+    rb"version https://git-lfs": "is Git LFS's pointer; `git lfs pull` gets the file itself",
+    rb"\s*[{\[][\s\w\"{\[]": "is JSON, such as the index of a checkpoint in several files; join them in one",
+    rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc|Rar!|.{257}ustar": "is compressed or an archive; unpack it",
+}
+SAVE = "save the net's state_dict() with torch.save or safetensors"
+FAULTS = {  # a part of a reader's error -> what is wrong
+    r"GLOBAL (\S+)": rf"it names \1, which weights do not need and could run any program; {SAVE}",
+    "TorchScript": "it is a TorchScript archive, a program; torch.save its torch.jit.load(FILE).state_dict()",
+    r"pickle protocol (\d)": r"it is a pickle of protocol \1, that torch cannot read safely; save it with 2",
+    r"not in a subdirectory|data\.pkl": f"it is a zip archive, but not of torch.save; unpack it, or {SAVE}",
+    r"^[^.\n]{,100}": r"it is damaged or no file of weights (\g<0>); get it from its source again",
+}
+WRAPPERS = re.compile(r"\b_(orig_mod|fsdp_wrapped_module|checkpoint_wrapped_module)\.")  # torch's, in names
 
 IMAGENET_CLASSES = 1000
 COUNTER = "num_batches_tracked"  # of each normalisation; torchvision's older files have none
@@ -54,68 +73,75 @@ class ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         module = {"__builtin__": "builtins"}.get(module, module)  # Python 2's name
-        if module in NUMPY and name in ARRAYS:
+        if (module in NUMPY and name in ARRAYS) or (module, name) in PLAIN:
             return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-        if (module, name) in PLAIN:
-            return super().find_class(module, name)
-        reason = "which weights do not need and could run any program; it was not read further"
-        raise BadInput(f"it names {module}.{name}, {reason}")
+        raise pickle.UnpicklingError(f"GLOBAL {module}.{name}")
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Name -> tensor, of a file of torch or a pickle of numpy arrays.
+    """Name -> tensor, of a net's file of torch or safetensors, or a pickle of numpy arrays.
 
-    Its content decides which of them it is, not its name.
+    Its content decides which of them it is, not its name. Tensors may lie in dictionaries beside an optimizer
+    and counters. The names are without what torch.compile and wrappers put into them.
 
     Raises:
-        BadInput: no such file, damaged, or with something other than tensors in plain containers.
+        BadInput: no such file, damaged, of two nets, or with other things than tensors in plain containers.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise BadInput(f"cannot read {path}: {error.strerror}; give the path of a file of weights") from None
-    parts = unpickle_torch(content, path) if content.startswith(TORCH) else unpickle_arrays(content, path)
-    if isinstance(parts, dict):
-        parts = next((parts[name] for name in NESTED if name in parts), parts)
-    if not isinstance(parts, dict):
-        kind = type(parts).__name__
-        raise BadInput(f"{path}: expected names and tensors, got {kind}; give a file of weights")
-    return {str(name): as_tensor(value, f"{path}: {name}") for name, value in parts.items()}
-
-
-def unpickle_arrays(content: bytes, path: Path) -> Any:
-    """What a pickle of Python 2 or 3 holds; errors as of `read_tensors`."""
+    for begin, words in OTHERS.items():
+        if re.match(begin, content, re.DOTALL):
+            raise BadInput(f"{path} {words}")
     try:
-        return ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()
-    except BadInput as error:
-        raise BadInput(f"{path} is refused: {error}") from None
-    except Exception as error:  # a damaged pickle can raise anything
-        reason = f"{type(error).__name__}: {error}"
-        advice = "is it cut off, an archive, a web page or Git LFS's pointer? Get the file itself"
-        raise BadInput(f"{path} is no file of weights ({reason}); {advice}") from None
-
-
-def unpickle_torch(content: bytes, path: Path) -> Any:
-    """What a file of torch holds, by torch's restricted reader; errors as of `read_tensors`."""
-    ignored = torch.serialization.safe_globals([(Ignored, name) for name in IGNORED])
-    try:
-        with warnings.catch_warnings(), ignored:
-            warnings.simplefilter("ignore")
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        nets = states(unpack(content))
     except Exception as error:  # a damaged file can raise anything
-        refused = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it names {refused[1]}, which weights do not need" if refused else "it is damaged"
-        refusal = f"{path} is refused by torch.load(weights_only=True): {reason}"
-        raise BadInput(f"{refusal}; get it from its source again") from None
+        faults = ((re.search(part, str(error)), words) for part, words in FAULTS.items())
+        raise BadInput(f"{path} is refused: {next(m.expand(words) for m, words in faults if m)}") from None
+    most = max((count for count, _, _ in nets), default=0)
+    large = [net for net in nets if 2 * net[0] > most]  # others are a loss, a random state
+    if len(large) != 1:
+        several = f"{len(large)} nets, {', '.join(place for _, place, _ in large)}; keep one"
+        raise BadInput(f"{path} holds {several if large else 'no tensors of a net'}: {SAVE}")
+    tensors: dict[str, Tensor] = {}
+    for name, value in large[0][2].items():
+        own = WRAPPERS.sub("", str(name))
+        if own in tensors:
+            raise BadInput(f"{path} has {own} twice, also as {name}; keep one of the two nets in it")
+        tensors[own] = as_tensor(value, f"{path}: {name}")
+    return tensors
+
+
+def unpack(content: bytes) -> Any:
+    """What a file holds, by a reader that runs nothing of it; may raise anything."""
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):  # its header is JSON
+        return safetensors.torch.load(content)
+    if not TORCH.match(content):
+        return ArrayUnpickler(io.BytesIO(content), encoding="latin1").load()  # of Python 2 or 3
+    with warnings.catch_warnings(), torch.serialization.safe_globals([(Ignored, name) for name in IGNORED]):
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "Detected pickle protocol [45]")
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+def states(parts: Any, place: str = "") -> list[tuple[int, str, dict[Any, Any]]]:
+    """The dictionaries with tensors in what a file holds, how many and where; none of an optimizer."""
+    if not isinstance(parts, dict) or "param_groups" in parts:
+        return []
+    count = sum(isinstance(x, Tensor | np.ndarray) for x in parts.values())
+    inner = (states(part, f"{place}.{name}".lstrip(".")) for name, part in parts.items())
+    return [*([(count, place or "its top", parts)] if count else []), *chain.from_iterable(inner)]
 
 
 def as_tensor(value: Any, label: str) -> Tensor:
     """A tensor of an array or a number; `label` begins the error for anything else."""
     if isinstance(value, Tensor):
         return value
-    numeric = isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "fiub"
-    if numeric or isinstance(value, int | float):
-        return torch.from_numpy(np.ascontiguousarray(value))
+    if isinstance(value, np.ndarray | np.generic | int | float):
+        array = np.array(value, order="C")
+        if array.dtype.kind in "fiub" and array.dtype.itemsize <= 8:
+            return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
     raise BadInput(f"{label}: expected an array of numbers, got {type(value).__name__}")
 
 
