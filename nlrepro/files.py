@@ -75,7 +75,8 @@ def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
 def write_atomic(path: Path, content: bytes | str, *, sync: bool = True) -> None:
     """Write a file whole or not at all, with the errors of `atomic`."""
     with atomic(path, sync=sync) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        # the text may name a path that is no UTF-8
+        file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
 
 
 def remove_temporaries(path: Path) -> None:

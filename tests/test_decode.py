@@ -1,5 +1,7 @@
 """Frames and facts of video files: a clip is the frames that are asked for, an unusable file has a reason."""
 
+import os
+import shutil
 import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -138,6 +140,8 @@ def test_unusable_generated_videos_are_named_in_one_line(
     else:
         monkeypatch.setattr(decode, "decord", None)
     assert read_generated(files / "generated.mp4", 32, 8).shape == (8, 32, 32, 3)
+    odd = shutil.copy(files / "generated.mp4", tmp_path / os.fsdecode(b"caf\xe9 [1] a:b.mp4"))
+    assert read_generated(odd, 32).shape == (40, 32, 32, 3)
     with pytest.raises(BadInput, match=r"generated.mp4: it has 40 frames, a clip needs 41"):
         read_generated(files / "generated.mp4", 32, 41)
     path, content = tmp_path / "video.mp4", (files / "generated.mp4").read_bytes()
@@ -236,19 +240,23 @@ def test_each_kind_of_broken_file_has_its_reason(files: Path, tmp_path: Path) ->
     assert "link to nowhere" in examine(tmp_path, "link.mp4").reason
 
 
-def test_odd_files_are_read_as_what_they_are(files: Path, tmp_path: Path) -> None:
+def test_odd_files_are_read_as_what_they_are(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     h264, mkv = (files / "h264.mp4").read_bytes(), (files / "mpeg4.mkv").read_bytes()
     contents = {
         "vp9.mp4": (files / "vp9.webm").read_bytes(),
         "h264.avi": h264,
         "spaces, \u00fcml\u00e4uts.webm": mkv,
+        "pipe:0 [1] %03d.mp4": h264,
         "latin.mp4": h264.replace(b"Lavf", b"\xef\xf1\xe4\xfc"),
         "half.mkv": mkv[: len(mkv) // 2],
     }
     facts = {}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-        facts[name] = examine(tmp_path, name)
+        facts[name] = examine(Path(), name)
     half = facts.pop("half.mkv")  # as long as what it holds
     assert {(each.reason, each.frames) for each in facts.values()} == {("", 40)}
     assert (half.reason, 5 < half.frames < 30) == ("", True)

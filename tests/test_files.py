@@ -16,7 +16,7 @@ from records import record
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import Tree, decoded
-from nlrepro.files import BadInput, atomic
+from nlrepro.files import BadInput, atomic, write_atomic
 from nlrepro.learners.classifier import VideoClassifier
 from nlrepro.record import write_record
 from nlrepro.run import Folders
@@ -79,3 +79,9 @@ def test_a_folder_that_goes_in_mid_write_is_named(tmp_path: Path) -> None:
     path = tmp_path / "results" / "table.md"
     with pytest.raises(BadInput, match=f"cannot write {path}: No such file or directory"), atomic(path):
         shutil.rmtree(path.parent)
+
+
+def test_a_text_may_name_a_path_that_is_no_utf8(tmp_path: Path) -> None:
+    """Such as the failure of a run."""
+    write_atomic(tmp_path / "failed.txt", "no folder caf\udce9")
+    assert (tmp_path / "failed.txt").read_text() == r"no folder caf\udce9"

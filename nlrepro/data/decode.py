@@ -15,7 +15,7 @@ torchcodec (0.17) needs an FFmpeg that is installed apart: 94 packages of Debian
 
 from bisect import bisect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -57,6 +57,7 @@ def open_video(path: Path) -> Iterator[Iterator[Packet]]:
 
     PyAV's errors during the block become `Unusable`.
     """
+    path = path.absolute()  # FFmpeg takes what stands before a colon for a protocol
     try:
         with av.open(str(path), metadata_errors="ignore") as container:
             stream = container.streams.best("video")
@@ -179,8 +180,9 @@ def read_generated(path: Path, size: int, number: int | None = None) -> Frames:
         BadInput: the file is missing, empty, damaged or too short.
     """
     try:
-        if decord:
-            return first_by_decord(path, size, number)
+        with suppress(UnicodeEncodeError):  # decord cannot open a path that is no UTF-8
+            if decord:
+                return first_by_decord(path, size, number)
         return frames(path, None if number is None else range(number), size, size)
     except Unusable as reason:
         raise BadInput(f"cannot read the video {path}: {reason}; replace or remove it") from None

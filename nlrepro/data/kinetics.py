@@ -209,10 +209,10 @@ def check_split(root: Path, split: str, cache: Path, jobs: int, classes: int | N
     tree, listed, notes = list_split(root, split)
     path, index = index_path(tree.folder, cache), complete_index(tree.folder, tree.videos, cache, jobs)
     usable, number = sum(facts.usable for facts in index.values()), len(tree.classes)
-    print(f"{split}: {share(usable, listed)} can be used; the index is {path}")
     if classes not in (None, number):
         notes.append(f"{number} classes where the profile says {classes}")
-    print(*(f"  {note}" for note in (*notes, *index_notes(index))), sep="\n")
+    result = f"{split}: {share(usable, listed)} can be used; the index is {path}"
+    print(result, *notes, *index_notes(index), sep="\n  ")
     if not usable:
         words = f"videos in {root / split} can be used; their reasons are in {path}"
         raise BadInput(f"none of the {len(index):,} {words}")

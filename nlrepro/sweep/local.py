@@ -220,7 +220,8 @@ def work(run: Run, pipe: Connection, gpu: str | None) -> None:
     failure = ""
     try:
         make_folder(run.folder)
-        with (run.folder / "log.txt").open("a") as file, redirect_stdout(file), redirect_stderr(file):
+        log = (run.folder / "log.txt").open("a", encoding="utf-8", errors="backslashreplace")
+        with log as file, redirect_stdout(file), redirect_stderr(file):
             try:
                 train(run, report=pipe.send, wait=False)
             except (Busy, SIGTERMException):
