@@ -2,18 +2,24 @@
 PROFILE  ?= mini
 SEEDS    ?= 0,1
 ONLY     ?= *
-JOBS     ?= $(shell nproc 2>/dev/null || sysctl -n hw.physicalcpu)
+JOBS     ?=
 DATA     ?= data
 TABLES   ?= all
 PYTHON   ?= python3
 LAUNCHER ?= local
 # also: STEPS=3 (a dry run), IMAGENET=FILE, SLURM='--partition gpu --gpus 8', CPU=1, WHAT=, RIVALS=, PUBLISH=1
 
+# Recipes read these in the environment, as they were typed: a quote, a space, $ or # in a name does no harm.
+TYPED := PROFILE SEEDS ONLY JOBS DATA STEPS IMAGENET LAUNCHER RIVALS
+$(foreach name,$(TYPED),$(eval override $(name) := $$(value $(name))))
+export $(TYPED)
+
 BIN := .venv/bin
 CLI := $(BIN)/python -m ablations
-PROFILED := --profile '$(PROFILE)' --data '$(DATA)'
-SWEEP = $(PROFILED) --seeds '$(SEEDS)' --jobs $(JOBS) --only '$(ONLY)' \
-	$(STEPS:%=--steps %) $(IMAGENET:%=--imagenet '%') --launcher $(LAUNCHER) $(SLURM)
+PROFILED = --profile "$$PROFILE" --data "$$DATA"
+PARALLEL = $(if $(JOBS),--jobs "$$JOBS")
+SWEEP = $(PROFILED) --seeds "$$SEEDS" $(PARALLEL) --only "$$ONLY" $(if $(STEPS),--steps "$$STEPS") \
+	$(if $(IMAGENET),--imagenet "$$IMAGENET") --launcher "$$LAUNCHER" $(SLURM)
 REPORT = $(if $(STEPS),@echo 'a dry run: no table shows it',$(CLI) report $(1) $(PROFILED))
 
 .DEFAULT_GOAL := help
@@ -22,7 +28,7 @@ REPORT = $(if $(STEPS),@echo 'a dry run: no table shows it',$(CLI) report $(1) $
 
 help:  ## list the commands
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
-	@echo "  options: PROFILE=$(PROFILE) SEEDS=$(SEEDS) JOBS=$(JOBS) DATA=$(DATA) ONLY='$(ONLY)' LAUNCHER= STEPS="
+	@echo "  options: PROFILE=$$PROFILE SEEDS=$$SEEDS JOBS=$$JOBS DATA=$$DATA ONLY='$$ONLY' LAUNCHER= STEPS="
 
 setup: .venv/ready  ## make the virtual environment; CPU=1: PyTorch without CUDA, 4.6 GB less
 
@@ -65,10 +71,10 @@ report: .venv/ready  ## tables, figures, verdicts and one page, from the records
 	$(CLI) report all $(PROFILED)
 
 data: .venv/ready  ## make the generated data of all tables (a sweep makes what it needs)
-	$(CLI) data make all $(PROFILED) --jobs $(JOBS)
+	$(CLI) data make all $(PROFILED) $(PARALLEL)
 
 publish: .venv/ready  ## maintainers: complete, fresh records of TABLES and SEEDS to results/published
-	$(CLI) publish $(TABLES) $(PROFILED) --seeds '$(SEEDS)' --only '$(ONLY)'
+	$(CLI) publish $(TABLES) $(PROFILED) --seeds "$$SEEDS" --only "$$ONLY"
 
 dashboard: .venv/ready  ## wandb's dashboard of the local runs, in the terminal; needs no key
 	$(CLI) dashboard
@@ -77,7 +83,7 @@ sync: .venv/ready  ## with a wandb key: upload the offline runs
 	$(CLI) sync
 
 bench: .venv/ready  ## WHAT="block nets loader" beside public code in RIVALS=FOLDER (SlowFast, mmcv, Non-local_pytorch)
-	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals '$(RIVALS)') $(if $(PUBLISH),--publish)
+	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals "$$RIVALS") $(if $(PUBLISH),--publish)
 
 notebooks: .venv/ready  ## run the notebooks and write them with their outputs
 	$(BIN)/python notebooks/execute.py
@@ -86,10 +92,10 @@ test: .venv/ready  ## lint, types and tests, every run key end to end in `smoke`
 	@$(MAKE) --no-print-directory -j2 lint tests
 
 tests: .venv/ready
-	$(BIN)/pytest -m 'not rare' -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -m 'not rare' -n $(or $(JOBS),auto) --dist loadfile
 
 test-all: .venv/ready  ## the tests that take long: kills, SLURM, a browser, notebooks
-	$(BIN)/pytest -m rare -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -m rare -n $(or $(JOBS),auto) --dist loadfile
 
 lint: .venv/ready  ## lint, format and types
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, Typ
 from nlrepro import verbs
 from nlrepro.config import Sampling, Seed, profile_names
 from nlrepro.files import BadInput
+from nlrepro.processes import join_launcher, usable_cores
 from nlrepro.table import Catalogue
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -26,6 +27,7 @@ def main(catalogue: Catalogue, words: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # else an accent would end the program under LC_ALL=C
             stream.reconfigure(errors="backslashreplace")
+    os.environ["MPLBACKEND"] = "agg"  # of all processes: figures go into files, whatever a notebook has set
     arguments = parser().parse_args(words)
     try:
         check(arguments)
@@ -47,21 +49,24 @@ def main(catalogue: Catalogue, words: Sequence[str] | None = None) -> int:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Refuse what no verb could work with, before anything begins.
+    """Refuse what no verb could work with, before anything begins, and settle processes and jobs.
 
     Raises:
         BadInput: the results are a file, or there are fewer devices than asked for.
     """
     if arguments.results.is_file():
         raise BadInput(f"--results {arguments.results} is a file; give a folder")
+    if getattr(arguments, "jobs", 1) is None:
+        arguments.jobs = usable_cores()
     asked = getattr(arguments, "devices", 1)
+    launched = join_launcher(asked * getattr(arguments, "nodes", 1) if "devices" in arguments else 1)
     if asked > 1:
         import torch
 
         gpus = torch.cuda.device_count()
-        have, what = (gpus, "GPUs") if gpus else (os.cpu_count() or 1, "processors")
-        if asked > have:
-            raise BadInput(f"--devices {asked}: this machine has {have} {what}; give at most {have}")
+        have, what = (gpus, "GPUs") if gpus else (usable_cores(), "processors")
+        if asked > have and (gpus or not launched):  # srun may bind each process to a core of its own
+            raise BadInput(f"--devices {asked}: this process may use {have} {what}; give at most {have}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -203,7 +208,7 @@ def only(verb: argparse.ArgumentParser) -> None:
 
 
 def jobs(verb: argparse.ArgumentParser) -> None:
-    number(verb, "--jobs", 1, "processes (default: one a core)", default=os.cpu_count() or 1)
+    number(verb, "--jobs", 1, "processes (default: one for each core that this process may use)")
 
 
 def number(

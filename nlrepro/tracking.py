@@ -13,10 +13,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
+
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from nlrepro.config import Recipe
 from nlrepro.files import BadInput, make_folder, write_atomic
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
     from nlrepro.learners.learner import Learner
 
 PROJECT = "nonlocal-table2"
+MODES = ("online", "offline", "dryrun")
+PATIENCE = 10  # seconds for wandb's service to answer
 NO_KEY = (
     "no wandb key is configured, so nothing was uploaded; run `.venv/bin/wandb login` or set WANDB_API_KEY,"
     " and leave WANDB_MODE unset; `make dashboard` shows the runs without a key"
@@ -36,9 +42,39 @@ NO_KEY = (
 
 
 def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
-    """Lightning's logger of one run, with its files in the run's folder; False with WANDB_MODE=disabled."""
+    """Lightning's logger of one run, with its files in the run's folder; False with WANDB_MODE=disabled.
+
+    Whatever wandb makes of its variables, key and settings or of the network, the run goes on: offline with
+    none of wandb's variables, or else without a log.
+    """
     if os.environ.get("WANDB_MODE") == "disabled":
         return False
+    path = wandb_id_path(run)
+    if not path.is_file():  # else an earlier try chose the id
+        write_atomic(path, token_hex(4))
+    begin = partial(begun, run, recipe, cost, path.read_text())
+    try:
+        return begin()
+    except Exception as error:  # wandb's own, pydantic's or the system's
+        why = error
+    logger: Logger | bool = False
+    with suppress(Exception):
+        for name in [name for name in os.environ if name.startswith("WANDB_")]:
+            del os.environ[name]
+        os.environ |= {"WANDB_MODE": "offline", "WANDB_CONFIG_DIR": str(run.folder / "wandb")}
+        sys.modules["wandb"].teardown()  # its service still holds the run
+        logger = begin()
+    warn_of(why, f"{run.name} is {'logged offline' if logger else 'not logged'}")
+    return logger
+
+
+def warn_of(error: Exception, what: str) -> None:
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    print(f"wandb: {what}: {reason:.300}", file=sys.stderr, flush=True)
+
+
+def begun(run: Run, recipe: Recipe, cost: Cost, name: str) -> "Logger":
+    """A logger of the run that wandb knows by this name, after `wandb.init`; raises whatever wandb raises."""
     import wandb
     from pytorch_lightning.loggers import WandbLogger
 
@@ -46,15 +82,22 @@ def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
         def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
             names = [name for name in metrics if name.startswith(("train_", "val_", "test_"))]
             by_table = {f"table{table}/{name}": metrics[name] for table in run.tables for name in names}
-            super().log_metrics({**metrics, **by_table}, step)
+            try:
+                super().log_metrics({**metrics, **by_table}, step)
+            except Exception as error:  # its service has ended, or the disk is full
+                warn_of(error, f"{run.name} is logged up to here")
+                vars(self)["log_metrics"] = lambda *_, **__: None
 
-    path = wandb_id_path(run)
-    if not path.is_file():  # else an earlier try chose the id
-        write_atomic(path, token_hex(4))
-    online = os.environ.get("WANDB_MODE", "online") == "online" and wandb.login(prompt=False)
-    return TableLogger(
+    mode = os.environ.get("WANDB_MODE", "online")
+    if mode not in MODES:
+        raise ValueError(f"WANDB_MODE={mode!r} is none of {', '.join(MODES)}, disabled")
+    if first := getattr(rank_zero_only, "rank", 0) == 0:
+        for old in (run.folder / "wandb").glob(f"offline-run-*-{name}"):  # of a try that was cut off
+            shutil.rmtree(old)
+    online = mode == "online" and first and wandb.login(prompt=False)
+    logger = TableLogger(
         name=run.name,
-        id=path.read_text(),
+        id=name,
         group=f"{run.profile.name} {run.key}",  # the seeds of one net
         job_type="train",
         tags=[run.profile.name, *(f"table{table}" for table in run.tables)],
@@ -62,8 +105,16 @@ def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
         project=PROJECT,
         save_dir=run.folder,
         mode="online" if online else "offline",  # `offline=` comes too late where wandb is imported already
-        settings=wandb.Settings(silent=True, x_disable_stats=True, console="off"),
+        settings=wandb.Settings(
+            silent=True,
+            x_disable_stats=True,
+            console="off",
+            init_timeout=PATIENCE,
+            finish_timeout=6 * PATIENCE,
+        ),
     )
+    _ = logger.experiment  # begins it, in the first process
+    return logger
 
 
 def run_config(run: Run, recipe: Recipe, cost: Cost) -> dict[str, Any]:
@@ -79,10 +130,8 @@ def wandb_id_path(run: Run) -> Path:
     return run.folder / f"wandb-{run.fingerprint}.txt"
 
 
-def resume(logger: Any, folder: Path, learner: "Learner", curve: Sequence[Point]) -> None:
-    """Offline, log the points of earlier tries again and remove their folders; online wandb has them."""
-    for old in (folder / "wandb").glob(f"offline-run-*-{logger.version}"):
-        shutil.rmtree(old)
+def resume(logger: Any, learner: "Learner", curve: Sequence[Point]) -> None:
+    """Offline, log the points of earlier tries again; online wandb has them."""
     if logger.experiment.offline:
         for point in curve:
             logger.log_metrics(learner.logged(point), point.step)
@@ -91,7 +140,8 @@ def resume(logger: Any, folder: Path, learner: "Learner", curve: Sequence[Point]
 def conclude(logger: Any, metrics: Mapping[str, float]) -> None:
     """Log the test and close the run: a process of a sweep ends without wandb's own goodbye."""
     logger.log_metrics({f"test_{name}": value for name, value in metrics.items()})
-    logger.experiment.finish()
+    with suppress(Exception):  # what was logged lies in the run's folder
+        logger.experiment.finish()
 
 
 def logs(results: Path) -> list[Path]:
@@ -130,9 +180,9 @@ def upload(results: Path, entity: str | None) -> None:
 
     try:
         known = wandb.login(prompt=False)
-    except wandb.errors.AuthenticationError as error:
-        advice = "run `.venv/bin/wandb login --relogin`"
-        raise BadInput(f"wandb refuses the key that is configured ({error}); {advice}") from None
+    except Exception as error:  # also pydantic's, of a variable
+        reason, advice = " ".join(str(error).split()), "run `.venv/bin/wandb login --relogin`"
+        raise BadInput(f"wandb refuses the key, or a variable of its own ({reason:.300}); {advice}") from None
     if not known:
         raise BadInput(NO_KEY)
     offline = [str(log) for log in logs(results) if log.name.startswith("offline-")]

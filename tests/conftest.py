@@ -10,6 +10,7 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, get_args
+from unittest.mock import patch
 
 os.environ["WANDB_MODE"] = "disabled"  # the one test of wandb switches it on for itself
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two processes run the tests on two cores
@@ -24,11 +25,17 @@ from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro.config import Geometry, Profile, Real, load_profile
 from nlrepro.data.kinetics import check_videos
+from nlrepro.processes import usable_cores
 from nlrepro.run import Folders, Run
 from nlrepro.spec import PaperForm
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results/published"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return usable_cores()
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +121,7 @@ class Finished(NamedTuple):
 def command(*words: str | Path) -> Finished:
     """`python -m ablations WORDS`, in this process."""
     out, err = StringIO(), StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
+    with redirect_stdout(out), redirect_stderr(err), patch.dict(os.environ):  # which it settles for itself
         try:
             status = main([str(word) for word in words])
         except SystemExit as error:  # argparse's

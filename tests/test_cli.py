@@ -22,6 +22,7 @@ from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro import verbs
 from nlrepro.cli import parser
+from nlrepro.processes import usable_cores
 from nlrepro.record import read_records
 from nlrepro.run import Folders, Run
 
@@ -155,7 +156,25 @@ def test_more_devices_than_the_machine_has_are_refused(
         monkeypatch.setattr(f"nlrepro.verbs.{verb}", lambda *_: pytest.fail("it was begun"))
     for words in (("run", "r50-c2d"), ("evaluate", "r50-c2d", "--weights", "net.pt")):
         line = refusal(*words, *SMOKE, "--results", tmp_path, "--devices", "4096")
-        assert f"--devices 4096: this machine has {os.cpu_count()} processors" in line
+        assert f"--devices 4096: this process may use {usable_cores()} processors" in line
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="macOS binds no process to cores")
+def test_jobs_and_devices_follow_the_cores_that_the_process_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[int] = []
+    monkeypatch.setattr("nlrepro.verbs.data", lambda _, words: jobs.append(words.jobs))
+    monkeypatch.setattr("nlrepro.verbs.run", lambda *_: pytest.fail("it was begun"))
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        command("data", "make")
+        line = refusal("run", "r50-c2d", "--results", tmp_path, "--devices", "2")
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert jobs == [1]
+    assert "may use 1 processors" in line
 
 
 def test_results_that_cannot_be_written_are_named(data: Path, tmp_path: Path) -> None:
@@ -169,6 +188,20 @@ def test_results_that_cannot_be_written_are_named(data: Path, tmp_path: Path) ->
         assert str(below) in refusal(*words, *SMOKE, "--data", data, "--results", below), words
     assert str(below) in refusal("data", "make", *SMOKE, "--data", below, "--jobs", "1")
     assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["it's", "two words", "$HOME", "a#b", '"q"', "`id`", "back\\", "$(BIN)"])
+def test_make_hands_names_on_as_they_were_typed_and_no_jobs_of_its_own(name: str, tmp_path: Path) -> None:
+    stub = tmp_path / "python"
+    stub.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> "{tmp_path}/words"\n')
+    stub.chmod(0o755)
+    typed = (f"DATA={name}", f"ONLY={name}", f"IMAGENET={name}", f"BIN={tmp_path}")
+    line = ["make", "-o", ".venv/ready", "table2a", *typed]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    words = (tmp_path / "words").read_text().splitlines()
+    assert words.count(name) == 4  # of `sweep`, and the data of `report`
+    assert "--jobs" not in words
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))

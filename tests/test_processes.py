@@ -1,12 +1,15 @@
-"""One run on several processes (gloo on the CPU): what must come out alike."""
+"""One run on several processes (gloo on the CPU): what must come out alike; and who has started a process."""
 
+import os
 from itertools import chain
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from conftest import child, smoke_run
 
 from nlrepro.learners.learner import gathered, in_order
+from nlrepro.processes import PLACES, join_launcher
 from nlrepro.record import read_record
 from nlrepro.released.evaluate import evaluate
 from nlrepro.run import Folders, Run
@@ -52,6 +55,41 @@ def test_two_processes_count_each_test_video_once(on_two: Run) -> None:
     assert together
     assert (together.ranks, together.kinds, together.tested) == (alone.ranks, alone.kinds, alone.tested)
     assert together.metrics == pytest.approx(alone.metrics, rel=1e-5)
+
+
+def test_one_process_is_the_first_among_the_leavings_of_an_outer_job_and_of_a_notebook(
+    data: Path, tmp_path: Path
+) -> None:
+    run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path))
+    words = ("run", run.key, "--profile", "smoke", "--data", data, "--results", tmp_path)
+    ranks = dict.fromkeys(("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK"), "1")
+    job = {"SLURM_NTASKS": "4", "WORLD_SIZE": "4", "TORCHELASTIC_RUN_ID": "none", "MPLBACKEND": "missing"}
+    done = child(*words, **ranks, **job, WANDB_MODE="Disabled")
+    assert done.status == 0, done.err
+    assert done.out.count("r50-c2d seed 0: top1 ") == 1
+    assert run.lock.is_file()
+    (line,) = (line for line in done.err.splitlines() if line.startswith("wandb: r50-c2d"))
+    assert "is logged offline: ValueError: WANDB_MODE='Disabled'" in line
+    assert len([*run.folder.rglob("*.wandb")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("processes", "given", "launched"),
+    [
+        (1, {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}, False),
+        (2, {"RANK": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, False),  # sbatch -n 2 without srun
+        (2, {"WORLD_SIZE": "4", "LOCAL_RANK": "1"}, False),
+        (2, {"WORLD_SIZE": "2", "LOCAL_RANK": "1"}, True),
+        (2, {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}, True),
+        (2, {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "bash"}, False),
+    ],
+)
+def test_a_launcher_is_known_by_the_number_of_its_processes(
+    processes: int, given: dict[str, str], launched: bool
+) -> None:
+    with patch.dict(os.environ, given, clear=True):
+        assert join_launcher(processes) == launched
+        assert {*PLACES} & {*os.environ} == ({*PLACES} & {*given} if launched else set())
 
 
 @pytest.mark.parametrize("items", [0, 1, 5, 6])

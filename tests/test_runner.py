@@ -11,10 +11,11 @@ import pytest
 import torch
 from attempts import cut_off_at, lasting, longer
 from conftest import smoke_run
+from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 
 from nlrepro.config import Profile
-from nlrepro.files import BadInput
+from nlrepro.files import BadInput, is_locked
 from nlrepro.learners.action_classifier import scores_path
 from nlrepro.learners.classifier import Batch, VideoClassifier
 from nlrepro.record import read_record
@@ -124,6 +125,14 @@ def test_a_fresh_record_is_given_back_and_a_stale_one_made_anew(
     other = replace(run, profile=longer(smoke, 3, 3))
     assert not other.finished()
     assert train(other) == other.finished() == read_record(run.record_path) != first
+
+
+def test_a_run_of_one_process_is_locked_whatever_rank_an_outer_job_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(rank_zero_only), "rank", 1)
+    monkeypatch.setattr("nlrepro.train.loop.train_locked", lambda run, *_: is_locked(run.lock))
+    assert train(smoke_run(SHORT, Folders(results=tmp_path)))
 
 
 def test_a_run_without_its_parents_weights_names_them(data: Path, tmp_path: Path) -> None:

@@ -1,13 +1,19 @@
 """What wandb is given, without its service."""
 
+import os
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
+from unittest.mock import Mock, patch
 
 import pytest
-from conftest import command
+from conftest import command, smoke_run
+from pytorch_lightning.loggers import WandbLogger
 
 from nlrepro import tracking
 from nlrepro.files import BadInput
-from nlrepro.tracking import dashboard, logs, upload
+from nlrepro.run import Folders
+from nlrepro.tracking import conclude, dashboard, logs, upload, wandb_logger
 
 
 def log(results: Path, name: str) -> Path:
@@ -16,6 +22,37 @@ def log(results: Path, name: str) -> Path:
     (folder / f"run-{name}.wandb").write_bytes(b"")
     (folder.parent / "latest-run").symlink_to(folder.name)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("given", "outcome"),
+    [
+        ({"WANDB_API_KEY": "wrong"}, "logged offline: AuthenticationError: "),
+        ({"WANDB_MODE": "offline "}, "logged offline: ValueError: WANDB_MODE='offline ' is none of online, "),
+        ({"WANDB_MODE": "offline"}, "not logged: TimeoutError: too slow"),
+    ],
+)
+def test_whatever_wandb_does_a_run_goes_on_with_a_line_of_warning(
+    given: dict[str, str], outcome: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = smoke_run("r50-c2d", Folders(results=tmp_path))
+    if outcome.startswith("not"):
+        monkeypatch.setattr("wandb.init", Mock(side_effect=TimeoutError("too\nslow")))
+    with patch.dict(os.environ), redirect_stderr(StringIO()) as err:
+        del os.environ["WANDB_MODE"]
+        os.environ |= given
+        logger = wandb_logger(run, run.profile.recipe("short"), run.task.cost(run.spec, run.profile))
+        if logger:
+            assert isinstance(logger, WandbLogger)
+            with patch.object(type(logger.experiment), "log", side_effect=BrokenPipeError("no service")):
+                logger.log_metrics({"val_top1": 1.0}, 1)
+            conclude(logger, {"top1": 1.0})
+    lines = [line for line in err.getvalue().splitlines() if line.startswith("wandb: r50-c2d")]
+    assert lines[0].startswith(f"wandb: r50-c2d seed 0 is {outcome}")
+    assert lines[1:] == ["wandb: r50-c2d seed 0 is logged up to here: BrokenPipeError: no service"] * bool(
+        logger
+    )
+    assert len([*tmp_path.rglob("*.wandb")]) == bool(logger)
 
 
 def test_the_dashboard_opens_on_a_folder_of_all_local_logs(

@@ -4,7 +4,6 @@ Of each training batch, and of the items of a test, the process `rank` of `world
 `world_size`-th, from number `rank` on.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,13 +17,9 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from nlrepro.config import Real, Recipe
 from nlrepro.data.clips import MIDDLE, ClipSample, Crop, training_crop
+from nlrepro.processes import usable_cores
 
 Sample = TypeVar("Sample")
-
-
-def usable_cores() -> int:
-    """Number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 WORKERS = min(usable_cores(), 8)  # processes that read files for one device

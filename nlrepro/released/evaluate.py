@@ -48,6 +48,7 @@ def evaluate(run: Run, weights: str, machine: Machine = ONE, items: int | None =
         **machine.trainer_options,
         precision=learner.recipe.precision,
         logger=False,
+        plugins=machine.plugins,
         enable_checkpointing=False,
         enable_model_summary=False,
     )

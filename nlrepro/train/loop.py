@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -66,13 +67,17 @@ class Machine:
         }
 
     @property
-    def plugins(self) -> list[SLURMEnvironment]:
-        """SLURM's environment, if SLURM has started the processes and so sets their ranks.
+    def plugins(self) -> list[Any]:
+        """Who has started the processes: SLURM only in a step of so many; one alone needs nobody.
 
         Lightning must not queue the job again, as submitit does.
         """
-        started = SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) == self.world_size
-        return [SLURMEnvironment(auto_requeue=False)] if started else []
+        if self.world_size == 1:
+            return [LightningEnvironment()]
+        if os.environ.get("SLURM_STEP_NUM_TASKS") != str(self.world_size):
+            return []  # Lightning finds out
+        os.environ.setdefault("SLURM_NTASKS_PER_NODE", str(self.devices))  # Lightning insists on it
+        return [SLURMEnvironment(auto_requeue=False)]
 
 
 ONE = Machine()
@@ -99,6 +104,8 @@ def train(run: Run, machine: Machine = ONE, report: Report | None = None, wait: 
     if run.record_path.is_dir():
         raise BadInput(f"{run.record_path} is a folder; remove it: a record is to lie there")
     lock: AbstractContextManager[None] = nullcontext()
+    if machine.world_size == 1:
+        vars(rank_zero_only)["rank"] = 0  # whatever Lightning has read in the environment at its import
     if rank():
         die_with_parent()
     else:
@@ -140,7 +147,7 @@ def train_locked(run: Run, machine: Machine, report: Report | None) -> Record:
     log(f"{run.name} from step {first} of {learner.recipe.steps}")
     trainer = make_trainer(learner, run, callback, machine, wandb_logger(run, learner.recipe, cost))
     if trainer.logger and trainer.is_global_zero:
-        resume(trainer.logger, run.folder, learner, points(state["curve"]) if state else [])
+        resume(trainer.logger, learner, points(state["curve"]) if state else [])
     data = learner.data_module(run, learner.recipe, first)
     checkpoint = str(run.checkpoint) if state else None
     trainer.fit(learner, datamodule=data, ckpt_path=checkpoint, weights_only=True)
