@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from charades_tree import as_real, charades, smoke
 from films import film
@@ -20,7 +22,7 @@ from nlrepro.nets.resnet import VideoResNet
 from nlrepro.run import Folders, Run
 from nlrepro.spec import ActionSpec, NetSpec, Split
 from nlrepro.task import CHARADES
-from nlrepro.train.loop import train
+from nlrepro.train.loop import quiet, train
 
 NET = NetSpec()  # smaller than the table's
 pytestmark = pytest.mark.usefixtures("as_in_a_sweep")
@@ -126,6 +128,18 @@ def test_the_last_layer_is_new_whatever_the_start_has(data: Path, profile: Profi
     start.unlink()
     with pytest.raises(BadInput, match=r"cannot read .*r50-c2d-long.pt: No such file"):
         classifier.start(run)
+
+
+def test_the_scores_of_a_test_are_kept_whatever_comes_after_it(
+    data: Path, profile: Profile, tmp_path: Path
+) -> None:
+    run, learner = run_of(profile, data, tmp_path), ActionClassifier(ActionSpec(net=NET), profile)
+    learner.evaluator.compute = Mock(side_effect=FloatingPointError)  # type: ignore[method-assign]
+    quiet()
+    tester = pl.Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    with pytest.raises(FloatingPointError):
+        tester.test(learner, datamodule=learner.data_module(run, learner.recipe), verbose=False)
+    assert scores_path(run).read_text().count("\n") == 16
 
 
 @pytest.mark.rare

@@ -1,11 +1,13 @@
 """Tests of given weights, for each task: what is measured on what, where it lies, which are refused."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import coco_tree
 import pytest
@@ -117,7 +119,9 @@ class Small(nn.Module):
         return [{"boxes": boxes, "labels": torch.tensor([1]), "scores": torch.tensor([0.9]), "masks": masks}]
 
 
-def test_torchvisions_detectors_are_tested_on_coco(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvisions_detectors_are_tested_on_coco(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """One of three objects is found; `Small` stands for torchvision's net and file."""
     net = Small()
     monkeypatch.setattr("nlrepro.learners.detector.detector", lambda *words: (net, ""))
@@ -136,11 +140,28 @@ def test_torchvisions_detectors_are_tested_on_coco(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(DETECTORS, "boxes", released)
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
+    with monkeypatch.context() as patch:
+        patch.setattr("nlrepro.learners.detector.average_precision", Mock(side_effect=KeyError("area")))
+        with pytest.raises(KeyError):
+            evaluate(run, "torchvision")
+    kept = sorted((tmp_path / "out").rglob("detections-*.json"))
+    assert [path.name.split("-")[1] for path in kept] == ["box", "mask"]
+    assert [[item["image_id"] for item in json.loads(path.read_bytes())] for path in kept] == 2 * [[1, 2, 3]]
+    assert f"the detections are in {kept[0]}, in COCO's format" in capsys.readouterr().out
+    evaluate(run, "torchvision", items=1)
+    assert sorted((tmp_path / "out").rglob("detections-*.json")) == kept
     record = evaluate(run, "torchvision")
     ap = 100 * 51 / 101 / 2
     assert record.metrics["box_ap"] == record.metrics["mask_ap50"] == pytest.approx(ap, abs=1e-4)
     assert record.notes == ("torchvision states box AP 37.9, mask AP 34.6 on val2017",)
     assert (record.tested, record.weights and record.weights.source, net.norm.eps) == (3, "torchvision", 0.0)
+    (path := record_path(run.folders.results, record)).unlink()
+    path.mkdir()
+    kept[0].unlink()
+    kept[0].mkdir()
+    with pytest.raises(BadInput, match=f"^cannot write {path}: .*; the test gave .*'mask_ap50': 25.2475"):
+        evaluate(run, "torchvision")
+    assert f"the detections are not kept: cannot write {kept[0]}" in capsys.readouterr().out
     file.write_bytes(content + b" ")
     with pytest.raises(BadInput, match=r"is not what torchvision released: its sha256 begins with \w{8}"):
         evaluate(run, str(file))

@@ -45,7 +45,10 @@ class ActionData(VideoData):
     def __init__(self, run: Run, recipe: Any, first: int = 0, at_most: int | None = None) -> None:
         super().__init__(run, recipe, first, at_most)
         self.loaded: dict[Part, Videos] = {}
-        self.scores = scores_path(run)
+
+    @property
+    def scores(self) -> Path:
+        return self.folder / scores_path(self.run).name
 
     def videos(self, part: Part) -> Videos:
         """The folder of a part, loaded once."""
@@ -117,13 +120,13 @@ class ActionClassifier(VideoClassifier):
         return F.binary_cross_entropy_with_logits(scores, labels)  # mean over clips and classes
 
     def on_test_epoch_end(self) -> None:
-        """Write the scores of each video to a file: a line a video, such as "YSKX3 0.012 0.4 ..."."""
-        super().on_test_epoch_end()
+        """Write the scores, lines such as "YSKX3 0.012 0.4 ...", before anything else can fail."""
         data: ActionData = self.trainer.datamodule  # type: ignore[attr-defined]
         scores, _ = self.evaluator.collected()
         if self.trainer.is_global_zero and not data.at_most:
             lines = pd.DataFrame(scores, index=data.items("test").ids)
             write_atomic(data.scores, lines.to_csv(sep=" ", header=False, float_format="%.9g"))
+        super().on_test_epoch_end()
         if self.result and not self.result.metrics:
             where = "" if data.at_most else f"; the scores for the challenge's server are in {data.scores}"
             note = f"the labels of the test are held back, so there is no mAP{where}"

@@ -7,9 +7,11 @@ dense masks, which it makes into annotations again.
 """
 
 import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -26,6 +28,7 @@ from nlrepro.data.coco import (
     training_images,
 )
 from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
+from nlrepro.files import BadInput, write_atomic
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
 from nlrepro.nets.rcnn import detector, load_imagenet
 from nlrepro.run import Run
@@ -88,6 +91,7 @@ class CocoEvaluator:
         self.images: list[int] = []
         self.broken: list[str] = []
         self.detections: dict[Measure, list[Detection]] = {measure: [] for measure in self.measures}
+        self.kept: dict[Measure, Path] = {}  # where the detections of a test are to be written
 
     def update(self, outputs: Sequence[Mapping[str, Tensor]], targets: Sequence[int]) -> None:
         """What a net of torchvision gives for images, and the ids of these."""
@@ -97,11 +101,17 @@ class CocoEvaluator:
                 items += detections(image, output, measure)
 
     def compute(self) -> Result:
-        """What the images cannot show is left out of the metrics."""
+        """What the images cannot show is left out of the metrics; before these, detections are kept."""
         images, broken = sorted(gathered(self.images)), gathered(self.broken)
+        detections = {measure: gathered(items) for measure, items in self.detections.items()}
+        for measure, path in self.kept.items():
+            try:
+                write_atomic(path, json.dumps(detections[measure], default=bytes.decode))
+                print(f"the detections are in {path}, in COCO's format of results", flush=True)
+            except BadInput as error:
+                print(f"the detections are not kept: {error}", flush=True)
         metrics = {}
-        for measure in self.measures:
-            items = gathered(self.detections[measure])
+        for measure, items in detections.items():
             for name, value in average_precision(self.split.coco, images, items, measure).items():
                 metrics[f"{measure}_{name}"] = round(value, 4)
         first = f"{len(broken):,} images cannot be used and are left out, such as: "
@@ -183,6 +193,15 @@ class Detector(Learner):
         readable = [(image, pixels) for image, pixels, _ in batch if not isinstance(pixels, str)]
         outputs = self.net([pixels for _, pixels in readable]) if readable else []
         self.evaluator.update(outputs, [image for image, _ in readable])
+
+    def on_test_epoch_start(self) -> None:
+        """Keep the detections of all images, where these are real: a test of them takes long."""
+        super().on_test_epoch_start()
+        data: DetectionData = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.trainer.is_global_zero and not (data.generated or data.at_most):
+            for measure in self.evaluator.measures:
+                name = f"detections-{measure}-{data.run.fingerprint}.json"
+                self.evaluator.kept[measure] = data.folder / name
 
     def configure_optimizers(self) -> Any:
         """The recipe's; SGD's learning rate rises to its value in the recipe's first steps."""

@@ -52,6 +52,7 @@ class RunData(pl.LightningDataModule):
         super().__init__()
         self.run, self.recipe, self.first, self.at_most = run, recipe, first, at_most
         self.profile = run.profile
+        self.folder = run.folder  # of what a test writes besides its record
         self.notes: tuple[str, ...] = ()  # on items that were left out
         self.listed: int | None = None  # items that the split should have, which was opened last, if known
 

@@ -20,7 +20,7 @@ from nlrepro.record import Cost, Record, Weights, digest, write_record
 from nlrepro.released.importing import build_net, clips_of, identify, load_state
 from nlrepro.released.names import known_file
 from nlrepro.run import Run
-from nlrepro.spec import ActionSpec, DetectionSpec, RunSpec, Target
+from nlrepro.spec import DetectionSpec, RunSpec, Target
 from nlrepro.train.loop import LEARNERS, ONE, Machine, provenance, quiet
 
 TORCHVISION = "torchvision"
@@ -53,10 +53,11 @@ def evaluate(run: Run, weights: str, machine: Machine = ONE, items: int | None =
         enable_model_summary=False,
     )
     data: Any = learner.data_module(replace(run, profile=profile), learner.recipe, at_most=items)
-    if isinstance(run.spec, ActionSpec):  # whose test writes the scores of all videos, too
-        data.scores = run.folder.with_name(f"weights-{given.state[:8]}") / data.scores.name
+    data.folder = run.folder.with_name(f"weights-{given.state[:8]}")
+    settings = run.task.test_settings(run.spec, run.profile, given)
+    stated, price = notes(run, profile, given), cost(run, profile, given)
     tester.test(learner, datamodule=data, verbose=False)
-    result, settings = learner.result, run.task.test_settings(run.spec, run.profile, given)
+    result = learner.result
     assert result
     if not result.tested:
         raise BadInput(f"none of the {run.task.items} can be used: {'; '.join(result.notes)}")
@@ -68,13 +69,16 @@ def evaluate(run: Run, weights: str, machine: Machine = ONE, items: int | None =
         spec=asdict(run.spec),
         fingerprint=digest(settings),
         settings=settings,
-        **vars(replace(result, notes=(*notes(run, profile, given), *result.notes))),
-        cost=cost(run, profile, given),
+        **vars(replace(result, notes=(*stated, *result.notes))),
+        cost=price,
         made=provenance(time.monotonic() - begun, tester.strategy.root_device),
         weights=given,
     )
     if tester.is_global_zero:
-        write_record(record, run.folders.results)
+        try:
+            write_record(record, run.folders.results)
+        except BadInput as error:
+            raise BadInput(f"{error}; the test gave {record.metrics}") from None
     return record
 
 
