@@ -1,5 +1,7 @@
 """Clips: trees of videos and their cache, which frames a clip has, how large, and which part of them."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -112,8 +114,14 @@ def test_a_damaged_cache_is_named_and_decoded_anew(
     assert path.read_bytes() == content
 
 
-def test_a_bad_video_leaves_no_cache(folder: Path, smoke: Profile, tmp_path: Path) -> None:
-    (folder / "b" / "1.mp4").write_bytes(b"text")
+@pytest.mark.parametrize(
+    "make", [lambda path: path.write_bytes(b"text"), lambda path: path.symlink_to("nowhere"), os.mkfifo]
+)
+def test_a_bad_video_leaves_no_cache(
+    folder: Path, smoke: Profile, tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    (folder / "b" / "1.mp4").unlink()
+    make(folder / "b" / "1.mp4")
     with pytest.raises(BadInput, match=r"b/1.mp4"):
         decoded(Tree.scan(folder, 2), smoke.data, tmp_path / "cache", jobs=2)
     assert list((tmp_path / "cache").glob("[!.]*")) == []

@@ -217,9 +217,14 @@ def facts(video: str, frames: int = 300, fps: float = 30.0, reason: str = "") ->
 
 def test_reasons_that_differ_in_their_numbers_are_counted_together() -> None:
     bad = [facts(f"a/{i}.mp4", reason=f"{width} x 16 pixels") for i, width in enumerate((4000, 160, 90))]
-    index = {each.video: each for each in (*bad, facts("b/1.mp4", reason="it has one frame"))}
+    others = facts("b/1.mp4", reason="it has one frame"), replace(facts("b/2.mp4"), turned=True)
+    index = {each.video: each for each in (*bad, *others)}
     counts = [note.split(":")[0] for note in index_notes(index)]
-    assert counts == ["3 cannot be used, such as a/0.mp4", "1 cannot be used, such as b/1.mp4"]
+    assert counts == [
+        "3 cannot be used, such as a/0.mp4",
+        "1 cannot be used, such as b/1.mp4",
+        "1 are turned or mirrored, as their files say",
+    ]
 
 
 def test_training_takes_the_usable_videos_of_an_index_and_keeps_class_numbers(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from torch.utils.data import Dataset
 
 from nlrepro.config import Profile
 from nlrepro.data.clips import ODD, CachedClips, ClipSample, FileClips, Tree, decoded
-from nlrepro.data.facts import complete_index
+from nlrepro.data.facts import complete_index, file_state
 from nlrepro.data.rows import read_rows
 from nlrepro.files import BadInput, names_in
 from nlrepro.spec import Part
@@ -224,7 +224,7 @@ def parts_digest(root: Path, parts: Sequence[Part], classes: int, parents: str |
 def part_digest(root: Path, part: Part, classes: int, changed: tuple[int, ...]) -> str:
     """Kept by the times at which the tables and folders were last changed, in nanoseconds."""
     split = open_split(root, part, classes)
-    sizes = {video: (split.folder / f"{video}{SUFFIX}").stat().st_size for video in split.ids(part)}
+    sizes = {video: file_state(split.folder / f"{video}{SUFFIX}")[0] for video in split.ids(part)}
     lines = [f"{video} {size} {split.listed[part].get(video)}" for video, size in sizes.items()]
     return sha256("\n".join(lines).encode()).hexdigest()[:12]
 

@@ -188,7 +188,7 @@ class Tree:
     @property
     def digest(self) -> str:
         """Changes when a video is added, removed, renamed or rewritten with another size."""
-        listing = "\n".join(f"{video} {(self.folder / video).stat().st_size}" for video in self.videos)
+        listing = "\n".join(f"{video} {file_state(self.folder / video)[0]}" for video in self.videos)
         return sha256(listing.encode()).hexdigest()[:12]
 
 

@@ -180,6 +180,8 @@ def read_generated(path: Path, size: int, number: int | None = None) -> Frames:
         BadInput: the file is missing, empty, damaged or too short.
     """
     try:
+        if not path.is_file():  # whoever opens a pipe waits for ever
+            raise Unusable("it is missing, or no plain file")
         with suppress(UnicodeEncodeError):  # decord cannot open a path that is no UTF-8
             if decord:
                 return first_by_decord(path, size, number)

@@ -241,7 +241,7 @@ def videos_seen(spec: RunSpec, profile: Profile, data: Path) -> str | None:
     splits = sorted({clips.train, clips.val, clips.test})
     try:
         parts = [split_digest(profile, split, clips.classes, data) for split in splits]
-    except BadInput:
+    except (BadInput, PermissionError):
         return None
     return sha256(str([*parts, parent]).encode()).hexdigest()[:12]
 
