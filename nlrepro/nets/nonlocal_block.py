@@ -22,6 +22,7 @@ from typing import get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from nlrepro.config import Architecture
 from nlrepro.files import BadInput
@@ -34,28 +35,65 @@ HELD = 1 << 22  # scores of one set that the Gaussian form may hold on a CPU: 16
 SORTED = 200  # N M / (N + M) from which sorting is faster on a CPU core (1.0 times as fast at 157, 4 at 627)
 
 
+def in_float32(
+    function: Callable[..., Tensor], *operands: Tensor, low: tuple[torch.dtype, ...] = (torch.float16,)
+) -> Tensor:
+    """function(*operands), in float32 where they or autocast are of a `low` type; of the type of the first.
+
+    Unscaled scores, and products of three maps, pass float16's 65504 on the way to results that do not.
+    bfloat16 has float32's range.
+    """
+    device = operands[0].device.type
+    types = {x.dtype for x in operands}
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        types.add(torch.get_autocast_dtype(device))
+    if types.isdisjoint(low):
+        return function(*operands)
+    with torch.autocast(device, enabled=False):
+        wide = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in operands)
+        return function(*wide).to(operands[0].dtype)
+
+
+def run(module: nn.Module, x: Tensor) -> Tensor:
+    """module(x) in the type of x: float16 parameters are widened for it, statistics are the module's own."""
+    named = (*module.named_parameters(), *module.named_buffers())
+    wide = {name: value.to(x.dtype) for name, value in named if value.dtype == torch.float16 != x.dtype}
+    y = functional_call(module, wide, x) if wide else module(x)
+    for name, statistic in module.named_buffers():
+        if name in wide and module.training:
+            statistic.copy_(wide[name])
+    return y
+
+
 @dataclass(frozen=True, kw_only=True)
 class Form:
     """One pairwise function f with its normalisation C."""
 
     equation: str
-    weights: Weights
+    function: Weights
     cheaper: Mean | None  # the same mean in fewer operations or less memory
     embeds: bool  # theta and phi are learned embeddings of x; else both are x itself
     softmax: bool  # C is the sum of f = exp(score), so that weights are positive and sum to 1
 
     @property
     def name(self) -> str:
-        return self.weights.__name__
+        return self.function.__name__
 
     @property
     def learns(self) -> bool:
         """Whether f has a learned vector w_f (2 K,), as the concatenation has."""
-        return "w_f" in signature(self.weights).parameters
+        return "w_f" in signature(self.function).parameters
+
+    def weights(self, theta: Tensor, phi: Tensor, *w_f: Tensor) -> Tensor:
+        """f / C: theta (S, N, K), phi (S, M, K), w_f (2 K,) if f learns it -> (S, N, M)."""
+        return in_float32(self.function, theta, phi, *w_f, low=(torch.float16, torch.bfloat16))
 
     def mean(self, theta: Tensor, phi: Tensor, g: Tensor, *w_f: Tensor) -> Tensor:
         """Eq. 1: theta (S, N, K), phi (S, M, K), g (S, M, C), w_f (2 K,) if f learns it -> y (S, N, C)."""
-        return self.cheaper(theta, phi, g, *w_f) if self.cheaper else self.weights(theta, phi, *w_f) @ g
+        return in_float32(self.cheaper or self.written_out, theta, phi, g, *w_f)
+
+    def written_out(self, theta: Tensor, phi: Tensor, g: Tensor, *w_f: Tensor) -> Tensor:
+        return self.function(theta, phi, *w_f) @ g  # (S, N, M) (S, M, C) -> (S, N, C)
 
     def __reduce__(self) -> str:
         """Pickled by name, as functions are; the function in it has lost its name to the form."""
@@ -79,7 +117,7 @@ def form(
         if name in forms() or not (name.isascii() and name.isalnum() and name.islower()):
             taken = ", ".join(forms())
             raise ValueError(f"a form needs a new name of a-z and 0-9, other than {taken}; got {name!r}")
-        return Form(equation=equation, weights=weights, cheaper=cheaper, embeds=embeds, softmax=softmax)
+        return Form(equation=equation, function=weights, cheaper=cheaper, embeds=embeds, softmax=softmax)
 
     return decorate
 
@@ -98,7 +136,7 @@ def form_source(name: str) -> str:
     if name not in forms():
         allowed = ", ".join(forms())
         raise BadInput(f"form must be one of {allowed}, got {name!r}; define it with @form in {__file__}")
-    return "" if name in get_args(PaperForm) else dedent(getsource(forms()[name].weights))
+    return "" if name in get_args(PaperForm) else dedent(getsource(forms()[name].function))
 
 
 def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
@@ -109,12 +147,8 @@ def softmax_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
     appended to g and cut off again; holding them takes 0.6 to 0.7 of the time. On CUDA the flash kernel
     serves widths up to 256, the memory-efficient one all others that are whole multiples of 16 bytes.
 
-    Scores are not divided by sqrt(K), as the paper's text has no scale. Unscaled they pass float16's 65504,
-    so float16 is computed in float32.
+    Scores are not divided by sqrt(K), as the paper's text has no scale.
     """
-    if torch.float16 in (theta.dtype, g.dtype):
-        with torch.autocast(theta.device.type, enabled=False):
-            return softmax_mean(theta.float(), phi.float(), g.float()).to(g.dtype)
     c = g.shape[2]
     if theta.device.type == "cpu" and theta.shape[1] * phi.shape[1] > HELD:
         width = max(theta.shape[2], c)
@@ -137,7 +171,7 @@ def embedded(theta: Tensor, phi: Tensor) -> Tensor:
 def dot_mean(theta: Tensor, phi: Tensor, g: Tensor) -> Tensor:
     """The product is associative: theta (phi^T g) costs K C (N + M), (theta phi^T) g costs N M (K + C)."""
     (_, n, k), (_, m, c) = theta.shape, g.shape
-    g = g / m  # dividing first keeps half-precision sums small
+    g = g / m  # first, which keeps sums small
     if k * c * (n + m) < n * m * (k + c):
         return theta @ (phi.mT @ g)  # (S, N, K) (S, K, C) -> (S, N, C)
     return (theta @ phi.mT) @ g  # (S, N, M) (S, M, C) -> (S, N, C)
@@ -249,9 +283,15 @@ class NonLocalBlock(nn.Module):
             raise ValueError(f"expected {expected}, got {tuple(x.shape)}")
         if x.ndim == 4:
             return self(x.unsqueeze(2)).squeeze(2)  # (B, C, 1, H, W) -> (B, C, H, W)
+        return in_float32(self.non_local, x)
+
+    def non_local(self, x: Tensor) -> Tensor:
+        """z (B, C, T, H, W) of x."""
         theta, phi, g = (self.flatten(part) for part in self.project(x))  # (S, N, K), (S, M, K) both
         y = self.unflatten(self.aggregate(theta, phi, g), x)  # (B, K, T, H, W)
-        return x + self.bn(self.w_z(y))  # (B, C, T, H, W), in the memory format of x, which comes first
+        return x + run(
+            self.bn, run(self.w_z, y)
+        )  # (B, C, T, H, W), in the memory format of x, which comes first
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """theta, phi and g of all positions: (B, C, T, H, W) -> (B, K, T, H, W) and twice (B, K, T, H', W').
@@ -261,7 +301,11 @@ class NonLocalBlock(nn.Module):
         """
         before, after = self.subsample and self.release, self.subsample and not self.release
         keys = pool(x) if before else x  # (B, C, T, H', W') or (B, C, T, H, W)
-        theta, phi, g = self.theta(x), self.phi(keys), self.g(keys)  # (B, K, T, H, W); of keys likewise
+        theta, phi, g = (
+            run(self.theta, x),
+            run(self.phi, keys),
+            run(self.g, keys),
+        )  # (B, K, T, H, W), of keys too
         if after:
             phi, g = pool(phi), pool(g)  # (B, K, T, H', W')
         if self.release and self.form.softmax:
