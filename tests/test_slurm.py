@@ -1,13 +1,16 @@
 """Sweeps through a real SLURM (tests/loopback.py): what it leaves is what a local sweep leaves."""
 
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import attempts
 import pytest
-from conftest import child, command, smoke_run
+from conftest import ROOT, child, command, smoke_run
 from loopback import MISSING, loopback, output, until
 
 from nlrepro.config import load_profile, toml_path
@@ -111,6 +114,20 @@ def test_several_processes_of_a_run_are_slurm_s(data: Path, tmp_path: Path) -> N
     done = child(*words, "--devices", "2")
     assert done.status == 0, done.err
     assert attempts.outcomes(there.results) == attempts.outcomes(here.results)
+
+
+@pytest.mark.parametrize("launcher", ["sbatch --wait --ntasks=2 --output={} --wrap", "srun --ntasks=2 sh -c"])
+def test_several_processes_are_started_once_with_srun_and_without(
+    launcher: str, data: Path, tmp_path: Path
+) -> None:
+    """By Lightning in an allocation whose tasks nobody has started; its SLURM_NTASKS promises them."""
+    run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path))
+    words = ("run", run.key, "--profile", "smoke", "--data", data, "--results", tmp_path, "--devices", "2")
+    shell = shlex.join([sys.executable, "-m", "ablations", *map(str, words)])
+    line = [*launcher.format(tmp_path / "log.txt").split(), f"cd {ROOT} && {shell}"]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run.finished()
 
 
 def test_a_refused_job_is_named(data: Path, tmp_path: Path) -> None:
