@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
+from errno import EACCES
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import coco_tree
 import pytest
@@ -91,7 +94,7 @@ def test_what_is_left_out_is_counted(root: Path) -> None:
     split = open_split(root, "train", "boxes")
     assert (split.images, split.listed) == ((1, 3), 3)
     counts = f"1 of 3 images have no file in {root / 'train2017'}"
-    assert split.notes == (f"{counts} and are left out, such as 000000000002.jpg",)
+    assert split.notes == (f"{counts} and are left out, such as '000000000002.jpg'",)
 
 
 def test_training_takes_images_with_enough_to_learn_from_and_a_test_all(root: Path) -> None:
@@ -209,13 +212,17 @@ def test_odd_but_readable_annotations_are_taken(root: Path) -> None:
 
 def test_files_that_are_missing_or_no_json_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = root / "annotations" / "instances_val2017.json"
-    for content in (b'{"images": [', b"\xff\xfe", b"[]"):
+    for content in (b'{"images": [', b"\xff\xfe", b"[]", 100_000 * b"["):
         path.write_bytes(content)
         with pytest.raises(BadInput, match=f"{path}(,| is damaged)"):
             open_split(root, "val", "boxes")
     path.unlink()
     with pytest.raises(BadInput, match=f"cannot read {path}: .*; unpack annotations_trainval2017.zip again"):
         open_split(root, "val", "boxes")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", Mock(side_effect=PermissionError(EACCES, "denied", f"{root}/val2017")))
+        with pytest.raises(BadInput, match=f"cannot read {root}/val2017: "):
+            open_split(root, "val", "keypoints")
     (root / "val2017").rename(root / "elsewhere")
     with pytest.raises(BadInput, match=r"none of the 3 images is in .*; unpack val2017.zip there"):
         open_split(root, "val", "keypoints")

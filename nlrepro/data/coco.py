@@ -8,7 +8,6 @@ own evaluation ignores what must not count.
 
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -27,7 +26,7 @@ from torchvision.ops import box_convert, clip_boxes_to_image
 from torchvision.transforms.functional import to_tensor
 
 from nlrepro.data.order import ImageSample
-from nlrepro.files import BadInput
+from nlrepro.files import BadInput, names_in
 from nlrepro.processes import parallel_map, progress_bar
 from nlrepro.record import share
 from nlrepro.spec import COCO_CLASSES, Target, explain
@@ -123,7 +122,7 @@ def read_annotations(root: Path, split: str, kind: Target) -> Any:
     except OSError as error:
         advice = "point --data at the folder that holds annotations/, train2017/ and val2017/"
         raise BadInput(f"cannot read {path}: {error.strerror}; {UNPACK}, and {advice}") from None
-    except ValueError as error:  # of JSON, or of UTF-8
+    except (ValueError, RecursionError) as error:  # of JSON, or of UTF-8
         raise BadInput(f"{path} is damaged or cut off ({error}); {UNPACK}") from None
     models: dict[str, type[CategoryRow]] = {"images": ImageRow, "categories": CategoryRow}
     for name, model in {**models, "annotations": ANNOTATION_ROW[kind]}.items():
@@ -216,16 +215,14 @@ def open_split(root: Path, split: str, kind: Target) -> CocoSplit:
     """
     coco = read_annotations(root, split, kind)
     folder = root / f"{split}2017"
-    files = set(os.listdir(folder)) if folder.is_dir() else set()
+    files = set(names_in(folder)) if folder.is_dir() else set()
     images = tuple(sorted(image for image, row in coco.imgs.items() if row["file_name"] in files))
-    listed, missing = (
-        len(coco.imgs),
-        [row["file_name"] for row in coco.imgs.values() if row["file_name"] not in files],
-    )
+    missing = [row["file_name"] for row in coco.imgs.values() if row["file_name"] not in files]
+    listed = len(coco.imgs)
     if not images:
         raise BadInput(f"none of the {listed:,} images is in {folder}; unpack {folder.name}.zip there")
     counts = f"{len(missing):,} of {listed:,} images have no file in {folder}"
-    notes = [f"{counts} and are left out, such as {name}" for name in missing[:1]]
+    notes = [f"{counts} and are left out, such as {name!r}" for name in missing[:1]]
     return CocoSplit(folder=folder, kind=kind, coco=coco, images=images, notes=tuple(notes))
 
 
