@@ -193,4 +193,5 @@ def upload(results: Path, entity: str | None) -> None:
 
 def wandb_command(*words: str) -> int:
     """wandb's own command line; its exit status."""
-    return subprocess.call([sys.executable, "-m", "wandb", *words])
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_MODE"}  # that of runs
+    return subprocess.call([sys.executable, "-m", "wandb", *words], env=environment)
