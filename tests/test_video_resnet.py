@@ -189,3 +189,15 @@ def test_zero_residual_makes_a_new_residual_block_its_shortcut(tiny_net: Geometr
         name: m.weight.abs().max().item() for name, m in net.named_modules() if isinstance(m, nn.BatchNorm2d)
     }
     assert all((scale == 0) == (zero and name.endswith("bn3")) for name, scale in scales.items())
+
+
+@pytest.mark.filterwarnings("ignore")  # jit is deprecated, and tells of branches on shapes
+@pytest.mark.parametrize("shape", [(3, 3, 2, 16, 16), (2, 3, 4, 16, 16), (2, 3, 2, 32, 16)])
+def test_a_traced_net_takes_other_batches_lengths_and_sides(
+    tiny_net: Geometry, shape: tuple[int, ...]
+) -> None:
+    net, x = VideoResNet(NetSpec(conv="3x1x1", blocks="res4"), tiny_net, 7).eval(), clips(*shape)
+    unlike_new(net)
+    expected = net(x)
+    traced = torch.jit.trace(net, clips(2, 3, 2, 16, 16))(x)
+    torch.testing.assert_close(traced, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())

@@ -32,7 +32,7 @@ def unfold(x: Tensor, frames: int) -> Tensor:
 
     unflatten gives a batch of one a stride that hides channels-last from convolutions; unsqueeze does not.
     """
-    clips = x.unsqueeze(0) if len(x) == frames else x.unflatten(0, (-1, frames))  # (B, T, C, H, W)
+    clips = x.unsqueeze(0) if x.shape[0] == frames else x.unflatten(0, (-1, frames))  # (B, T, C, H, W)
     return clips.transpose(1, 2)
 
 
@@ -208,9 +208,9 @@ class VideoResNet(nn.Module):
         """conv1 and pool1: (B, 3, T, H, W) -> (B T'', width, H'', W'') and T''."""
         if self.spec.conv == "2d":  # a 1 x k x k kernel's stride in time
             clips = clips[:, :, :: self.geometry.stem_stride[0]]  # (B, 3, T', H, W)
-        x = fold(clips).contiguous(memory_format=torch.channels_last)  # (B T, 3, H, W)
+        x = fold(clips).permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # (B T, 3, H, W), channels last
         x = F.relu(self.bn1(self.conv1(x, clips.shape[2])), inplace=True)  # (B T', width, H', W')
-        frames = len(x) // len(clips)  # T'
+        frames = x.shape[0] // clips.shape[0]  # T'
         kernel, padding = self.pool1_window
         x = unfold(x, frames)  # (B, width, T', H', W')
         x = F.max_pool3d(x, kernel, self.geometry.pool1_stride, padding)  # (B, width, T'', H'', W'')
