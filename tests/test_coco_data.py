@@ -14,7 +14,7 @@ import coco_tree
 import pytest
 import torch
 from coco_tree import HEIGHT, INSTANCES, PEOPLE, WIDTH, annotation
-from PIL import Image
+from PIL import ExifTags, Image
 
 from nlrepro.data.coco import (
     FILES,
@@ -111,14 +111,24 @@ def test_training_takes_images_with_enough_to_learn_from_and_a_test_all(root: Pa
         training_images(split)
 
 
+def encoded(mode: str, width: int, height: int, kind: str = "png", **how: Any) -> bytes:
+    Image.new(mode, (width, height)).save(file := io.BytesIO(), kind, **how)
+    return file.getvalue()
+
+
 def test_a_broken_image_stops_training_and_is_noted_in_a_test(root: Path) -> None:
     path = root / "val2017" / "000000000001.jpg"
     content, split = path.read_bytes(), open_split(root, "val", "boxes")
-    Image.new("RGB", (WIDTH, HEIGHT - 1)).save(other := io.BytesIO(), "jpeg")
+    (exif := Image.Exif())[ExifTags.Base.Orientation] = 6
+    upright = f"is {HEIGHT}x{WIDTH}, in the annotations {WIDTH}x{HEIGHT}"
     for bad, words in {
         content[: len(content) // 2]: "is missing, damaged or no image .*truncated",
         b"no image": "is missing, damaged or no image",
-        other.getvalue(): f"is {WIDTH}x{HEIGHT - 1}, in the annotations {WIDTH}x{HEIGHT}",
+        encoded("RGB", HEIGHT, WIDTH): f"{upright}; is it of another release",
+        encoded("RGB", HEIGHT, WIDTH, exif=exif): f"{upright} before its EXIF turns it, and EXIF is not applied",
+        encoded("1", 30000, 20000): "is missing, damaged or no image .*exceeds limit",
+        encoded("I;16", WIDTH, HEIGHT): "has more than 8 bits a pixel",
+        encoded("F", WIDTH, HEIGHT, "tiff"): "has more than 8 bits a pixel",
     }.items():
         path.write_bytes(bad)
         with pytest.raises(BadInput, match=f"000000000001.jpg {words}"):

@@ -199,19 +199,39 @@ def test_a_video_has_the_size_and_the_pixels_that_its_display_matrix_says(
     assert np.abs(picture - shown(pictures[3])).mean() < 3
 
 
+def write_stills(path: Path, jpegs: Sequence[bytes]) -> None:
+    with av.open(str(path), "w") as file:
+        stream: Any = file.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for i, jpeg in enumerate(jpegs):
+            packet = av.Packet(jpeg)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, i, i, Fraction(1, 30)
+            file.mux(packet)
+
+
+def test_frames_whose_size_changes_midway_are_whole(tmp_path: Path) -> None:
+    """Scaled to the first one's size, as by ffmpeg's command; also where they are turned."""
+    jpegs, path = [], tmp_path / "a.mp4"
+    for size in ((64, 48), (192, 96)):
+        picture = Image.new("RGB", size)
+        picture.paste((250, 250, 250), (size[0] // 2, 0, *size))  # the right half
+        picture.save(jpeg := BytesIO(), "jpeg")
+        jpegs += 3 * [jpeg.getvalue()]
+    write_stills(path, jpegs)
+    path.write_bytes(turned(path.read_bytes()))
+    assert examine(tmp_path, "a.mp4").reason == ""
+    rows = frames(path, range(6), 48, 64).mean((2, 3))  # (T, H)
+    assert rows[:, :30].max() < 20
+    assert rows[:, 34:].min() > 230
+
+
 def test_a_picture_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     """Cameras' Motion JPEG, whose frames have more side data than PyAV knows."""
     picture, jpeg, exif = Image.new("RGB", (64, 48)), BytesIO(), Image.Exif()
     picture.paste((250, 250, 250), (0, 0, 16, 16))
     exif[ExifTags.Base.Orientation] = 4  # upside down, mirrored
     picture.save(jpeg, "jpeg", exif=exif)
-    with av.open(str(tmp_path / "a.avi"), "w") as file:
-        stream: Any = file.add_stream("mjpeg", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        for i in range(2):
-            packet = av.Packet(jpeg.getvalue())
-            packet.stream, packet.pts, packet.dts, packet.time_base = stream, i, i, Fraction(1, 30)
-            file.mux(packet)
+    write_stills(tmp_path / "a.avi", 2 * [jpeg.getvalue()])
     assert examine(tmp_path, "a.avi").turned
     left = frames(tmp_path / "a.avi", [0], 64, 48)[0, :, 8].mean(1)
     assert left[40] > 200 > left[8]

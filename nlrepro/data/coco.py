@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Annotated, Any, Literal
 
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -38,6 +38,7 @@ KEYPOINTS = 17  # of a person, each x, y and visibility
 FLIPPED_KEYPOINTS = [0, *(i + 1 if i % 2 else i - 1 for i in range(1, KEYPOINTS))]
 VISIBLE = 10  # keypoints that the people of an image must show for training, torchvision's rule
 THIN = 1  # pixels; in torchvision's recipe an image whose boxes are all this narrow or low teaches nothing
+TURN = ExifTags.Base.Orientation  # 1, where it is there: as stored
 FARTHEST = 1e5  # pixels; pycocotools needs memory for each pixel along a polygon
 
 Row = dict[str, Any]  # of an annotation file
@@ -256,20 +257,26 @@ def read_image(split: CocoSplit, image_id: int) -> Tensor:
     """(3, H, W), values from 0 to 1; not rotated by EXIF, as neither are the annotations.
 
     Raises:
-        BadInput: the file is missing, damaged, or of another size than in the annotations.
+        BadInput: the file is missing, damaged, of another size than in the annotations, or of more bits than 8.
     """
     row = split.coco.imgs[image_id]
     path = split.folder / row["file_name"]
+    size = row["width"], row["height"]
     try:
         with Image.open(path) as file:
-            pixels: Tensor = to_tensor(file.convert("RGB"))  # (3, H, W)
-    except (OSError, SyntaxError, ValueError) as error:  # the three that Pillow raises on damaged files
+            fault = ""
+            if file.size != size:
+                turned = " before its EXIF turns it, and EXIF is not applied" * (file.getexif().get(TURN, 1) > 1)
+                listed = "{}x{}, in the annotations {}x{}".format(*file.size, *size)
+                fault = f"is {listed}{turned}; is it of another release?"
+            elif file.mode.startswith(("I", "F")):  # Pillow makes it white, or black
+                fault = f"has more than 8 bits a pixel (Pillow's mode {file.mode}); save it with 8"
+            if fault:
+                raise BadInput(f"{path} {fault}")
+            return to_tensor(file.convert("RGB"))  # (3, H, W)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's
         advice = f"unpack {split.folder.name}.zip again"
         raise BadInput(f"{path} is missing, damaged or no image ({error}); {advice}") from None
-    (_, height, width), listed = pixels.shape, f"{row['width']}x{row['height']}"
-    if f"{width}x{height}" != listed:
-        raise BadInput(f"{path} is {width}x{height}, in the annotations {listed}; is it of another release?")
-    return pixels
 
 
 def read_target(split: CocoSplit, image_id: int) -> Objects:
