@@ -6,6 +6,7 @@
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,6 +21,7 @@ from nlrepro.processes import join_launcher, usable_cores
 from nlrepro.table import Catalogue
 
 Add = Callable[..., argparse.ArgumentParser]
+LONGEST_TMPDIR = 75  # bytes; names of sockets have 108, and multiprocessing adds 32 to its folder's
 
 
 def main(catalogue: Catalogue, words: Sequence[str] | None = None) -> int:
@@ -52,7 +54,7 @@ def check(arguments: argparse.Namespace) -> None:
     """Refuse what no verb could work with, before anything begins, and settle processes and jobs.
 
     Raises:
-        BadInput: the results are a file, or there are fewer devices than asked for.
+        BadInput: the results are a file, there are fewer devices than asked for, or TMPDIR is too long.
     """
     if arguments.results.is_file():
         raise BadInput(f"--results {arguments.results} is a file; give a folder")
@@ -67,6 +69,9 @@ def check(arguments: argparse.Namespace) -> None:
         have, what = (gpus, "GPUs") if gpus else (usable_cores(), "processors")
         if asked > have and (gpus or not launched):  # srun may bind each process to a core of its own
             raise BadInput(f"--devices {asked}: this process may use {have} {what}; give at most {have}")
+    folder = tempfile.gettempdir()
+    if ("jobs" in arguments or asked > 1) and len(os.fsencode(folder)) > LONGEST_TMPDIR:
+        raise BadInput(f"TMPDIR={folder} is too long for sockets; give one of at most {LONGEST_TMPDIR} bytes")
 
 
 def parser() -> argparse.ArgumentParser:

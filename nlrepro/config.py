@@ -187,6 +187,11 @@ class Recipe:
         """`steps` steps of two clips, and two clips a validation."""
         return replace(self, steps=steps, batch=2, milestones=(), validate_every=steps, validate_videos=2)
 
+    def shared(self, devices: int) -> Self:
+        """At least one item a device in each step and validation."""
+        batch, validated = max(self.batch, devices), max(self.validate_videos, devices)
+        return replace(self, batch=batch, validate_videos=validated)
+
     def scaled(self, part: Fraction) -> Self:
         """A part of the batch and learning rate, for as many clips (linear scaling, Goyal et al. 2017)."""
         batch = max(int(self.batch * part), 1)
@@ -298,7 +303,7 @@ class Profile:
         recipes: Mapping[Any, Recipe] = {**self.recipes, **(self.detection.recipes if self.detection else {})}
         if self.real and not self.dry_run:
             return recipes[name].scaled(Fraction(devices, self.real.devices))
-        return recipes[name]
+        return recipes[name].shared(devices) if self.dry_run else recipes[name]
 
     def dry(self, steps: int) -> "Profile":
         """A trial of machine and data, with its own name: `steps` steps and test videos of two clips."""

@@ -10,6 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
+UMASK = os.umask(0o022)
+os.umask(UMASK)  # there is no other way to read it
+
 
 class BadInput(Exception):
     """Something outside the program is wrong; the message names the thing, what is allowed and what to do.
@@ -63,7 +66,7 @@ def atomic(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
                 file.flush()
                 if sync:
                     os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
+            os.chmod(temporary, 0o666 & ~UMASK)  # as any other file: a group may share a folder
             os.replace(temporary, path)
             temporary = None
     finally:

@@ -159,6 +159,18 @@ def test_more_devices_than_the_machine_has_are_refused(
         assert f"--devices 4096: this process may use {usable_cores()} processors" in line
 
 
+def test_a_folder_too_long_for_the_names_of_sockets_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of multiprocessing's fork server, and of the tensors that a loader's processes send."""
+    folder = tmp_path / ("x" * 80)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setattr("nlrepro.verbs.sweep", lambda *_: pytest.fail("it was begun"))
+    line = refusal("sweep", "2a", *SMOKE, "--results", tmp_path)
+    assert f"TMPDIR={folder} is too long for sockets; give one of at most 75 bytes" in line
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="macOS binds no process to cores")
 def test_jobs_and_devices_follow_the_cores_that_the_process_may_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

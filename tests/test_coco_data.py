@@ -125,7 +125,7 @@ def test_a_broken_image_stops_training_and_is_noted_in_a_test(root: Path) -> Non
         content[: len(content) // 2]: "is missing, damaged or no image .*truncated",
         b"no image": "is missing, damaged or no image",
         encoded("RGB", HEIGHT, WIDTH): f"{upright}; is it of another release",
-        encoded("RGB", HEIGHT, WIDTH, exif=exif): f"{upright} before its EXIF turns it, and EXIF is not applied",
+        encoded("RGB", HEIGHT, WIDTH, exif=exif): f"{upright} before its EXIF turns it",
         encoded("1", 30000, 20000): "is missing, damaged or no image .*exceeds limit",
         encoded("I;16", WIDTH, HEIGHT): "has more than 8 bits a pixel",
         encoded("F", WIDTH, HEIGHT, "tiff"): "has more than 8 bits a pixel",

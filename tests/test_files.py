@@ -2,6 +2,8 @@
 
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -85,3 +87,11 @@ def test_a_text_may_name_a_path_that_is_no_utf8(tmp_path: Path) -> None:
     """Such as the failure of a run."""
     write_atomic(tmp_path / "failed.txt", "no folder caf\udce9")
     assert (tmp_path / "failed.txt").read_text() == r"no folder caf\udce9"
+
+
+@pytest.mark.parametrize(("mask", "mode"), [("002", 0o664), ("077", 0o600)])
+def test_files_have_the_permissions_that_the_umask_leaves(tmp_path: Path, mask: str, mode: int) -> None:
+    """So that a group can share a folder, and nobody reads what is to be private."""
+    write = f"from nlrepro.files import *; write_atomic(Path({str(tmp_path / 'a')!r}), '')"
+    subprocess.run(["sh", "-c", f'umask {mask}; exec "$0" -c "$1"', sys.executable, write], check=True)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == mode

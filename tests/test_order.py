@@ -8,6 +8,7 @@ import pytest
 from nlrepro.config import Profile, Real
 from nlrepro.data.clips import ClipSample, Crop, view_starts
 from nlrepro.data.order import ClipTrainSampler, ImageSample, ImageTrainSampler, eval_clips, eval_images
+from nlrepro.files import BadInput
 
 REAL = Real(train_sides=(256, 320), test_side=256, devices=8, precise_batches=2)
 Sampler = ClipTrainSampler | ImageTrainSampler
@@ -100,3 +101,19 @@ def test_a_validation_takes_some_videos_and_each_process_its_part() -> None:
     assert [[sample.video for sample in batch] for batch in some] == [[0, 3], [6]]
     assert list(eval_clips(7, [0.5], 9, rank=1, world_size=2)) == [[ClipSample(i, 0.5) for i in (1, 3, 5)]]
     assert list(eval_images(5, 2, rank=1, world_size=2)) == [[ImageSample(1), ImageSample(3)]]
+
+
+def test_fewer_items_than_processes_are_refused_but_in_a_dry_run(smoke: Profile) -> None:
+    """Lightning skips the evaluation of a process without items, and the others would wait for it."""
+    recipe = replace(smoke.recipe("short"), batch=2)
+    with pytest.raises(BadInput, match="a batch of 2 cannot be shared by 3 processes; use at most 2"):
+        ClipTrainSampler(items=7, recipe=recipe, seed=3, anywhere=True, world_size=3)
+    for sampler in (
+        lambda: eval_clips(9, [0.5], 2, at_most=2, world_size=3),
+        lambda: eval_images(2, 2, world_size=3),
+    ):
+        with pytest.raises(BadInput, match="a validation or test of 2 cannot be shared by 3 processes"):
+            sampler()
+    dry = smoke.dry(1)
+    shares = [(each.batch, each.validate_videos) for each in (dry.recipe("short", n) for n in (1, 3))]
+    assert shares == [(2, 2), (3, 3)]

@@ -176,3 +176,10 @@ def test_the_learning_rate_of_one_cycle_rises_in_its_warm_up_and_then_falls(
     assert max(rates) == pytest.approx(recipe.lr, rel=0.01)
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_a_recipe_of_mixed_precision_trains_with_clipped_gradients(data: Path, tmp_path: Path) -> None:
+    run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path))
+    mixed = {name: replace(each, precision="bf16-mixed") for name, each in run.profile.recipes.items()}
+    record = train(replace(run, profile=replace(run.profile, recipes=mixed)))
+    assert [point.step for point in record.curve] == [2, 4]

@@ -257,7 +257,7 @@ def read_image(split: CocoSplit, image_id: int) -> Tensor:
     """(3, H, W), values from 0 to 1; not rotated by EXIF, as neither are the annotations.
 
     Raises:
-        BadInput: the file is missing, damaged, of another size than in the annotations, or of more bits than 8.
+        BadInput: the file is missing, damaged, of another size than annotated, or has more bits than 8.
     """
     row = split.coco.imgs[image_id]
     path = split.folder / row["file_name"]
@@ -266,7 +266,9 @@ def read_image(split: CocoSplit, image_id: int) -> Tensor:
         with Image.open(path) as file:
             fault = ""
             if file.size != size:
-                turned = " before its EXIF turns it, and EXIF is not applied" * (file.getexif().get(TURN, 1) > 1)
+                turned = (
+                    " before its EXIF turns it, which is not done" if file.getexif().get(TURN, 1) > 1 else ""
+                )
                 listed = "{}x{}, in the annotations {}x{}".format(*file.size, *size)
                 fault = f"is {listed}{turned}; is it of another release?"
             elif file.mode.startswith(("I", "F")):  # Pillow makes it white, or black

@@ -159,7 +159,7 @@ def frames(path: Path, indices: Sequence[int] | None, width: int, height: int) -
         if indices[-1] >= len(begins):
             raise Unusable(f"it has {len(begins)} frames, a clip needs {indices[-1] + 1}")
         pictures: dict[int, npt.NDArray[Any]] = {}  # (H, W, 3)
-        graphs: dict[tuple[int, int, str], Graph] = {}  # one that transposes would cut a frame of another size
+        graphs: dict[tuple[int, int, str], Graph] = {}  # one that transposes cuts frames of another size
         needed = set(indices)
         for number, frame in decode_from(packets, begins, indices[0]):
             if number in needed:

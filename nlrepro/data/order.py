@@ -17,12 +17,19 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from nlrepro.config import Real, Recipe
 from nlrepro.data.clips import MIDDLE, ClipSample, Crop, training_crop
+from nlrepro.files import BadInput
 from nlrepro.processes import usable_cores
 
 Sample = TypeVar("Sample")
 
 
 WORKERS = min(usable_cores(), 8)  # processes that read files for one device
+
+
+def check_shares(items: int, what: str, world_size: int) -> None:
+    """Refuse fewer items than processes: those without any would keep the others waiting."""
+    if items < world_size:
+        raise BadInput(f"{what} of {items} cannot be shared by {world_size} processes; use at most {items}")
 
 
 class ImageSample(NamedTuple):
@@ -46,6 +53,9 @@ class TrainSampler(Sampler[list[Sample]]):
     first: int = 0
     rank: int = 0
     world_size: int = 1
+
+    def __post_init__(self) -> None:
+        check_shares(self.recipe.batch, "a batch", self.world_size)
 
     def __len__(self) -> int:
         return self.recipe.steps  # all of them: Lightning counts the batches before `first` as done
@@ -111,6 +121,7 @@ def eval_clips(
     All clips of a video are in one batch.
     """
     chosen = range(0, videos, -(-videos // at_most)) if at_most else range(videos)
+    check_shares(len(chosen), "a validation or test", world_size)
     views = list(product(starts, crops))
     samples: Any = [ClipSample(video, *view) for video in chosen[rank::world_size] for view in views]
     return BatchSampler(samples, max(batch // len(views), 1) * len(views), drop_last=False)
@@ -118,6 +129,7 @@ def eval_clips(
 
 def eval_images(images: int, batch: int, *, rank: int = 0, world_size: int = 1) -> BatchSampler:
     """Every image once."""
+    check_shares(images, "a validation or test", world_size)
     samples: Any = [ImageSample(image) for image in range(images)[rank::world_size]]
     return BatchSampler(samples, batch, drop_last=False)
 

@@ -172,7 +172,8 @@ class Learner(pl.LightningModule):
         if recipe.optimizer == "sgd":
             decay, nesterov = recipe.weight_decay, self.released_recipe
             return torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
-        return torch.optim.AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
+        fused = recipe.precision == "32-true"  # else Lightning refuses to clip its gradients
+        return torch.optim.AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the curve and the random state. Broken weights are not saved: the next try would load them."""
