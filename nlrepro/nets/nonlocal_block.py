@@ -22,10 +22,10 @@ from typing import get_args
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from nlrepro.config import Architecture
 from nlrepro.files import BadInput
+from nlrepro.nets.half_precision import in_float32, widened
 from nlrepro.spec import Domain, PaperForm
 
 Weights = Callable[..., Tensor]  # theta (S, N, K), phi (S, M, K)[, w_f (2 K,)] -> f / C (S, N, M)
@@ -33,36 +33,6 @@ Mean = Callable[..., Tensor]  # theta (S, N, K), phi (S, M, K), g (S, M, C)[, w_
 
 HELD = 1 << 22  # scores of one set that the Gaussian form may hold on a CPU: 16 MiB in float32
 SORTED = 200  # N M / (N + M) from which sorting is faster on a CPU core (1.0 times as fast at 157, 4 at 627)
-
-
-def in_float32(
-    function: Callable[..., Tensor], *operands: Tensor, low: tuple[torch.dtype, ...] = (torch.float16,)
-) -> Tensor:
-    """function(*operands), in float32 where they or autocast are of a `low` type; of the type of the first.
-
-    Unscaled scores, and products of three maps, pass float16's 65504 on the way to results that do not.
-    bfloat16 has float32's range.
-    """
-    device = operands[0].device.type
-    types = {x.dtype for x in operands}
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        types.add(torch.get_autocast_dtype(device))
-    if types.isdisjoint(low):
-        return function(*operands)
-    with torch.autocast(device, enabled=False):
-        wide = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in operands)
-        return function(*wide).to(operands[0].dtype)
-
-
-def run(module: nn.Module, x: Tensor) -> Tensor:
-    """module(x) in the type of x: float16 parameters are widened for it, statistics are the module's own."""
-    named = (*module.named_parameters(), *module.named_buffers())
-    wide = {name: value.to(x.dtype) for name, value in named if value.dtype == torch.float16 != x.dtype}
-    y = functional_call(module, wide, x) if wide else module(x)
-    for name, statistic in module.named_buffers():
-        if name in wide and module.training:
-            statistic.copy_(wide[name])
-    return y
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,12 +256,11 @@ class NonLocalBlock(nn.Module):
         return in_float32(self.non_local, x)
 
     def non_local(self, x: Tensor) -> Tensor:
-        """z (B, C, T, H, W) of x."""
+        """Eq. 6: x (B, C, T, H, W) -> z of the same shape."""
         theta, phi, g = (self.flatten(part) for part in self.project(x))  # (S, N, K), (S, M, K) both
         y = self.unflatten(self.aggregate(theta, phi, g), x)  # (B, K, T, H, W)
-        return x + run(
-            self.bn, run(self.w_z, y)
-        )  # (B, C, T, H, W), in the memory format of x, which comes first
+        update = widened(self.bn, widened(self.w_z, y))  # (B, C, T, H, W)
+        return x + update  # in the memory format of x, which comes first
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """theta, phi and g of all positions: (B, C, T, H, W) -> (B, K, T, H, W) and twice (B, K, T, H', W').
@@ -301,11 +270,8 @@ class NonLocalBlock(nn.Module):
         """
         before, after = self.subsample and self.release, self.subsample and not self.release
         keys = pool(x) if before else x  # (B, C, T, H', W') or (B, C, T, H, W)
-        theta, phi, g = (
-            run(self.theta, x),
-            run(self.phi, keys),
-            run(self.g, keys),
-        )  # (B, K, T, H, W), of keys too
+        theta = widened(self.theta, x)  # (B, K, T, H, W)
+        phi, g = widened(self.phi, keys), widened(self.g, keys)  # (B, K, T, H, W), or H', W'
         if after:
             phi, g = pool(phi), pool(g)  # (B, K, T, H', W')
         if self.release and self.form.softmax:
