@@ -22,6 +22,7 @@ from nlrepro.config import Clips, Profile
 from nlrepro.data.clips import SAMPLINGS, FileClips
 from nlrepro.files import BadInput
 from nlrepro.nets.resnet import VideoResNet
+from nlrepro.nets.weights import read_tensors
 from nlrepro.record import digest, read_records, record_path
 from nlrepro.released.evaluate import DETECTORS, evaluate
 from nlrepro.released.importing import import_weights
@@ -101,8 +102,13 @@ def test_a_runs_net_gives_its_records_metrics_again(
     assert (tested.metrics, tested.ranks, tested.tested) == (trained.metrics, trained.ranks, trained.tested)
     assert (tested.cost, tested.released) == (trained.cost, False)
     assert evaluate(run, str(run.weights), items=2).tested == 2
+    state = {f"net.{name}": x for name, x in read_tensors(run.weights).items()}
+    torch.save(
+        {"state_dict": state | {"loss.weight": torch.ones(2)}, "epoch": 3}, run.checkpoint
+    )  # Lightning's
+    assert evaluate(run, str(run.checkpoint)).metrics == trained.metrics
     scores = [path.parent.name[:7] for path in tmp_path.rglob("scores-*.txt")]
-    assert sorted(scores) == (["seed0", "weights"] if task is CHARADES else [])
+    assert sorted(scores) == (["seed0", "weights", "weights"] if task is CHARADES else [])
 
 
 class Small(nn.Module):

@@ -91,7 +91,7 @@ STEM, FC = "s1.pathway0_stem.conv.weight", "head.projection.weight"
         ("stray", torch.ones(2), r"has stray, of shape \(2,\), for which r50-i3d.* has no place \(1 such\)"),
         ("s1.pathway0_stem.bn.running_var", -1e-3, "has s1.pathway0_stem.bn.running_var .*variances below 0"),
         (FC, torch.ones(9, 64), r"is of 9 classes, the profile of \d+.*with classes = 9"),
-        (f"module.{FC}", torch.ones(1), rf"has both module.{FC} and {FC}"),
+        (f"module.{FC}", torch.ones(1), rf"has module.{FC}, of shape \(1,\), for which .* \(1 such\)"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_named(
@@ -107,6 +107,25 @@ def test_what_is_wrong_in_a_file_is_named(
     with pytest.raises(BadInput, match=rf"mine_8x8.pyth.* {reason}"):
         import_weights(file, "pyslowfast", NL, real, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("prefix", ["module.", "model._orig_mod.", "gpu_0/"])
+@pytest.mark.parametrize(
+    ("source", "variant"), [("caffe2", "8x8"), ("caffe2", "32x4"), ("mmaction2", "32x2")]
+)
+def test_what_stands_before_all_names_is_taken_off(
+    source: Source, variant: str, prefix: str, tmp_path: Path, real: Profile
+) -> None:
+    """Not so of some names: each tensor is used or named."""
+    spec = replace(NL, clip=find_variant(source, variant).clip)
+    weights = {prefix + name: x for name, x in narrow(source, spec, real, variant).items()}
+    first = next(iter(weights)).removeprefix(prefix).replace("_orig_mod.", "")
+    torch.save({"state_dict": weights}, tmp_path / FILE)
+    note = import_weights(tmp_path / FILE, source, spec, real, tmp_path / "net.pt", variant)
+    assert (len(note.used), note.left) == (len(weights), ())
+    torch.save(weights | {first: torch.ones(1)}, tmp_path / FILE)
+    with pytest.raises(BadInput, match=f"{FILE} has both .*{first} and {first}; keep one"):
+        import_weights(tmp_path / FILE, source, spec, real, tmp_path / "net.pt", variant)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import io
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,33 @@ def as_tensor(value: Any, label: str) -> Tensor:
     raise BadInput(f"{label}: expected an array of numbers, got {type(value).__name__}")
 
 
+def read_net(path: Path, names: Iterable[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The tensors of a file under a net's own `names`, and those of other modules in the file.
+
+    What stands before all names of the net, such as "module." or "net.", is taken off. Errors besides those
+    of `read_tensors`:
+
+    Raises:
+        BadInput: the file has two such nets, or a value is none of a working net.
+    """
+    state, wanted = read_tensors(path), set(names)
+    ends = ((name, place.end()) for name in state for place in re.finditer(r"^|[./]", name))
+    fits = Counter(name[:end] for name, end in ends if name[end:] in wanted)
+    prefixes = [prefix for prefix, count in fits.items() if 2 * count > len(wanted)]
+    if len(prefixes) > 1:
+        two = " and ".join(f"{prefix}*" for prefix in prefixes)
+        raise BadInput(f"{path} has two nets, {two}; keep one: {SAVE}")
+    prefix = prefixes[0] if prefixes else ""
+    own = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+    others = {name: x for name, x in state.items() if not name.startswith(prefix)}
+    for name in sorted(own.keys() & others.keys()):
+        raise BadInput(f"{path} has both {prefix}{name} and {name}; keep one of the two nets in it")
+    for name in own.keys() & wanted:
+        if not name.endswith(COUNTER) and (fault := number_fault(name, own[name])):
+            raise BadInput(f"{path} has {prefix}{name} {fault}")
+    return own, others
+
+
 def convert_floats(state: State, dtype: torch.dtype) -> dict[str, Tensor]:
     """The state with its floating-point tensors in `dtype`: half precision in files, single in nets."""
     return {name: x.to(dtype) if x.is_floating_point() else x for name, x in state.items()}
@@ -173,7 +201,8 @@ def imagenet(architecture: str, net: nn.Module, files: Sequence[Path] = ()) -> t
     shapes = {name: x.shape for name, x in net.state_dict().items() if not name.endswith(COUNTER)}
     misfits = []
     for path in (*files, *([cached] if cached.is_file() else [])):
-        state = {name: x for name, x in read_tensors(path).items() if not name.endswith(COUNTER)}
+        own, _ = read_net(path, shapes)
+        state = {name: x for name, x in own.items() if not name.endswith(COUNTER)}
         reason = misfit(state, shapes)
         if not reason:
             return convert_floats(state, torch.float32), start_name(path)
@@ -193,8 +222,6 @@ def misfit(state: State, shapes: Mapping[str, torch.Size]) -> str | None:
             return f"has {name}, for which the net has no place"
         if state[name].shape != shapes[name]:
             return f"has {name} of shape {tuple(state[name].shape)}, expected {tuple(shapes[name])}"
-        if fault := number_fault(name, state[name]):
-            return f"has {name} {fault}"
     return None
 
 
@@ -202,7 +229,9 @@ def number_fault(name: str, x: Tensor) -> str | None:
     """What is wrong with the numbers of a tensor of a trained net; None if nothing."""
     if not x.is_floating_point():
         return f"of {x.dtype}, expected floating-point numbers"
-    if not x.isfinite().all():
+    if x.is_meta or x.layout != torch.strided:
+        return "as a sparse tensor or without values"
+    if not x.float().isfinite().all():  # of 8 bits they have no such test
         return "with values that are no finite numbers: it is damaged, or its training had failed"
     if name.endswith("running_var") and bool((x < 0).any()):
         return "with variances below 0: it is damaged, or no such file"
@@ -252,13 +281,15 @@ def start_from(child: nn.Module, parent: State, *, classifier: bool = True) -> l
     non-local blocks only if the parent has them.
 
     Raises:
-        ValueError: a parent's tensor has a shape that neither fits nor can be inflated.
+        ValueError: the parent lacks another tensor, or its shape neither fits nor can be inflated.
     """
     state = child.state_dict()
     fresh = []
     for name, x in state.items():
         source = parent.get(name)
         if source is None or (name.startswith("fc.") and not (classifier and source.shape == x.shape)):
+            if not name.startswith(("fc.", "inserted.")) and not name.endswith(COUNTER):
+                raise ValueError(f"{name}: expected the shape {tuple(x.shape)}, the parent lacks it")
             fresh.append(name)
             continue
         if x.ndim == 5 and source.shape == (*x.shape[:2], *x.shape[3:]):
@@ -278,6 +309,6 @@ def start_from_file(child: nn.Module, path: Path, *, classifier: bool = True) ->
         BadInput: the file is missing, damaged or does not fit.
     """
     try:
-        return start_from(child, read_tensors(path), classifier=classifier)
+        return start_from(child, read_net(path, child.state_dict())[0], classifier=classifier)
     except ValueError as error:
         raise BadInput(f"the weights {path} do not fit: {error}") from None

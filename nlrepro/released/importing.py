@@ -19,7 +19,7 @@ from nlrepro.config import Clips, Profile, Sampling
 from nlrepro.files import BadInput, file_digest, write_atomic
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.nets.resnet import FoldedNonLocalBlock, Triple, VideoResNet
-from nlrepro.nets.weights import COUNTER, State, number_fault, read_tensors
+from nlrepro.nets.weights import COUNTER, State, number_fault, read_net, read_tensors
 from nlrepro.record import OWN, Weights, read_json
 from nlrepro.released.names import (
     IGNORED,
@@ -28,7 +28,6 @@ from nlrepro.released.names import (
     find_variant,
     naming_of,
     source_name,
-    strip_prefix,
     variant_of,
 )
 from nlrepro.run import Run
@@ -182,8 +181,10 @@ def import_weights(
     """
     with torch.device("meta"):
         net = ReleasedResNet(spec, profile, source, variant_of(file.name, source, spec, variant))
-    blobs = strip_prefix(read_tensors(file), str(file))
-    state, used, left = convert(blobs, net, naming_of(blobs, source, str(file)), str(file))
+    naming = naming_of(read_tensors(file), source, str(file))
+    needed = [name for name in net.state_dict() if constant(name, naming, affine=True) is None]
+    own, others = read_net(file, [source_name(naming, name) for name in needed])
+    state, used, left = convert(own | others, net, naming, str(file))
     content = state_bytes(state)
     note = Weights(
         source=source,
@@ -215,7 +216,7 @@ def identify(file: Path, run: Run) -> Weights:
     Raises:
         BadInput: the weights are missing or of another key, or neither note nor name shows what they are.
     """
-    digest, note_file, name = file_digest(file), note_path(file), run.weights.name
+    digest, note_file, names = file_digest(file), note_path(file), (run.weights.stem, run.checkpoint.stem)
     if note_file.is_file():
         note = read_note(note_file)
         if note.key != run.key:
@@ -224,9 +225,11 @@ def identify(file: Path, run: Run) -> Weights:
         if note.state != digest:
             raise BadInput(f"{file} is not what {note_file} was written for; run `weights import` again")
         return note
-    if file.name != name:
-        missing = f"there is no note {note_file.name} of `weights import`"
-        raise BadInput(f"is {file} of {run.key}? {missing}, and its name is not {name}, as its runs write")
+    if file.stem not in names:
+        missing = f"there is no note {note_file.name} of `weights import`, and its name is not {names[0]}.*"
+        raise BadInput(
+            f"is {file} of {run.key}? {missing}, as its runs write; if it is, copy it to that name"
+        )
     return Weights(source=OWN, variant=None, key=run.key, file=file.name, sha256=digest, state=digest)
 
 
@@ -249,15 +252,14 @@ def build_net(weights: Weights, spec: RunSpec, profile: Profile) -> tuple[VideoR
 
 
 def load_state(net: nn.Module, file: Path) -> None:
-    """Load a file that must fit the net exactly. torchvision's modules take the names of its older files too.
+    """Load a file that must fit the net exactly, but for other modules in it, such as a loss.
+
+    torchvision's modules take the names of its older files too.
 
     Raises:
         BadInput: it is damaged, or a tensor is missing, unknown, of another shape, or none of a working net.
     """
-    state = read_tensors(file)
-    for name, x in state.items():
-        if not name.endswith(COUNTER) and (fault := number_fault(name, x)):
-            raise BadInput(f"{file} has {name} {fault}")
+    state, _ = read_net(file, net.state_dict())
     try:
         net.load_state_dict(state)
     except RuntimeError as error:  # the first line names the net, the others what does not fit

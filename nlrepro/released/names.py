@@ -8,7 +8,7 @@ blocks. This project's own names are torchvision's.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Literal, TypeVar
@@ -74,7 +74,6 @@ IGNORED: dict[Source, str] = {  # what a training leaves beside the net: the opt
     "pyslowfast": r".*\.num_batches_tracked",
     "mmaction2": r".*\.num_batches_tracked|data_preprocessor\..*",
 }
-PREFIX = r"^(module\.|model\.|gpu_\d+/)+"  # of all names, from training on several devices
 
 
 def source_name(source: Source, name: str) -> str:
@@ -84,27 +83,14 @@ def source_name(source: Source, name: str) -> str:
     return name
 
 
-def strip_prefix(blobs: Mapping[str, T], file: str) -> dict[str, T]:
-    """The tensors by their names without what training on several devices puts before these.
-
-    Raises:
-        BadInput: two names differ in that alone.
-    """
-    names = {name: re.sub(PREFIX, "", name) for name in blobs}
-    for name, stripped in names.items():
-        if name != stripped and stripped in blobs:
-            raise BadInput(f"{file} has both {name} and {stripped}; keep one of the two nets in it")
-    return {names[name]: blob for name, blob in blobs.items()}
-
-
-def naming_of(blobs: Iterable[str], source: Source, file: str) -> Source:
+def naming_of(blobs: Collection[str], source: Source, file: str) -> Source:
     """Whose names they are: the source's own, or Caffe2's, which files of PySlowFast's zoo have too.
 
     Raises:
         BadInput: they are those of another source.
     """
-    names = set(blobs)
-    naming = next((each for each in RULES if source_name(each, "conv1.weight") in names), source)
+    firsts = {each: source_name(each, "conv1.weight") for each in RULES}
+    naming = next((each for each in RULES if any(name.endswith(firsts[each]) for name in blobs)), source)
     if naming != source and (source, naming) != ("pyslowfast", "caffe2"):
         raise BadInput(f"the names in {file} are those of {naming}, not of {source}; give --source {naming}")
     return naming
