@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from nlrepro.config import Profile
 from nlrepro.files import BadInput, is_locked
 from nlrepro.learners.action_classifier import scores_path
 from nlrepro.learners.classifier import Batch, VideoClassifier
+from nlrepro.learners.learner import Result
 from nlrepro.record import read_record
 from nlrepro.run import Folders, Run
 from nlrepro.spec import ActionSpec, DetectionSpec, NetSpec, RunSpec
@@ -183,3 +185,17 @@ def test_a_recipe_of_mixed_precision_trains_with_clipped_gradients(data: Path, t
     mixed = {name: replace(each, precision="bf16-mixed") for name, each in run.profile.recipes.items()}
     record = train(replace(run, profile=replace(run.profile, recipes=mixed)))
     assert [point.step for point in record.curve] == [2, 4]
+
+
+def test_a_test_of_which_nothing_could_be_read_gives_no_record(data: Path, tmp_path: Path) -> None:
+    run = smoke_run(SHORT, Folders(data=data, results=tmp_path))
+    unread = Result(metrics={}, tested=0, notes=("16 images cannot be read",))
+
+    class Unread(VideoClassifier):
+        def on_test_epoch_end(self) -> None:
+            self.evaluator = SimpleNamespace(compute=lambda: unread)
+            super().on_test_epoch_end()
+
+    with pytest.raises(BadInput, match=r"nothing could be tested: .*16 images cannot be read; `data check`"):
+        train(replace(run, module=Unread))
+    assert not run.record_path.exists()

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from torchmetrics import MeanMetric
 
 from nlrepro.config import Profile, Recipe
+from nlrepro.files import BadInput
 from nlrepro.record import Point
 from nlrepro.run import Run
 
@@ -144,13 +145,17 @@ class Learner(pl.LightningModule):
         """Add to the result what the data module knows of the split.
 
         Raises:
+            BadInput: nothing of the split could be read.
             FloatingPointError: a metric is infinite or not a number.
         """
         data, result = self.trainer.datamodule, self.evaluator.compute()  # type: ignore[attr-defined]
+        notes = (*data.notes, *result.notes)
+        if not result.tested:
+            raise BadInput(f"nothing could be tested: {'; '.join(notes)}; `data check` names what to mend")
         if not all(map(isfinite, result.metrics.values())):
             raise FloatingPointError(f"the test gave {result.metrics}")
         listed = None if data.at_most else data.listed
-        self.result = replace(result, listed=listed, notes=(*data.notes, *result.notes))
+        self.result = replace(result, listed=listed, notes=notes)
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser and its schedule, advanced every step."""
