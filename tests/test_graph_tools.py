@@ -122,6 +122,7 @@ def cases(geometry: Geometry) -> Iterator[tuple[nn.Module, Tensor, bool, bool]]:
             yield net.eval(), x, large, fused
 
 
+@pytest.mark.rare
 @pytest.mark.filterwarnings("ignore")  # jit is deprecated, and tells of branches on shapes
 @pytest.mark.parametrize(("tool", "works", "advice"), ROWS, ids=[row[0] for row in ROWS])
 def test_graph_tools_work_or_have_a_way_round_as_the_table_says(

@@ -57,6 +57,7 @@ def test_two_processes_count_each_test_video_once(on_two: Run) -> None:
     assert together.metrics == pytest.approx(alone.metrics, rel=1e-5)
 
 
+@pytest.mark.rare
 def test_one_process_is_the_first_among_the_leavings_of_an_outer_job_and_of_a_notebook(
     data: Path, tmp_path: Path
 ) -> None:
