@@ -38,6 +38,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return usable_cores()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first, so that no process is left with one at the end."""
+    items.sort(key=lambda item: item.path.stem not in ("test_slurm", "test_sweep", "test_notebooks"))
+
+
 @pytest.fixture(scope="session")
 def paper_net() -> Geometry:
     """Table 1 of the paper."""
