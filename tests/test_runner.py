@@ -180,11 +180,18 @@ def test_the_learning_rate_of_one_cycle_rises_in_its_warm_up_and_then_falls(
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
-def test_a_recipe_of_mixed_precision_trains_with_clipped_gradients(data: Path, tmp_path: Path) -> None:
-    run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path))
-    mixed = {name: replace(each, precision="bf16-mixed") for name, each in run.profile.recipes.items()}
-    record = train(replace(run, profile=replace(run.profile, recipes=mixed)))
-    assert [point.step for point in record.curve] == [2, 4]
+def test_a_recipe_of_mixed_precision_trains_with_clipped_gradients_and_is_never_exchanged(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mixed(precision: Any) -> Run:
+        run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path))
+        recipes = {name: replace(each, precision=precision) for name, each in run.profile.recipes.items()}
+        return replace(run, profile=replace(run.profile, recipes=recipes))
+
+    assert [point.step for point in train(mixed("bf16-mixed")).curve] == [2, 4]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(BadInput, match='precision = "16-mixed" needs a GPU'):
+        train(mixed("16-mixed"))
 
 
 def test_a_test_of_which_nothing_could_be_read_gives_no_record(data: Path, tmp_path: Path) -> None:

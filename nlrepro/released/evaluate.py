@@ -21,7 +21,7 @@ from nlrepro.released.importing import build_net, clips_of, identify, load_state
 from nlrepro.released.names import known_file
 from nlrepro.run import Run
 from nlrepro.spec import DetectionSpec, RunSpec, Target
-from nlrepro.train.loop import LEARNERS, ONE, Machine, provenance, quiet
+from nlrepro.train.loop import LEARNERS, ONE, Machine, provenance, quiet, usable_precision
 
 TORCHVISION = "torchvision"
 DETECTORS: dict[Target, WeightsEnum] = {
@@ -46,7 +46,7 @@ def evaluate(run: Run, weights: str, machine: Machine = ONE, items: int | None =
     learner, profile = prepare(run, file, given, machine.world_size)
     tester = pl.Trainer(
         **machine.trainer_options,
-        precision=learner.recipe.precision,
+        precision=usable_precision(learner.recipe),
         logger=False,
         plugins=machine.plugins,
         enable_checkpointing=False,

@@ -24,6 +24,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
+from nlrepro.config import Recipe
 from nlrepro.files import BadInput, exclusive, remove_temporaries, write_atomic
 from nlrepro.learners.action_classifier import ActionClassifier
 from nlrepro.learners.classifier import VideoClassifier
@@ -213,7 +214,7 @@ def make_trainer(
         **machine.trainer_options,
         max_steps=recipe.steps,
         max_epochs=-1,
-        precision=recipe.precision,
+        precision=usable_precision(recipe),
         gradient_clip_val=recipe.clip_norm,
         val_check_interval=recipe.validate_every,
         check_val_every_n_epoch=None,
@@ -226,6 +227,13 @@ def make_trainer(
         default_root_dir=folder,
         deterministic=exact,
     )
+
+
+def usable_precision(recipe: Recipe) -> Any:
+    """That of the recipe. Without a GPU Lightning would take bfloat16 for float16, and only warn."""
+    if recipe.precision == "16-mixed" and not torch.cuda.is_available():
+        raise BadInput('precision = "16-mixed" needs a GPU; the profile may say "bf16-mixed" or "32-true"')
+    return recipe.precision
 
 
 def quiet() -> None:
