@@ -105,6 +105,9 @@ def bytes_of(write: Callable[..., object], *parts: Any, **options: Any) -> bytes
     return file.getvalue()
 
 
+OF_A_PATH = bytes_of(torch.save, LIGHTNING, _use_new_zipfile_serialization=False)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -112,6 +115,7 @@ def bytes_of(write: Callable[..., object], *parts: Any, **options: Any) -> bytes
         bytes_of(torch.save, {"model_state_dict": STATE, "loss": torch.tensor(1.0)}),
         bytes_of(torch.save, {"model": {"state_dict": STATE}}, _use_new_zipfile_serialization=False),
         bytes_of(torch.save, {"random": torch.ones(9), **LIGHTNING}),
+        *(re.sub(rb"pathlib(\._local)?\n", name, OF_A_PATH) for name in (b"pathlib\n", b"pathlib._local\n")),
         bytes_of(torch.save, {f"_orig_mod.{name}": x for name, x in STATE.items()}),
         safetensors.torch.save(STATE),
         pickle.dumps(ARRAYS, protocol=5),
@@ -122,6 +126,8 @@ def bytes_of(write: Callable[..., object], *parts: Any, **options: Any) -> bytes
         "model_state_dict",
         "nested",
         "Lightning",
+        "a path of Python 3.12",
+        "a path of Python 3.13",
         "compiled",
         "safetensors",
         "protocol 5",

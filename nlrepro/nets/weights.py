@@ -35,7 +35,7 @@ IGNORED = (  # what mmengine, Lightning and others keep beside the weights
     "argparse.Namespace",
     "builtins.getattr",
     "mmengine.logging.history_buffer.HistoryBuffer",
-    "pathlib.PosixPath",
+    *(f"pathlib{own}.{path}" for own in ("", "._local") for path in ("PosixPath", "WindowsPath")),  # 3.13's
     *(f"{module}.{name}" for module in sorted(NUMPY) for name in sorted(ARRAYS)),
 )
 # How files of torch begin, since 1.6 and before:
