@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, Typ
 from nlrepro import verbs
 from nlrepro.config import Sampling, Seed, profile_names
 from nlrepro.files import BadInput
-from nlrepro.processes import join_launcher, usable_cores
+from nlrepro.processes import detect_launcher, usable_cores
 from nlrepro.table import Catalogue
 
 Add = Callable[..., argparse.ArgumentParser]
@@ -61,7 +61,7 @@ def check(arguments: argparse.Namespace) -> None:
     if getattr(arguments, "jobs", 1) is None:
         arguments.jobs = usable_cores()
     asked = getattr(arguments, "devices", 1)
-    launched = join_launcher(asked * getattr(arguments, "nodes", 1) if "devices" in arguments else 1)
+    launched = detect_launcher(asked * getattr(arguments, "nodes", 1) if "devices" in arguments else 1)
     if asked > 1:
         import torch
 

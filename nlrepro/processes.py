@@ -21,22 +21,23 @@ Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 CHUNK = 32  # tasks that a process takes at once
 TICK = 0.2  # seconds between two looks at the parent
 MINUTE = 60.0
-COUNTS = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "JSM_NAMESPACE_SIZE")  # of torchrun, Lightning; srun; jsrun
-PLACES = (  # of one process among these, as Lightning reads them, some at its import
+# Of torchrun and Lightning, srun, jsrun:
+SIZE_VARIABLES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "JSM_NAMESPACE_SIZE")
+RANK_VARIABLES = (  # of one process among these, as Lightning reads them, some at its import
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID"),
     *("SLURM_PROCID", "SLURM_NTASKS", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_LOCAL_RANK"),
 )
 
 
-def join_launcher(processes: int) -> bool:
+def detect_launcher(processes: int) -> bool:
     """Whether a launcher has started this process as one of so many.
 
     If not, what an outer job or an allocation of SLURM has left in the environment is taken from it.
     """
     if os.environ.get("SLURM_JOB_NAME") == "bash":
         os.environ.pop("SLURM_STEP_NUM_TASKS", None)  # the step is a terminal, of `srun --pty bash`
-    launched = processes > 1 and str(processes) in map(os.environ.get, COUNTS)
-    for name in () if launched else PLACES:
+    launched = processes > 1 and str(processes) in map(os.environ.get, SIZE_VARIABLES)
+    for name in () if launched else RANK_VARIABLES:
         os.environ.pop(name, None)
     return launched
 

@@ -52,9 +52,9 @@ def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
     path = wandb_id_path(run)
     if not path.is_file():  # else an earlier try chose the id
         write_atomic(path, token_hex(4))
-    begin = partial(begun, run, recipe, cost, path.read_text())
+    start = partial(start_logger, run, recipe, cost, path.read_text())
     try:
-        return begin()
+        return start()
     except Exception as error:  # wandb's own, pydantic's or the system's
         why = error
     logger: Logger | bool = False
@@ -63,17 +63,17 @@ def wandb_logger(run: Run, recipe: Recipe, cost: Cost) -> "Logger | bool":
             del os.environ[name]
         os.environ |= {"WANDB_MODE": "offline", "WANDB_CONFIG_DIR": str(run.folder / "wandb")}
         sys.modules["wandb"].teardown()  # its service still holds the run
-        logger = begin()
-    warn_of(why, f"{run.name} is {'logged offline' if logger else 'not logged'}")
+        logger = start()
+    warn(why, f"{run.name} is {'logged offline' if logger else 'not logged'}")
     return logger
 
 
-def warn_of(error: Exception, what: str) -> None:
+def warn(error: Exception, what: str) -> None:
     reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
     print(f"wandb: {what}: {reason:.300}", file=sys.stderr, flush=True)
 
 
-def begun(run: Run, recipe: Recipe, cost: Cost, name: str) -> "Logger":
+def start_logger(run: Run, recipe: Recipe, cost: Cost, name: str) -> "Logger":
     """A logger of the run that wandb knows by this name, after `wandb.init`; raises whatever wandb raises."""
     import wandb
     from pytorch_lightning.loggers import WandbLogger
@@ -85,7 +85,7 @@ def begun(run: Run, recipe: Recipe, cost: Cost, name: str) -> "Logger":
             try:
                 super().log_metrics({**metrics, **by_table}, step)
             except Exception as error:  # its service has ended, or the disk is full
-                warn_of(error, f"{run.name} is logged up to here")
+                warn(error, f"{run.name} is logged up to here")
                 vars(self)["log_metrics"] = lambda *_, **__: None
 
     mode = os.environ.get("WANDB_MODE", "online")

@@ -9,7 +9,7 @@ import pytest
 from conftest import child, smoke_run
 
 from nlrepro.learners.learner import gathered, in_order
-from nlrepro.processes import PLACES, join_launcher
+from nlrepro.processes import RANK_VARIABLES, detect_launcher
 from nlrepro.record import read_record
 from nlrepro.released.evaluate import evaluate
 from nlrepro.run import Folders, Run
@@ -89,8 +89,8 @@ def test_a_launcher_is_known_by_the_number_of_its_processes(
     processes: int, given: dict[str, str], launched: bool
 ) -> None:
     with patch.dict(os.environ, given, clear=True):
-        assert join_launcher(processes) == launched
-        assert {*PLACES} & {*os.environ} == ({*PLACES} & {*given} if launched else set())
+        assert detect_launcher(processes) == launched
+        assert {*RANK_VARIABLES} & {*os.environ} == ({*RANK_VARIABLES} & {*given} if launched else set())
 
 
 @pytest.mark.parametrize("items", [0, 1, 5, 6])

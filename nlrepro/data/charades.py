@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from nlrepro.config import Profile
-from nlrepro.data.clips import ODD, CachedClips, ClipSample, FileClips, Tree, decoded
+from nlrepro.data.clips import UNPRINTABLE, CachedClips, ClipSample, FileClips, Tree, decoded
 from nlrepro.data.facts import complete_index, file_state
 from nlrepro.data.rows import read_rows
 from nlrepro.files import BadInput, names_in
@@ -129,7 +129,7 @@ def open_split(root: Path, part: Part, classes: int) -> CharadesSplit:
     if folder is None:
         advice = "unpack one of them there, or point --data at the folder above"
         raise BadInput(f"no folder {' or '.join(FOLDERS[part])} in {root}; {advice}")
-    names = [name for name in names_in(folder) if name.endswith(SUFFIX) and not ODD.search(name)]
+    names = [name for name in names_in(folder) if name.endswith(SUFFIX) and not UNPRINTABLE.search(name)]
     videos = {name.removesuffix(SUFFIX) for name in names}
     known = set().union(*listed.values()) or videos
     split = CharadesSplit(folder=folder, listed=listed, files=tuple(sorted(videos & known)))

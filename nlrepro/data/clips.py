@@ -52,7 +52,9 @@ from nlrepro.files import (
 from nlrepro.processes import parallel_map, progress_bar
 
 SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
-ODD = re.compile(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # in names that JSON or a line cannot hold
+UNPRINTABLE = re.compile(
+    r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+)  # in names that JSON or a line cannot hold
 MIDDLE = 0.5
 ROUNDING = 1e-6  # of products of j/10
 
@@ -218,7 +220,7 @@ def video_files(folder: Path) -> tuple[list[Path], int, list[str]]:
     names, closed = class_folders(folder)
     files = [f"{name}/{file}" for name in names for file in names_in(folder / name)]
     videos = [file for file in files if PurePath(file).suffix.lower() in SUFFIXES]
-    odd, notes = [video for video in videos if ODD.search(video)], list[str]()
+    odd, notes = [video for video in videos if UNPRINTABLE.search(video)], list[str]()
     if odd:
         encoding = sys.getfilesystemencoding()
         read = "" if encoding == "utf-8" else f" (names are read as {encoding}; set PYTHONUTF8=1)"
@@ -228,7 +230,7 @@ def video_files(folder: Path) -> tuple[list[Path], int, list[str]]:
         notes.append(f"{len(closed):,} folders cannot be read and are left out, such as {closed[0]}")
     if len(odd) == len(videos):
         raise BadInput("; ".join([f"no videos in {folder}", expected, *notes]))
-    return [folder / video for video in videos if not ODD.search(video)], len(odd), notes
+    return [folder / video for video in videos if not UNPRINTABLE.search(video)], len(odd), notes
 
 
 def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:

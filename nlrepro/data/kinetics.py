@@ -23,7 +23,7 @@ from unicodedata import normalize
 from pydantic import ValidationError
 
 from nlrepro.config import Profile
-from nlrepro.data.clips import ODD, Tree, check_command, class_folders, video_files
+from nlrepro.data.clips import UNPRINTABLE, Tree, check_command, class_folders, video_files
 from nlrepro.data.facts import LINE, Facts, Index, complete_index, file_state, index_path
 from nlrepro.data.rows import read_rows
 from nlrepro.files import BadInput, access, names_in
@@ -72,7 +72,7 @@ def class_spellings(root: Path, split: str) -> set[str]:
     if csv := annotation_file(root, split):
         return set(read_annotations(csv, split).values())
     names, _ = class_folders(root / split) if (root / split).is_dir() else ([], [])
-    return {spelling(name) for name in names if not ODD.search(name)}
+    return {spelling(name) for name in names if not UNPRINTABLE.search(name)}
 
 
 def spelling(text: str) -> str:
