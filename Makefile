@@ -49,6 +49,7 @@ table3:  ## NL I3D beside other systems; trains nothing
 table4:  ## Charades: several actions a video
 table5:  ## COCO boxes and masks: Mask R-CNN with a block
 table6:  ## COCO keypoints: blocks in the head and in the backbone
+table7:  ## successors of the block, beyond the paper
 tables:  ## all of Table 2; a run that tables share is trained once
 all:  ## every table
 

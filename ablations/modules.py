@@ -53,5 +53,10 @@ class Keypoints(Detector):
     table = "6"
 
 
-AXES = (PairwiseForm, Stage, BlockCount, SpaceTime, VersusI3D, OnI3D, LongClips, Charades, Boxes, Keypoints)
+class Successor(VideoClassifier):
+    table = "7"
+
+
+TABLE_2 = (PairwiseForm, Stage, BlockCount, SpaceTime, VersusI3D, OnI3D, LongClips)
+AXES = (*TABLE_2, Charades, Boxes, Keypoints, Successor)
 MODULES: dict[str, type[Learner]] = {module.table: module for module in AXES}

@@ -13,6 +13,7 @@ from ablations import (
     on_i3d,
     pairwise,
     stage,
+    successors,
     versus_i3d,
     versus_others,
 )
@@ -30,5 +31,5 @@ def modules() -> "Mapping[str, type[Learner]]":
 
 
 TABLE_2 = (pairwise, stage, block_count, domain, versus_i3d, on_i3d, long_clips)
-BESIDE = (versus_others, on_charades, boxes, keypoints)
+BESIDE = (versus_others, on_charades, boxes, keypoints, successors)
 TABLES = Catalogue(*(file.TABLE for file in (*TABLE_2, *BESIDE)), modules=modules)

@@ -24,7 +24,8 @@ PROFILES = Path(__file__).parent / "profiles"
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ
 Sampling = Literal["paper", "caffe2", "pyslowfast", "mmaction2"]  # of the clips of a test
 Averaged = Literal["probabilities", "scores"]  # of the classes: after the softmax, or before it
-VideoKind = Literal["near", "far", "later", "far-later", "outside"]  # of generated videos
+# Of generated videos. "outside" is of the first edition.
+VideoKind = Literal["near", "far", "later", "far-later", "outside", "outside-far", "outside-near"]
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Digit = Annotated[int, Field(ge=0, le=9)]

@@ -19,7 +19,7 @@ Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
 PaperForm = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's pairwise functions
 Domain = Literal["space", "time", "spacetime"]
-Insert = Literal["nonlocal", "residual"]  # at the sites; residual blocks are section 5.1's control
+Insert = Literal["nonlocal", "residual", "context"]  # at the sites; residual: section 5.1's control; GCNet's
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
 Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)
@@ -49,7 +49,7 @@ SITES: dict[Depth, dict[Blocks, tuple[Site, ...]]] = {50: SITES_R50, 101: SITES_
 
 KEY = re.compile(
     r"r(?P<depth>50|101)-(?:c2d|i3d-(?P<conv>3x1x1|3x3x3))"
-    rf"(?:-(?P<kind>nl|residual)-(?P<blocks>{'|'.join(get_args(Blocks)[1:])})"
+    rf"(?:-(?P<kind>nl|{'|'.join(get_args(Insert)[1:])})-(?P<blocks>{'|'.join(get_args(Blocks)[1:])})"
     rf"(?:-(?P<form>[a-z0-9]+)-(?P<domain>{'|'.join(get_args(Domain))}))?)?(?P<long>-long)?"
 )
 
@@ -127,7 +127,9 @@ class RunSpec:
             return None
         chosen: dict[str, Any] = {"depth": int(match["depth"])}
         chosen |= {name: match[name] for name in ("conv", "blocks", "form", "domain") if match[name]}
-        net = NetSpec(kind="residual" if match["kind"] == "residual" else "nonlocal", **chosen)
+        if match["kind"] not in (None, "nl"):
+            chosen["kind"] = match["kind"]
+        net = NetSpec(**chosen)
         spec = cls(net=net, clip="long" if match["long"] else "short")
         return spec if spec.key == key else None
 

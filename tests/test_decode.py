@@ -153,6 +153,23 @@ def test_unusable_generated_videos_are_named_in_one_line(
         read_generated(tmp_path / "nowhere.mp4", 32, 1)
 
 
+@pytest.mark.parametrize("reader", ["decord", "av"])
+def test_the_margin_of_a_generated_video_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    if reader == "av":
+        monkeypatch.setattr(decode, "decord", None)
+    grey = np.full((8, 48, 48, 3), 90, np.uint8)
+    grey[:, :, 40:] = 200
+    (tmp_path / "video.mp4").write_bytes(encode_small(grey, 12))
+    assert examine(tmp_path, "video.mp4").width == 64
+    margin = frames(tmp_path / "video.mp4", None, 64, 48)[:, :, 48:].astype(int)
+    assert np.abs(margin - 90).max() <= 2
+    decoded = read_generated(tmp_path / "video.mp4", 48).astype(int)
+    assert decoded.shape == grey.shape
+    assert np.abs(decoded - grey).max() <= 2
+
+
 @pytest.mark.parametrize("name", ["uneven.mp4", "uneven.mkv"])
 def test_a_variable_rate_is_noted_and_its_mean_measured(files: Path, name: str) -> None:
     facts = examine(files, name)

@@ -331,3 +331,12 @@ def test_wrong_input_names_expected_and_got(shape: tuple[int, ...]) -> None:
 def test_new_weights_are_he_in_the_text_and_small_in_the_release() -> None:
     stds = [NonLocalBlock(512, architecture=a).theta.weight.std().item() for a in ("text", "release")]
     assert stds == pytest.approx([(2 / 512) ** 0.5, 0.01], rel=0.02)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scores_of_rectified_maps_start_above_zero_in_the_concatenation(seed: int) -> None:
+    """Else its ReLU would pass no gradient; of 20 random w_f some lay wholly below."""
+    torch.manual_seed(seed)
+    block, x = NonLocalBlock(128, "concatenation"), torch.rand(2, 128, 4, 3, 3)
+    theta, phi, _ = map(block.flatten, block.project(x))
+    assert (block.weights(theta, phi) > 0).float().mean() > 0.9

@@ -23,7 +23,7 @@ from nlrepro.data.synthetic.drawing import INKS, random_generator
 from nlrepro.data.synthetic.write import encode_small
 from nlrepro.files import BadInput
 
-MINI = load_profile("mini").generator
+MINI = load_profile("mini-next").generator
 KINDS: tuple[VideoKind, ...] = tuple(MINI.kinds)
 MANY = range(60)
 
@@ -35,7 +35,7 @@ def test_places_are_as_the_kind_says(kind: VideoKind) -> None:
         assert all(square.inside(MINI.size) for square in (card, own, other))
         assert other.clear_of(own)
         assert other.clear_of(card)
-        if kind == "near":
+        if kind in ("near", "outside-near"):
             assert card.clear_of(own, by=0)
             assert not card.clear_of(own, by=1)
         elif kind == "later":
@@ -56,7 +56,21 @@ def test_times_are_as_the_kind_says(kind: VideoKind) -> None:
         else:
             gap = max(card.start - digits.stop, digits.start - card.stop)
             assert gap >= 2  # frames, so that no pool bridges it
-        assert (kind == "outside") == (card.stop <= first or card.start >= last)
+        assert kind.startswith("outside") == (card.stop <= first or card.start >= last)
+
+
+def test_outside_of_a_short_clip_the_card_touches_its_digit_which_is_there_again() -> None:
+    quiet, (first, last) = replace(MINI, noise=0.0, kinds={"outside-near": 1.0}), MINI.shown
+    for index in MANY:
+        frames, _, kind = card_video(quiet, "val", index)
+        red, green, _ = frames.astype(int).transpose(3, 0, 1, 2)  # (T, H, W) each
+        inked = np.abs(red - green) > 60  # (T, H, W)
+        outer = np.concatenate([inked[: first - 1], inked[last + 1 :]])  # (T, H, W)
+        shown = outer[outer.any((1, 2))]
+        assert kind == "outside-near"
+        assert len(shown) == 3
+        assert (shown.sum((1, 2)) > MINI.card**2 + 10).all()  # the card and a digit
+        assert len({frame.tobytes() for frame in inked[first:last]}) == 2  # the digits, and nothing
 
 
 def test_kinds_come_in_their_shares_and_each_digit_is_a_label() -> None:
@@ -71,7 +85,7 @@ def test_kinds_come_in_their_shares_and_each_digit_is_a_label() -> None:
 
 
 def test_the_label_is_the_digit_in_the_cards_ink(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seen at the painter, which knows no label: two digits of two inks, then the card."""
+    """Seen at the painter, which knows no label: two digits of two inks, and last the card."""
     inks: list[str] = []
     digits: list[int] = []
     image = drawing.random_digit_image
@@ -84,11 +98,11 @@ def test_the_label_is_the_digit_in_the_cards_ink(monkeypatch: pytest.MonkeyPatch
         digits.clear()
         label = card_video(MINI, "val", index)[1]
         assert sorted(inks[:2]) == sorted(INKS)
-        assert label == str(digits[inks[:2].index(inks[2])])
+        assert label == str(digits[inks[:2].index(inks[-1])])
 
 
 def test_settings_without_room_are_refused() -> None:
-    with pytest.raises(BadInput, match="no room for two digits of 8 px and a card of 6 px, far, in 32 px"):
+    with pytest.raises(BadInput, match="no room for two digits of 12 px and a card of 10 px, far, in 48 px"):
         sample_squares(replace(MINI, far=60.0), "far", random_generator(MINI, "val", 0))
 
 

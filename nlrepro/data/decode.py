@@ -177,8 +177,13 @@ def frames(path: Path, indices: Sequence[int] | None, width: int, height: int) -
     return np.stack([pictures[number] for number in nearest])  # (T, H, W, 3)
 
 
+def stored_width(size: int) -> int:
+    """Of generated videos of this size: decord reads rows of a multiple of 32 bytes alone."""
+    return size + -size % 32
+
+
 def read_generated(path: Path, size: int, number: int | None = None) -> Frames:
-    """The first frames of a generated video, or all, (number, size, size, 3).
+    """The first frames of a generated video, or all, (number, size, size, 3), without their margin.
 
     Raises:
         BadInput: the file is missing, empty, damaged or too short.
@@ -189,17 +194,18 @@ def read_generated(path: Path, size: int, number: int | None = None) -> Frames:
         with suppress(UnicodeEncodeError):  # decord cannot open a path that is no UTF-8
             if decord:
                 return first_by_decord(path, size, number)
-        return frames(path, None if number is None else range(number), size, size)
+        indices = None if number is None else range(number)
+        return frames(path, indices, stored_width(size), size)[:, :, :size]
     except Unusable as reason:
         raise BadInput(f"cannot read the video {path}: {reason}; replace or remove it") from None
 
 
 def first_by_decord(path: Path, size: int, number: int | None) -> Frames:
     try:
-        video = decord.VideoReader(str(path), width=size, height=size, num_threads=1)
+        video = decord.VideoReader(str(path), width=stored_width(size), height=size, num_threads=1)
         if len(video) < (number or 1):
             raise Unusable(f"it has {len(video)} frames, a clip needs {number}")
-        pictures: Frames = video.get_batch(range(number or len(video))).asnumpy()  # (T, H, W, 3)
+        pictures: Frames = video.get_batch(range(number or len(video))).asnumpy()[:, :, :size]
     except (decord.DECORDError, RuntimeError, AssertionError, IndexError) as error:
         raise Unusable(f"missing, empty, damaged or cut off: {short_reason(error, path)}") from None
     return pictures

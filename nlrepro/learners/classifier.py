@@ -25,7 +25,7 @@ from nlrepro.run import Run
 from nlrepro.spec import RunSpec
 
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
-TEST_BATCH = 100  # clips of generated videos; changes nothing but speed
+TEST_PIXELS = 100 * 32**2  # of the frames of a batch of generated clips; changes nothing but speed
 
 
 class VideoData(RunData):
@@ -69,7 +69,7 @@ class VideoData(RunData):
     def eval_loader(
         self, split: str, starts: Sequence[float], crops: Sequence[Crop | None], at_most: int | None
     ) -> Loader:
-        items, batch = self.items(split), 1 if self.profile.real else TEST_BATCH
+        items, batch = self.items(split), 1 if self.profile.real else TEST_PIXELS // self.profile.data.size**2
         sampler = eval_clips(len(items), starts, batch, at_most=at_most, crops=crops, **self.place)
         return Loader(items, sampler, self.workers)
 

@@ -7,8 +7,8 @@ A form is one f with its normalisation C. It has its weights f / C as the paper 
 Eq. 1 in the cheapest order that gives the same. The weights are for pictures of single positions, for tests,
 and for forms without a cheaper order. A form of your own is one function with `@form` in this file.
 
-Departures from the paper: none with architecture "text". "release" is its authors' code: softmax scores times
-K^-0.5, subsampling before phi and g, initial weights of standard deviation 0.01.
+Departure from the paper: the first values of w_f (`reset_parameters`). "release" is its authors' code:
+softmax scores times K^-0.5, subsampling before phi and g, initial weights of standard deviation 0.01.
 
 Legend of shapes: nlrepro/nets/__init__.py.
 """
@@ -237,13 +237,19 @@ class NonLocalBlock(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """He initialisation (release: standard deviation 0.01), biases 0, BN scale 0."""
+        """He initialisation (release: standard deviation 0.01), biases 0, BN scale 0.
+
+        w_f starts as the channels' mean of the embeddings' weights: then the scores of maps that have passed
+        a ReLU start above 0. Where all lie below, the ReLU of Eq. 5 passes no gradient, and the block never
+        learns; of 12 random w_f on pretrained nets, three began with less than 3 % above 0.
+        """
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.normal_(module.weight, std=0.01 if self.release else (2 / module.in_channels) ** 0.5)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # every convolution here has a bias
         if self.w_f is not None:
-            nn.init.normal_(self.w_f, std=0.01 if self.release else (2 / len(self.w_f)) ** 0.5)
+            weights = [self.get_parameter(f"{name}.weight").detach() for name in ("theta", "phi")]
+            self.w_f.data.copy_(torch.cat(weights).mean((1, 2, 3, 4)))  # (2 K, C, 1, 1, 1) -> (2 K,)
         nn.init.zeros_(self.bn.weight)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -50,6 +50,8 @@ KINDS = {  # of videos: where the card is, relative to its digit, and what it ta
     "later": ("other frames,\nsame place", "across time"),
     "far-later": ("other frames,\nfar apart", "across space-time"),
     "outside": ("beyond the\nshort clip", "longer clips"),
+    "outside-far": ("beyond the short\nclip, far apart", "longer clips,\nspace-time"),
+    "outside-near": ("beyond the short\nclip, touching", "longer clips"),
 }
 
 
@@ -82,7 +84,7 @@ def draw_gains(table: Table, frames: Mapping[str, pd.DataFrame]) -> Figure:
         _dots(right, gains(table, frame, rows, "", ["", "_low", "_high"]), name, SERIES[number], shift)
     left.set_yticks(range(len(labels)), labels)
     left.set_ylim(len(labels) - 0.5, -0.5)
-    _dress(left, "the paper")
+    _dress(left, "the paper", "not in the paper")
     _dress(right, " and ".join(frames) + ", 95 % intervals")
     if len(frames) > 1:
         figure.legend(handles=right.containers, loc="outside lower right", ncols=2)
@@ -109,13 +111,13 @@ def _dots(axes: Axes, gains: NDArray[np.float64], name: str, series: Series, shi
     axes.errorbar(mean, np.arange(len(mean)) + shift, xerr=errors, fmt=marker, color=colour, label=name)
 
 
-def _dress(axes: Axes, title: str) -> None:
+def _dress(axes: Axes, title: str, empty: str = "no runs yet") -> None:
     """Zero, the baseline, is always in view."""
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.margins(x=0.12)
     if np.isnan([x for line in axes.lines[:-1] for x in np.asarray(line.get_xdata(), float)]).all():
         axes.set_xticks([0])
-        axes.text(0.5, 0.5, "no runs yet", transform=axes.transAxes, ha="center", va="center")
+        axes.text(0.5, 0.5, empty, transform=axes.transAxes, ha="center", va="center")
     axes.set_title(title)
 
 

@@ -262,7 +262,8 @@ def durations(records: Sequence[Record], first: str, some: int) -> str:
             middle = median(run.made.seconds for run in runs)
             times.append(f"{middle:.0f} s (ResNet-{depth} on {clip} clips)")
     few = [(r.made.seconds / 60 / CORES, r.tables) for r in records if r.seed is not None and r.seed < some]
-    of_first, of_all = sum(t for t, tables in few if first in tables), sum(t for t, _ in few)
+    of_first = sum(t for t, tables in few if first in tables)
+    of_all = sum(t for t, tables in few if any(name.startswith("2") for name in tables))
     machines = ", ".join(sorted({record.made.device for record in records}))
     return (
         f"By the records ({machines}), a run on one core takes {', '.join(times)} in the median; "

@@ -4,14 +4,16 @@ Two handwritten digits and a small solid card appear in a video, one digit in re
 in one of the two. The label is the digit that has the card's ink. The kind of a video decides which frames
 and places they take, and so what a net must compare to know the label:
 
-    near       card and its digit touch, in the same frames: a local convolution is enough
-    far        same frames, far apart: across space
-    later      other frames, the same place: across time
-    far-later  other frames, far apart: across space and time
-    outside    the card is in frames that a short clip does not show: longer clips
+    near          card and its digit touch, in the same frames: a local convolution is enough
+    far           same frames, far apart: across space
+    later         other frames, the same place: across time
+    far-later     other frames, far apart: across space and time
+    outside, outside-far
+                  as far-later, but a short clip does not show the card: longer clips
+    outside-near  its digit is there again and touches it: longer clips, and a local convolution
 
-The digits alone leave two answers, each right half of the time. In `near` and `later` the card's place also
-gives its digit away; in the other kinds both digits are far from the card.
+The digits alone leave two answers, each right half of the time. In `near`, `later` and `outside-near` the
+card's place also gives its digit away; in the other kinds both digits are far from the card.
 """
 
 import re
@@ -26,6 +28,7 @@ from nlrepro.data.synthetic.drawing import INKS, Floats, Square
 from nlrepro.files import BadInput
 
 NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kind
+TOUCHING = ("near", "outside-near")  # kinds in which the card touches its digit
 TRIES = 10_000  # draws of places; in mini a video takes about seven
 
 
@@ -36,9 +39,11 @@ def card_video(settings: Generator, split: str, index: int) -> tuple[Frames, str
     kind, digits, inks = sample_question(settings, rng)
     card, *squares = sample_squares(settings, kind, rng)
     card_frames, digit_frames = sample_times(settings, kind, rng)
-    for digit, ink, square in zip(digits, inks, squares, strict=True):
-        image = drawing.random_digit_image(digit, split, settings.digit, rng)
+    images = [drawing.random_digit_image(digit, split, settings.digit, rng) for digit in digits]
+    for image, ink, square in zip(images, inks, squares, strict=True):
         drawing.paint(video[digit_frames], image, ink, square)
+    if kind == "outside-near":
+        drawing.paint(video[card_frames], images[0], inks[0], squares[0])
     drawing.paint(video[card_frames], drawing.card_image(settings), inks[0], card)
     return drawing.with_noise(video, settings, rng), str(digits[0]), kind
 
@@ -85,11 +90,12 @@ def sample_squares(
     size, side, sides = settings.size, settings.card, (settings.digit, settings.digit, settings.card)
     for _ in range(TRIES):
         own, other, card = (drawing.random_square(size, each, rng) for each in sides)
-        if kind == "near":
+        if kind in TOUCHING:
             card = touching(own, side, rng)
         if kind == "later":
             card = Square(own.x + (own.side - side) // 2, own.y + (own.side - side) // 2, side)
-        apart = kind in ("near", "later") or min(card.distance(own), card.distance(other)) >= settings.far
+        distance = min(card.distance(own), card.distance(other))
+        apart = kind in (*TOUCHING, "later") or distance >= settings.far
         if apart and card.inside(size) and other.clear_of(own) and other.clear_of(card):
             return card, own, other
     raise BadInput(
@@ -117,7 +123,7 @@ def sample_times(settings: Generator, kind: VideoKind, rng: np.random.Generator)
         start = int(rng.integers(digits.start, digits.stop - settings.card_frames + 1))
         return slice(start, start + settings.card_frames), digits
     card_first = bool(rng.integers(2))
-    if kind == "outside":
+    if kind.startswith("outside"):
         return slice(0, first - 1) if card_first else slice(last + 1, settings.frames), digits
     middle = (first + last) // 2
     if card_first:

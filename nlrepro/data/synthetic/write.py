@@ -27,6 +27,7 @@ from nlrepro.config import ActionVideos, Generator, Scenes
 from nlrepro.data import Frames
 from nlrepro.data.charades import FOLDERS, GENERATED_FPS, SUFFIX, TABLE, format_actions
 from nlrepro.data.coco import FILES, pycocotools
+from nlrepro.data.decode import stored_width
 from nlrepro.data.synthetic.action_videos import render_video
 from nlrepro.data.synthetic.card_videos import card_video, evenly_spaced, video_path
 from nlrepro.data.synthetic.drawing import INKS
@@ -127,8 +128,15 @@ def write_file(path: Path, content: bytes) -> int:
 
 
 def encode_small(frames: Frames, crf: int) -> bytes:
-    """An mp4 file with full colour resolution: chroma subsampling would mix the inks of items this small."""
-    return encode_h264(frames, frames.shape[1:3], "yuv444p", crf=str(crf), preset="ultrafast")
+    """An mp4 file with full colour resolution: chroma subsampling would mix the inks of items this small.
+
+    A margin of background on the right makes its rows as wide as `stored_width` says.
+    """
+    margin = stored_width(frames.shape[2]) - frames.shape[2]
+    colour = np.median(frames[0], (0, 1)).astype(np.uint8)  # (3,), of the background
+    right = np.broadcast_to(colour, (*frames.shape[:2], margin, 3))  # (T, H, margin, 3)
+    frames = np.concatenate([frames, right], 2)  # (T, H, W + margin, 3)
+    return encode_h264(frames, frames.shape[1:3], "yuv444p", crf=str(crf), preset="ultrafast", threads="1")
 
 
 def encode_h264(frames: Iterable[Frames], size: Sequence[int], pixel_format: str, **options: str) -> bytes:
