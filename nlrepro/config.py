@@ -69,6 +69,13 @@ class Generator:
     tint: float  # of the grey background, of 255
     noise: float  # standard deviation, of 255
     crf: int  # H.264 constant rate factor
+    inks: tuple[str, ...] = ("red", "green")  # of which a video has two
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The settings as records have them: those of two inks do not name them."""
+        settings = asdict(self)
+        return {name: value for name, value in settings.items() if name != "inks" or len(self.inks) > 2}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
