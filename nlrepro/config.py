@@ -27,8 +27,6 @@ Averaged = Literal["probabilities", "scores"]  # of the classes: after the softm
 # Of generated videos. "outside" is of the first edition.
 VideoKind = Literal["near", "far", "later", "far-later", "outside", "outside-far", "outside-near"]
 
-Ink = Literal["red", "green", "blue"]  # of generated digits and cards
-
 AtLeastOne = Annotated[int, Field(ge=1)]
 Digit = Annotated[int, Field(ge=0, le=9)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -71,14 +69,12 @@ class Generator:
     tint: float  # of the grey background, of 255
     noise: float  # standard deviation, of 255
     crf: int  # H.264 constant rate factor
-    inks: tuple[Ink, ...] = ("red", "green")  # of which a video has two
+    inks: Annotated[int, Field(ge=2, le=3)] = 2  # of which a video has two
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """The settings as records have them: those of red and green do not name the inks."""
-        settings = asdict(self)
-        inks = settings.pop("inks")
-        return settings | ({} if inks == ("red", "green") else {"inks": inks})
+        """The settings as records have them: those of the first edition do not name its two inks."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("inks", 2)}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

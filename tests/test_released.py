@@ -198,6 +198,7 @@ def test_every_released_file_is_known_by_its_name() -> None:
         (FILE, "caffe2", NL.key, "32x2", "cannot read .*net.pkl"),
         (FILE, "caffe2", "r50-i3d-3x3x3", "32x2", "has C2D and I3D 3x1x1 with spacetime non-local blocks"),
         (FILE, "caffe2", NL.key.replace("embedded", "concatenation"), "32x2", "no weights of .*concat"),
+        (FILE, "caffe2", "r50-i3d-3x1x1-context-5-block", "32x2", "no weights of .*context"),
         (FILE, "pyslowfast", "r50-c2d-nl-5-block-dot-spacetime", "8x8-nopool", "has C2D with no non-local"),
         (FILE, "pyslowfast", "r50-i3d-3x1x1", "32x2", "the variant '32x2'.*use one of 8x8, 8x8-nopool"),
         (FILE, "mmaction2", "r50-c2d", "32x2", "it has I3D 3x1x1"),

@@ -9,7 +9,7 @@ import pytest
 
 from nlrepro.config import VideoKind, load_profile
 from nlrepro.data.decode import read_generated
-from nlrepro.data.synthetic import drawing
+from nlrepro.data.synthetic import card_videos, drawing
 from nlrepro.data.synthetic.card_videos import (
     card_video,
     kind_of,
@@ -65,10 +65,10 @@ def test_outside_of_a_short_clip_the_card_touches_its_digit_which_is_there_again
         frames, _, kind = card_video(quiet, "val", index)
         inked = np.ptp(frames.astype(int), axis=3) > 60  # (T, H, W)
         outer = np.concatenate([inked[: first - 1], inked[last + 1 :]])  # (T, H, W)
-        shown = outer[outer.any((1, 2))]
+        inked_outer = outer[outer.any((1, 2))]
         assert kind == "outside-near"
-        assert len(shown) == 3
-        assert (shown.sum((1, 2)) > MINI.card**2 + 10).all()  # the card and a digit
+        assert len(inked_outer) == 3
+        assert (inked_outer.sum((1, 2)) > MINI.card**2 + 10).all()  # the card and a digit
         assert len({frame.tobytes() for frame in inked[first:last]}) == 2  # the digits, and nothing
 
 
@@ -96,7 +96,7 @@ def test_the_label_is_the_digit_in_the_cards_ink(monkeypatch: pytest.MonkeyPatch
         inks.clear()
         digits.clear()
         label = card_video(MINI, "val", index)[1]
-        assert len({*inks[:2]} & {*MINI.inks}) == 2
+        assert len({*inks[:2]} & {*card_videos.inks(MINI)}) == 2
         assert label == str(digits[inks[:2].index(inks[-1])])
 
 

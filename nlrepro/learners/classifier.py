@@ -69,7 +69,9 @@ class VideoData(RunData):
     def eval_loader(
         self, split: str, starts: Sequence[float], crops: Sequence[Crop | None], at_most: int | None
     ) -> Loader:
-        items, batch = self.items(split), 1 if self.profile.real else TEST_PIXELS // self.profile.data.size**2
+        items, batch = self.items(split), 1
+        if not self.profile.real:
+            batch = max(TEST_PIXELS // self.profile.data.size**2, 1)
         sampler = eval_clips(len(items), starts, batch, at_most=at_most, crops=crops, **self.place)
         return Loader(items, sampler, self.workers)
 

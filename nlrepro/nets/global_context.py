@@ -9,7 +9,7 @@ RATIO = 16  # of the channels to those of the bottleneck, as in GCNet
 class GlobalContextBlock(nn.Module):
     """x (B, C, T, H, W) -> z of the same shape, z_i = x_i + W_2 ReLU(LN(W_1 sum_j softmax_j(w_k . x_j) x_j)).
 
-    The sum does not depend on i: every position is told the same. A new block is the identity.
+    The sum does not depend on i: all positions get the same vector. A new block is the identity.
     """
 
     def __init__(self, channels: int) -> None:

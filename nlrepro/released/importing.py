@@ -88,7 +88,7 @@ def check_supported(source: Source, variant: Variant, spec: RunSpec) -> None:
     if spec.clip != variant.clip:
         clips = f"{source} {variant.name} is of {variant.clip} clips, {spec.key} of {spec.clip} ones"
         raise BadInput(f"{clips}; use the key {replace(spec, clip=variant.clip).key}, or another --variant")
-    own = net.kind == "residual" or net.domain != "spacetime" or net.form == "concatenation"
+    own = net.kind != "nonlocal" or net.domain != "spacetime" or net.form == "concatenation"
     if own or net.conv not in variant.convs or (net.sites and not variant.nonlocal_blocks):
         kinds = " and ".join("C2D" if conv == "2d" else f"I3D {conv}" for conv in variant.convs)
         blocks = "spacetime" if variant.nonlocal_blocks else "no"
