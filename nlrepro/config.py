@@ -69,12 +69,6 @@ class Generator:
     tint: float  # of the grey background, of 255
     noise: float  # standard deviation, of 255
     crf: int  # H.264 constant rate factor
-    inks: Annotated[int, Field(ge=2, le=3)] = 2  # of which a video has two
-
-    @property
-    def recorded(self) -> dict[str, Any]:
-        """The settings as records have them: those of the first edition do not name its two inks."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("inks", 2)}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

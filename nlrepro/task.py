@@ -98,7 +98,7 @@ class VideoTask(Task):
         parent = spec.parent
         own: dict[str, Any] = {
             **net_settings(spec, profile, spec.clip),
-            "generator": profile.generator.recorded if profile.generator else None,
+            "generator": asdict(profile.generator) if profile.generator else None,
             "recipe": asdict(profile.recipes[spec.clip]),
             "real": asdict(profile.real) if profile.real else None,
             "start": None if parent else pretrained_digest(profile, spec.net.depth),

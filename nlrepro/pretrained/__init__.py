@@ -73,7 +73,7 @@ def pretraining_parts(profile: Profile) -> tuple[Pretraining, Generator]:
 def pretraining_settings(profile: Profile) -> dict[str, Any]:
     """All that a pretrained net depends on besides its depth; errors as of `pretraining_parts`."""
     recipe, generator = pretraining_parts(profile)
-    drawing = {name: value for name, value in generator.recorded.items() if name not in NOT_IN_STILLS}
+    drawing = {name: value for name, value in asdict(generator).items() if name not in NOT_IN_STILLS}
     net = {name: value for name, value in asdict(profile.geometry).items() if name != "dropout"}
     return dict(as_json({"pretraining": asdict(recipe), "drawing": drawing, "net": net}))
 

@@ -1,7 +1,7 @@
 """The generated videos of Table 2, and the stills of pretraining: which digit has the card's ink?
 
-Two handwritten digits and a small solid card appear in a video, the digits in different inks, the card in
-one of the two. The label is the digit that has the card's ink. The kind of a video decides which frames
+Two handwritten digits and a small solid card appear in a video, one digit in red ink, one in green, the card
+in one of the two. The label is the digit that has the card's ink. The kind of a video decides which frames
 and places they take, and so what a net must compare to know the label:
 
     near          card and its digit touch, in the same frames: a local convolution is enough
@@ -24,7 +24,7 @@ import numpy as np
 from nlrepro.config import Generator, VideoKind
 from nlrepro.data import Frames
 from nlrepro.data.synthetic import drawing
-from nlrepro.data.synthetic.drawing import COLOURS, Floats, Square
+from nlrepro.data.synthetic.drawing import INKS, Floats, Square
 from nlrepro.files import BadInput
 
 NAME = re.compile(r"(\d{5})-([a-z-]+)\.mp4")  # of a video's file: index and kind
@@ -80,7 +80,7 @@ def sample_question(
     """Kind, two digits and their inks; the card has the first ink, so the first digit is the label."""
     kind: VideoKind = list(settings.kinds)[rng.choice(len(settings.kinds), p=list(settings.kinds.values()))]
     digits = rng.choice(settings.digits, 2, replace=False).tolist()
-    return kind, tuple(digits), tuple(rng.permutation(inks(settings)).tolist()[:2])
+    return kind, tuple(digits), tuple(rng.permutation(list(INKS)).tolist())
 
 
 def sample_squares(
@@ -131,14 +131,9 @@ def sample_times(settings: Generator, kind: VideoKind, rng: np.random.Generator)
     return slice(middle + 2, last), slice(first, middle)
 
 
-def inks(settings: Generator) -> list[str]:
-    """Of which a video has two."""
-    return list(COLOURS)[: settings.inks]
-
-
 def tags(settings: Generator) -> list[str]:
     """What a still may show: each digit and the card in each ink."""
-    return [f"{item}-{ink}" for item in (*map(str, settings.digits), "card") for ink in inks(settings)]
+    return [f"{item}-{ink}" for item in (*map(str, settings.digits), "card") for ink in INKS]
 
 
 def pretraining_image(settings: Generator, split: str, index: int) -> tuple[Frames, Floats]:
@@ -152,9 +147,9 @@ def pretraining_image(settings: Generator, split: str, index: int) -> tuple[Fram
     fold = split.partition("-")[0]
     frame = drawing.background(settings, 1, rng)  # (1, H, W, 3)
     digits = rng.choice(settings.digits, 2, replace=False)[: rng.integers(3)]
-    items: list[tuple[str, str]] = list(zip(map(str, digits), rng.permutation(inks(settings)), strict=False))
+    items: list[tuple[str, str]] = list(zip(map(str, digits), rng.permutation(list(INKS)), strict=False))
     if rng.integers(2):
-        items.append(("card", str(rng.choice(inks(settings)))))
+        items.append(("card", str(rng.choice(list(INKS)))))
     present = np.zeros(len(tags(settings)), np.float32)  # (tags,)
     placed: list[Square] = []
     for item, ink in items:

@@ -17,7 +17,6 @@ from nlrepro.data import Frames
 
 Floats = npt.NDArray[np.float32]
 INKS = {"red": (230, 40, 40), "green": (40, 200, 60)}
-COLOURS = INKS | {"blue": (50, 70, 240)}
 FOLDS = ("train", "train", "train", "val", "test")  # of every five images of a digit
 CLEAR = 2  # pixels between two squares that do not touch
 ROUNDS = 100  # of `place_squares`
@@ -113,7 +112,7 @@ def paint(frames: Floats, coverage: Floats, ink: str, square: Square) -> None:
     """Blend an inked square into frames (T, H, W, 3) in place; `coverage` is (side, side)."""
     x, y, side = square
     part = frames[:, y : y + side, x : x + side]  # (T, side, side, 3)
-    part += coverage[..., None] * (np.asarray(COLOURS[ink], np.float32) - part)
+    part += coverage[..., None] * (np.asarray(INKS[ink], np.float32) - part)
 
 
 def with_noise(frames: Floats, settings: DrawingSettings, rng: np.random.Generator) -> Frames:

@@ -158,7 +158,7 @@ def encode_h264(frames: Iterable[Frames], size: Sequence[int], pixel_format: str
 
 def card_video_set(settings: Generator) -> GeneratedSet:
     return GeneratedSet(
-        settings=settings.recorded,
+        settings=asdict(settings),
         note="generator.json",
         unit="videos",
         counts=settings.videos,
