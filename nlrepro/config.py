@@ -175,6 +175,7 @@ class Recipe:
     schedule: Literal["one-cycle", "steps"]
     lr: float
     weight_decay: float
+    new_lr: float = 1.0  # of what the start does not have, blocks and classifier, as a multiple of `lr`
     momentum: float = 0.9
     warmup: Annotated[float, Field(gt=0, lt=1)] = 0.3  # part of the steps in which `one-cycle` rises
     milestones: tuple[int, ...] = ()  # steps at which `steps` divides the learning rate by 10
@@ -183,6 +184,11 @@ class Recipe:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     validate_every: AtLeastOne  # steps between two points of the curve
     validate_videos: AtLeastOne  # videos, or images, of the validation split that a point tests on
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """As published records have it: those of before `new_lr` do not name it."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("new_lr", 1.0)}
 
     def dry(self, steps: int) -> Self:
         """`steps` steps of two clips, and two clips a validation."""

@@ -99,7 +99,7 @@ class VideoTask(Task):
         own: dict[str, Any] = {
             **net_settings(spec, profile, spec.clip),
             "generator": asdict(profile.generator) if profile.generator else None,
-            "recipe": asdict(profile.recipes[spec.clip]),
+            "recipe": profile.recipes[spec.clip].recorded,
             "real": asdict(profile.real) if profile.real else None,
             "start": None if parent else pretrained_digest(profile, spec.net.depth),
             "parent": self.settings(parent, profile) if parent else None,
@@ -157,7 +157,7 @@ class CharadesTask(Task):
         parent = None if actions.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
         own: dict[str, Any] = {
             **net_settings(spec, profile, "long"),
-            "recipe": asdict(profile.recipes["long"]),
+            "recipe": profile.recipes["long"].recorded,
             "over_views": actions.over_views,
             "films": asdict(actions.generator) if actions.generator else None,
             "real": asdict(profile.real) if profile.real else None,
@@ -216,7 +216,7 @@ class DetectionTask(Task):
         trunk = small and [asdict(profile.geometry), pretrained_digest(profile, depth)]
         own: dict[str, Any] = {
             "spec": asdict(spec),
-            "recipe": asdict(detection.recipes[kind]),
+            "recipe": detection.recipes[kind].recorded,
             "sides": detection.sides[kind],
             "flip": detection.flip,
             "test": detection.test,

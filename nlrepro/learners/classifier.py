@@ -1,7 +1,7 @@
 """`VideoClassifier`: a video net that gives each video one class (Table 2), its data and its evaluator."""
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import Any, ClassVar, get_args
 
 import pytorch_lightning as pl
@@ -183,7 +183,7 @@ class VideoClassifier(Learner):
 
     def start(self, run: Run) -> dict[str, str]:
         if parent := run.parent:
-            start_from_parent(self.net, run, parent)
+            self.fresh = start_from_parent(self.net, run, parent)
             return {}
         depth, files = run.spec.net.depth, run.folders.imagenet
         available = files or not run.profile.real or imagenet_file(f"resnet{depth}")[0].is_file()
@@ -191,17 +191,20 @@ class VideoClassifier(Learner):
             print("dry run without ImageNet weights: it starts from random ones")
             return {}
         state, name = pretrained(depth, run.profile, files)
-        start_from(self.net, state)
+        self.fresh = start_from(self.net, state)
         return {"start": name}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The parameters that train; the released recipe spares those of normalisation the decay."""
-        trained = [p for p in self.net.parameters() if p.requires_grad]
+        """As of every learner; the released recipe spares the parameters of normalisation the decay."""
+        groups = super().parameter_groups()
         if not self.released_recipe:
-            return [{"params": trained}]
+            return groups
         of_norms = {id(p) for norm in self.norms for p in norm.parameters()}
-        norms, others = ([p for p in trained if (id(p) in of_norms) is apart] for apart in (True, False))
-        return [{"params": others}, *([{"params": norms, "weight_decay": 0.0}] if norms else [])]
+        parted = []
+        for group, apart in product(groups, (False, True)):
+            params = [p for p in group["params"] if (id(p) in of_norms) is apart]
+            parted.append(group | {"params": params} | ({"weight_decay": 0.0} if apart else {}))
+        return [group for group in parted if group["params"]]
 
     def after_fit(self, trainer: pl.Trainer, data: Any) -> None:
         """Precise BN, as in the authors' code: statistics of normalisation again, as means over batches."""
@@ -218,8 +221,8 @@ class VideoClassifier(Learner):
                     statistic.div_(distributed.get_world_size())
 
 
-def start_from_parent(net: torch.nn.Module, run: Run, parent: Run, *, classifier: bool = True) -> None:
-    """Copy what fits of a finished run's net, its last layer only with `classifier`.
+def start_from_parent(net: torch.nn.Module, run: Run, parent: Run, *, classifier: bool = True) -> list[str]:
+    """Copy what fits of a finished run's net, its last layer only with `classifier`; what `start_from` gives.
 
     Raises:
         BadInput: it has not been trained, or its net is damaged or does not fit.
@@ -230,4 +233,4 @@ def start_from_parent(net: torch.nn.Module, run: Run, parent: Run, *, classifier
         raise BadInput(f"{missing}; {advice}")
     if damage := parent.damage():
         raise BadInput(f"{run.key} starts from {parent.key}: {damage}")
-    start_from_file(net, parent.weights, classifier=classifier)
+    return start_from_file(net, parent.weights, classifier=classifier)

@@ -1,6 +1,7 @@
 """`Learner`: a net under a recipe. Optimiser, schedule, curve, and what checkpoints hold, for all tasks."""
 
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import astuple, dataclass, field, replace
 from math import isfinite
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
@@ -85,6 +86,7 @@ class Learner(pl.LightningModule):
     evaluator: Evaluator
     views = 1  # of an item in a test
     released_recipe = False  # whether training follows the authors' code where it differs from the text
+    fresh: Collection[str] = ()  # the names of what `start` left at its initial values
 
     def __init__(self, spec: Any, profile: Profile, recipe: Recipe) -> None:
         super().__init__()
@@ -163,14 +165,20 @@ class Learner(pl.LightningModule):
         schedule: LRScheduler
         if recipe.schedule == "one-cycle":
             rising = recipe.warmup if recipe.warmup * recipe.steps > 1 else 0.0  # PyTorch divides by it
-            schedule = OneCycleLR(optimizer, recipe.lr, total_steps=recipe.steps, pct_start=rising)
+            rates = [group["lr"] for group in optimizer.param_groups]
+            schedule = OneCycleLR(optimizer, rates, total_steps=recipe.steps, pct_start=rising)
         else:
             schedule = MultiStepLR(optimizer, list(recipe.milestones))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The parameters that train."""
-        return [{"params": [p for p in self.net.parameters() if p.requires_grad]}]
+        """The parameters that train. Those that the start does not have learn `new_lr` times as fast."""
+        trained, new, old = self.net.named_parameters(), [], []
+        for name, p in trained:
+            if p.requires_grad:
+                (new if name in self.fresh and self.recipe.new_lr != 1 else old).append(p)
+        rate = self.recipe.lr * self.recipe.new_lr
+        return [{"params": old}, *([{"params": new, "lr": rate}] if new else [])]
 
     def optimizer(self, groups: Any) -> torch.optim.Optimizer:
         recipe = self.recipe
