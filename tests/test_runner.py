@@ -180,6 +180,23 @@ def test_the_learning_rate_of_one_cycle_rises_in_its_warm_up_and_then_falls(
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
+def test_what_the_start_does_not_have_learns_faster_where_the_recipe_says_so(smoke: Profile) -> None:
+    """Blocks and classifier begin at their initial values, all else at the pretrained net's."""
+    recipe = replace(smoke.recipes["short"], new_lr=4.0, steps=10)
+    run = smoke_run("r50-c2d-nl-res4-embedded-spacetime", Folders())
+    run = replace(run, profile=replace(smoke, recipes={**smoke.recipes, "short": recipe}))
+    module = VideoClassifier(run.spec, run.profile)
+    module.start(run)
+    names = {p: name for name, p in module.net.named_parameters()}
+    configured = module.configure_optimizers()
+    old, new = configured["optimizer"].param_groups
+    assert {names[p].split(".")[0] for p in new["params"]} == {"fc", "inserted"}
+    assert not {names[p].split(".")[0] for p in old["params"]} & {"fc", "inserted"}
+    assert len(old["params"]) + len(new["params"]) == len(names)
+    assert (old["max_lr"], new["max_lr"]) == (recipe.lr, 4 * recipe.lr)
+    assert run.fingerprint != smoke_run(run.key, Folders()).fingerprint
+
+
 def test_a_recipe_of_mixed_precision_trains_with_clipped_gradients_and_is_never_exchanged(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,8 +173,9 @@ class Learner(pl.LightningModule):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters that train. Those that the start does not have learn `new_lr` times as fast."""
-        trained, new, old = self.net.named_parameters(), [], []
-        for name, p in trained:
+        new: list[Tensor] = []
+        old: list[Tensor] = []
+        for name, p in self.net.named_parameters():
             if p.requires_grad:
                 (new if name in self.fresh and self.recipe.new_lr != 1 else old).append(p)
         rate = self.recipe.lr * self.recipe.new_lr
