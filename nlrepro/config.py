@@ -237,6 +237,8 @@ class Real:
     precise_batches: int  # of precise BN
     sampling: Sampling = "paper"  # of test clips; released weights are tested as their source does
     averaged: Averaged = "probabilities"  # over the views of a test video
+    fold: Annotated[int, Field(ge=1, le=3)] = 1  # of the three official ones of UCF-101 and HMDB-51
+    prefix: str = ""  # what the paths of lists of your own stand below; without, below the data folder
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

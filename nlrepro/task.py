@@ -123,13 +123,13 @@ class VideoTask(Task):
         return (self, spec.parent, profile, seed) if spec.parent else None
 
     def data_digest(self, spec: RunSpec, profile: Profile, data: Path) -> str | None:
-        from nlrepro.data.kinetics import videos_seen
+        from nlrepro.data.splits import videos_seen
 
         return videos_seen(spec, profile, data)
 
     def prepare(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:
         from nlrepro.data.clips import Tree, decoded
-        from nlrepro.data.kinetics import splits
+        from nlrepro.data.splits import splits
         from nlrepro.data.synthetic.write import card_video_set, write_dataset
 
         root = self.root(specs[0], profile, data)
@@ -141,7 +141,7 @@ class VideoTask(Task):
             decoded(tree, profile.data, data / "cache", processes)
 
     def check(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:
-        from nlrepro.data.kinetics import check_videos
+        from nlrepro.data.splits import check_videos
 
         check_videos(profile, self.root(specs[0], profile, data), data / "cache", processes)
 

@@ -24,7 +24,7 @@ from films import film
 from ablations.__main__ import main
 from ablations.registry import TABLES
 from nlrepro.config import Geometry, Profile, Real, load_profile
-from nlrepro.data.kinetics import check_videos
+from nlrepro.data.splits import check_videos
 from nlrepro.processes import usable_cores
 from nlrepro.run import Folders, Run
 from nlrepro.spec import PaperForm

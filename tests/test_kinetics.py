@@ -17,11 +17,11 @@ from nlrepro.config import Profile
 from nlrepro.data import facts as facts_module
 from nlrepro.data.clips import Tree
 from nlrepro.data.facts import LINE, Facts, examine, examine_all, index_path
-from nlrepro.data.kinetics import (
+from nlrepro.data.kinetics import list_split
+from nlrepro.data.splits import (
     check_split,
     check_videos,
     index_notes,
-    list_split,
     open_split,
     read_index,
     videos_seen,
@@ -121,7 +121,7 @@ def test_an_index_that_cannot_be_read_or_written_is_named(
         error = PermissionError(EACCES, "Permission denied", str(path))
         monkeypatch.setattr(Path, "read_bytes", Mock(side_effect=error))
         with pytest.raises(BadInput, match=f"cannot read {path}: Permission denied"):
-            read_index(tmp_path, "val", tmp_path / "cache")
+            read_index(tmp_path / "val", tmp_path / "cache")
     with pytest.raises(BadInput, match=f"cannot (read|write) {path}: (Permission|Is a directory)"):
         check_split(tmp_path, "val", tmp_path / "cache", 1)
 
@@ -191,7 +191,7 @@ def test_a_second_check_examines_what_may_have_changed_and_goes_on_where_one_was
     printed = capsys.readouterr().out
     assert "val: 3 of 5 videos (60.0 %) can be used" in printed
     assert "2 classes where the profile says 3" in printed
-    assert read_index(root, "val", cache) == first
+    assert read_index(root / "val", cache) == first
     assert len(opened(root)) == 5
 
     film(root / "val/b/3.mp4", rate=25)
@@ -240,14 +240,14 @@ def test_training_takes_the_usable_videos_of_an_index_and_keeps_class_numbers(tm
     assert (tree.labels, tree.classes) == ((1, 2), ("a", "b", "c"))
     with pytest.raises(BadInput, match=r"none of the 5 videos .* can be used"):
         usable(*(replace(each, reason="empty") for each in (facts("a/1.mp4"), *videos)))
-    command = f"run `python -m ablations data check --profile paper --data {tmp_path}` .*"
+    command = "run `python -m ablations data check` with .*"
     with pytest.raises(BadInput, match=f"1 videos .* checked, such as a/1.mp4; {command}again"):
         usable(*videos)
     write_atomic(tmp_path / "cache/index-val.jsonl", '{"video": 3}')
     with pytest.raises(BadInput, match=f"index-val.jsonl is damaged: .*{command}again"):
-        read_index(tmp_path, "val", tmp_path / "cache")
+        read_index(tmp_path / "val", tmp_path / "cache")
     with pytest.raises(BadInput, match=f"{command}first"):
-        read_index(tmp_path, "val", tmp_path / "elsewhere")
+        read_index(tmp_path / "val", tmp_path / "elsewhere")
 
 
 def test_of_a_checked_tree_a_run_sees_the_usable_videos(
@@ -269,13 +269,14 @@ def test_of_a_checked_tree_a_run_sees_the_usable_videos(
     check_videos(real, videos, cache, 1)
     printed = capsys.readouterr().out
     assert "val: 1 of 3 videos (33.3 %) can be used" in printed
-    assert f"train: there is no folder {videos / 'train'}" in printed
+    assert printed.startswith("layout: Kinetics\n")
+    assert f"train: {videos} has no such split" in printed
     for video in tree.videos:
         (videos / "val" / video).write_bytes(b"")
     with pytest.raises(BadInput, match=r"none of the 3 videos .* can be used; their reasons are in"):
         check_videos(real, videos, cache, 1)
     shutil.rmtree(videos / "val")
-    with pytest.raises(BadInput, match=r"no folder .*train; expected"):
+    with pytest.raises(BadInput, match=r"no layout that is known here.*Kinetics: train/<class>/<video>"):
         check_videos(real, videos, cache, 1)
 
 

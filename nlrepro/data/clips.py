@@ -55,6 +55,7 @@ SUFFIXES = {".mp4", ".mkv", ".webm", ".avi"}
 UNPRINTABLE = re.compile(
     r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 )  # in names that JSON or a line cannot hold
+CHECK = "`python -m ablations data check` with your --profile and --data"  # makes the index of a dataset
 MIDDLE = 0.5
 ROUNDING = 1e-6  # of products of j/10
 
@@ -366,11 +367,5 @@ class FileClips(ClipDataset):
         try:
             return cropped(frames(path, indices.tolist(), *size)[places], crop)
         except Unusable as reason:
-            command = check_command(self.tree.folder.parent)
-            advice = f"replace or remove it, and run {command} again"
+            advice = f"replace or remove it, and run {CHECK} again"
             raise BadInput(f"cannot read {path}: {reason}; {advice}") from None
-
-
-def check_command(root: Path) -> str:
-    """The command that makes the index of a tree."""
-    return f"`python -m ablations data check --profile paper --data {root}` (with the profile that you use)"

@@ -167,7 +167,7 @@ def complete_index(folder: Path, videos: Sequence[str], cache: Path, jobs: int) 
     with exclusive(path.with_suffix(".lock"), f"looks at the videos in {folder}"):
         index = known_facts(folder, videos, path)
         missing = [video for video in videos if video not in index]
-        name, number, done = folder.name, len(videos), len(index)
+        name, number, done = folder.name, len(videos), len(videos) - len(missing)
         results = examine_all(folder, missing, jobs)
         advice = "check the permissions and the free space of its folder"
         with access(path, "write", advice), path.open("ab") as file:
@@ -180,7 +180,10 @@ def complete_index(folder: Path, videos: Sequence[str], cache: Path, jobs: int) 
 
 
 def known_facts(folder: Path, videos: Sequence[str], path: Path) -> Index:
-    """Facts of usable videos that have not changed since they were examined; damaged lines are skipped."""
+    """Facts of what has not changed since it was examined; damaged lines are skipped.
+
+    Of `videos` those of usable ones; of others, which may be of another split in the same folder, all.
+    """
     index: Index = {}
     with access(path):
         lines = path.read_bytes().splitlines() if path.exists() else ()
@@ -188,5 +191,6 @@ def known_facts(folder: Path, videos: Sequence[str], path: Path) -> Index:
         with suppress(ValidationError):
             facts = LINE.validate_json(line)
             index[facts.video] = facts
-    known = [index[video] for video in videos if video in index and not index[video].reason]
+    again = {video for video in videos if video in index and index[video].reason}
+    known = [facts for video, facts in index.items() if video not in again]
     return {f.video: f for f in known if file_state(folder / f.video) == (f.bytes, f.mtime_ns)}

@@ -14,8 +14,8 @@ from torchmetrics import MeanMetric
 
 from nlrepro.config import Clips, Profile, VideoKind
 from nlrepro.data.clips import MIDDLE, CachedClips, Crop, FileClips, Tree, decoded, view_crops, view_starts
-from nlrepro.data.kinetics import open_split
 from nlrepro.data.order import WORKERS, ClipTrainSampler, Loader, eval_clips
+from nlrepro.data.splits import open_split
 from nlrepro.data.synthetic.card_videos import kind_of
 from nlrepro.files import BadInput
 from nlrepro.learners.learner import Evaluator, Learner, Result, RunData, in_order
@@ -44,7 +44,9 @@ class VideoData(RunData):
         profile, name, cache = self.profile, getattr(self.clips, split), self.run.folders.data / "cache"
         root, classes, real = self.run.root, self.clips.classes, profile.real
         if real:
-            tree, facts, self.listed = open_split(root, name, cache, None if profile.dry_run else classes)
+            tree, facts, self.listed = open_split(
+                root, name, cache, None if profile.dry_run else classes, real
+            )
             return FileClips(tree, facts, self.clips, real.sampling if split == "test" else "paper")
         tree = Tree.scan(root / name, classes, profile.generator, profile.limit(name))
         return CachedClips(tree, self.clips, decoded(tree, profile.data, cache))
