@@ -7,16 +7,16 @@ DATA     ?= data
 TABLES   ?= all
 PYTHON   ?= python3
 LAUNCHER ?= local
-# also: STEPS=3 (a dry run), IMAGENET=FILE, SLURM='--partition gpu --gpus 8', CPU=1, WHAT=, RIVALS=, PUBLISH=1
+# also: STEPS=3 (a dry run), START=FOLDER (nets to start from), IMAGENET=FILE, SLURM='--partition gpu --gpus 8', CPU=1, WHAT=, RIVALS=, PUBLISH=1
 
 # Recipes read these in the environment, as they were typed: a quote, a space, $ or # in a name does no harm.
-TYPED := PROFILE SEEDS ONLY JOBS DATA STEPS IMAGENET LAUNCHER RIVALS
+TYPED := PROFILE START SEEDS ONLY JOBS DATA STEPS IMAGENET LAUNCHER RIVALS
 $(foreach name,$(TYPED),$(eval override $(name) := $$(value $(name))))
 export $(TYPED)
 
 BIN := .venv/bin
 CLI := $(BIN)/python -m ablations
-PROFILED = --profile "$$PROFILE" --data "$$DATA"
+PROFILED = --profile "$$PROFILE$(if $(START),:$$START)" --data "$$DATA"
 PARALLEL = $(if $(JOBS),--jobs "$$JOBS")
 SWEEP = $(PROFILED) --seeds "$$SEEDS" $(PARALLEL) --only "$$ONLY" $(if $(STEPS),--steps "$$STEPS") \
 	$(if $(IMAGENET),--imagenet "$$IMAGENET") --launcher "$$LAUNCHER" $(SLURM)

@@ -85,7 +85,11 @@ def parser() -> argparse.ArgumentParser:
         verb = subparsers.add_parser(name, help=text, description=text, epilog=epilog)
         verb.set_defaults(do=do)
         names = ", ".join(name for name in profile_names() if "-" not in name)
-        verb.add_argument("--profile", default=profile, help=f"{names}, or a TOML file (default: {profile})")
+        verb.add_argument(
+            "--profile",
+            default=profile,
+            help=f"{names}, or a TOML file; NAME:FOLDER starts from nets in a folder (default: {profile})",
+        )
         for option, folder in (("--data", Path("data")), ("--results", Path("results/local"))):
             verb.add_argument(option, type=Path, default=folder, help=f"folder (default: {folder})")
         return verb

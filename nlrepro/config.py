@@ -6,6 +6,7 @@ and add a part of their own, [actions] or [detection]. Imports no torch.
 """
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -246,7 +247,6 @@ class Actions:
     """What Table 4 needs besides: several actions a video, and nets that start from those of Table 2g."""
 
     parents: str  # the video profile of the nets that runs start from
-    start: str = ""  # a folder of weights to start from instead: <start>/<key of the net>.pt
     over_views: Literal["max", "mean"] = "max"  # joins the scores of a video's clips
     generator: ActionVideos | None = None  # of the videos that the project makes itself
 
@@ -289,6 +289,7 @@ class Profile:
     geometry: Geometry
     recipes: dict[Clip, Recipe]
     pretrained: str  # short clips start from it: "imagenet", a shipped set of nets, or a folder of your own
+    start: str = ""  # a folder; then they, and nets of Table 4, start from <start>/<key of the net>.pt
     generator: Generator | None = None  # of the videos that the project makes itself
     pretraining: Pretraining | None = None  # of the nets that start on them
     real: Real | None = None  # for data that it does not make
@@ -337,13 +338,19 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name: str) -> Profile:
-    """A shipped profile by name, or any TOML file by path.
+    """A shipped profile by name, or any TOML file by path. "NAME:FOLDER" has FOLDER as its `start`.
 
     Raises:
         BadInput: no such profile, or a field is missing, unknown, of the wrong type, or does not fit another.
     """
+    name, _, start = name.partition(":")
     try:
         profile = TypeAdapter(Profile).validate_python(read_toml(name))
+        if start and not any(Path(start).glob("*.pt")):
+            raise BadInput(f"no nets <key>.pt to start from in {start}; `weights import` writes such")
+        if start:
+            origin = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(start).resolve().name)
+            profile = replace(profile, name=f"{profile.name}-from-{origin}", start=start)
     except ValidationError as error:
         raise BadInput(f"{toml_path(name)}: {explain(error)}") from None
     generator = profile.actions and profile.actions.generator

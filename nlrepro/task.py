@@ -36,7 +36,7 @@ class Task(ABC):
         Raises:
             BadInput: there is none, or it lacks the task's part.
         """
-        if self.prefix and not name.startswith(self.prefix) and not name.endswith(".toml"):
+        if self.prefix and not name.startswith(self.prefix) and not name.partition(":")[0].endswith(".toml"):
             name = self.prefix + name
         profile = load_profile(name)
         if self.part and getattr(profile, self.part) is None:
@@ -94,6 +94,11 @@ class VideoTask(Task):
 
     untested = ("recipe", "real", "start", "parent")
 
+    def can(self, spec: RunSpec, profile: Profile) -> bool:
+        """With a folder to start from: whether it has the net that begins the chain of parents."""
+        first = spec.parent or spec
+        return not profile.start or given_start(first, profile).is_file()
+
     def settings(self, spec: RunSpec, profile: Profile) -> dict[str, Any]:
         parent = spec.parent
         own: dict[str, Any] = {
@@ -101,7 +106,7 @@ class VideoTask(Task):
             "generator": asdict(profile.generator) if profile.generator else None,
             "recipe": profile.recipes[spec.clip].recorded,
             "real": asdict(profile.real) if profile.real else None,
-            "start": None if parent else pretrained_digest(profile, spec.net.depth),
+            "start": None if parent else start_digest(spec, profile),
             "parent": self.settings(parent, profile) if parent else None,
         }
         return as_json(own)
@@ -154,14 +159,14 @@ class CharadesTask(Task):
 
     def settings(self, spec: ActionSpec, profile: Profile) -> dict[str, Any]:
         actions = actions_of(profile)
-        parent = None if actions.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
+        parent = None if profile.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
         own: dict[str, Any] = {
             **net_settings(spec, profile, "long"),
             "recipe": profile.recipes["long"].recorded,
             "over_views": actions.over_views,
             "films": asdict(actions.generator) if actions.generator else None,
             "real": asdict(profile.real) if profile.real else None,
-            "start": file_digest(given_start(spec, profile)) if actions.start else None,
+            "start": file_digest(given_start(spec.parent, profile)) if profile.start else None,
             "parent": parent,
         }
         return as_json(own)
@@ -170,15 +175,15 @@ class CharadesTask(Task):
         return VIDEO.cost(spec.parent, profile)
 
     def parent(self, spec: ActionSpec, profile: Profile, seed: int) -> Parent | None:
-        if actions_of(profile).start:
+        if profile.start:
             return None
         return VIDEO, spec.parent, parents_profile(profile), PARENT_SEED
 
     def data_digest(self, spec: ActionSpec, profile: Profile, data: Path) -> str | None:
         from nlrepro.data.charades import parts_digest
 
-        given, classes = actions_of(profile).start, profile.clips["long"].classes
-        before = None if given else VIDEO.data_digest(spec.parent, parents_profile(profile), data)
+        classes = profile.clips["long"].classes
+        before = None if profile.start else VIDEO.data_digest(spec.parent, parents_profile(profile), data)
         return parts_digest(self.root(spec, profile, data), parts_of(spec), classes, before)
 
     def prepare(self, specs: Sequence[ActionSpec], profile: Profile, data: Path, processes: int) -> None:
@@ -302,6 +307,15 @@ def parents_profile(profile: Profile) -> Profile:
     return parents.dry(profile.recipes["long"].steps) if profile.dry_run else parents
 
 
-def given_start(spec: ActionSpec, profile: Profile) -> Path:
-    """The weights that the profile gives to start from."""
-    return Path(actions_of(profile).start) / f"{spec.parent.key}.pt"
+def given_start(spec: RunSpec, profile: Profile) -> Path:
+    """The weights of a net in the folder that the profile gives to start from."""
+    return Path(profile.start) / f"{spec.key}.pt"
+
+
+def start_digest(spec: RunSpec, profile: Profile) -> str:
+    """Of the weights that a run without parent starts from."""
+    return (
+        file_digest(given_start(spec, profile))
+        if profile.start
+        else pretrained_digest(profile, spec.net.depth)
+    )

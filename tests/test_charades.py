@@ -95,7 +95,7 @@ def profile(tmp_path: Path) -> Profile:
     (tmp_path / "weights").mkdir()
     torch.manual_seed(1)
     torch.save(VideoResNet(NET, profile.geometry, 6).state_dict(), tmp_path / "weights" / "r50-c2d-long.pt")
-    return replace(profile, actions=replace(profile.actions, start=str(tmp_path / "weights")))
+    return replace(profile, start=str(tmp_path / "weights"))
 
 
 def run_of(profile: Profile, data: Path, results: Path, split: Split = "train/val") -> Run:

@@ -15,7 +15,8 @@ from conftest import smoke_run
 from lightning_utilities.core.rank_zero import rank_zero_only
 from torch import Tensor
 
-from nlrepro.config import Profile
+from ablations.registry import TABLES
+from nlrepro.config import Profile, load_profile
 from nlrepro.files import BadInput, is_locked
 from nlrepro.learners.action_classifier import scores_path
 from nlrepro.learners.classifier import Batch, VideoClassifier
@@ -195,6 +196,25 @@ def test_what_the_start_does_not_have_learns_faster_where_the_recipe_says_so(smo
     assert len(old["params"]) + len(new["params"]) == len(names)
     assert (old["max_lr"], new["max_lr"]) == (recipe.lr, 4 * recipe.lr)
     assert run.fingerprint != smoke_run(run.key, Folders()).fingerprint
+
+
+def test_runs_start_from_nets_in_a_folder(data: Path, swept: Path, tmp_path: Path) -> None:
+    """Each row from its own net; rows without one are left out, and records have their own profile."""
+    with pytest.raises(BadInput, match=r"no nets <key>.pt to start from in .*mine"):
+        load_profile(f"smoke:{tmp_path}/mine")
+    given = tmp_path / "my nets" / "r50-c2d.pt"
+    given.parent.mkdir()
+    shutil.copy(smoke_run("r50-c2d", Folders(data=data, results=swept)).weights, given)
+    folders, name = Folders(data=data, results=tmp_path), f"smoke:{given.parent}"
+    runs = TABLES.runs(["2"], [0], name, folders)
+    assert [run.key for run in runs] == ["r50-c2d", "r50-c2d-long"]
+    assert {run.profile.name for run in runs} == {"smoke-from-my-nets"}
+    record = train(runs[0])
+    assert record.made.start.startswith("r50-c2d.pt (sha256 ")
+    assert runs[0].finished()
+    torch.save(torch.load(given, weights_only=True), tmp_path / "other.pt")
+    given.write_bytes((tmp_path / "other.pt").read_bytes() + b"0")
+    assert not TABLES.runs(["2"], [0], name, folders)[0].finished()  # another start
 
 
 def test_a_recipe_of_mixed_precision_trains_with_clipped_gradients_and_is_never_exchanged(

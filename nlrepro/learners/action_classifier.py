@@ -137,7 +137,7 @@ class ActionClassifier(VideoClassifier):
         if parent := run.parent:
             start_from_parent(self.net, run, parent, classifier=False)
             return {}
-        path = given_start(run.spec, run.profile)
+        path = given_start(run.spec.parent, run.profile)
         start_from_file(self.net, path, classifier=False)
         return {"start": start_name(path)}
 

@@ -20,9 +20,10 @@ from nlrepro.data.synthetic.card_videos import kind_of
 from nlrepro.files import BadInput
 from nlrepro.learners.learner import Evaluator, Learner, Result, RunData, in_order
 from nlrepro.nets.resnet import VideoResNet
-from nlrepro.nets.weights import imagenet_file, pretrained, start_from, start_from_file
+from nlrepro.nets.weights import imagenet_file, pretrained, start_from, start_from_file, start_name
 from nlrepro.run import Run
 from nlrepro.spec import RunSpec
+from nlrepro.task import given_start
 
 Batch = tuple[Tensor, Tensor]  # clips (B, T, H, W, 3) uint8, labels (B,)
 TEST_PIXELS = 100 * 32**2  # of the frames of a batch of generated clips; changes nothing but speed
@@ -187,6 +188,10 @@ class VideoClassifier(Learner):
         if parent := run.parent:
             self.fresh = start_from_parent(self.net, run, parent)
             return {}
+        if run.profile.start:
+            path = given_start(run.spec, run.profile)
+            self.fresh = start_from_file(self.net, path)
+            return {"start": start_name(path)}
         depth, files = run.spec.net.depth, run.folders.imagenet
         available = files or not run.profile.real or imagenet_file(f"resnet{depth}")[0].is_file()
         if run.profile.dry_run and not available:
