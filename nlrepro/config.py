@@ -172,6 +172,7 @@ class Recipe:
 
     steps: AtLeastOne
     batch: AtLeastOne  # clips, or images, a step, over all devices
+    accumulate: AtLeastOne = 1  # parts that a device takes its share of a batch in, one after the other
     optimizer: Literal["adamw", "sgd"]
     schedule: Literal["one-cycle", "steps"]
     lr: float
@@ -188,12 +189,14 @@ class Recipe:
 
     @property
     def recorded(self) -> dict[str, Any]:
-        """As published records have it: those of before `new_lr` do not name it."""
-        return {name: value for name, value in asdict(self).items() if (name, value) != ("new_lr", 1.0)}
+        """What a result depends on. Published records of before `new_lr` do not name it."""
+        own = {name: value for name, value in asdict(self).items() if name != "accumulate"}
+        return {name: value for name, value in own.items() if (name, value) != ("new_lr", 1.0)}
 
     def dry(self, steps: int) -> Self:
         """`steps` steps of two clips, and two clips a validation."""
-        return replace(self, steps=steps, batch=2, milestones=(), validate_every=steps, validate_videos=2)
+        few: dict[str, Any] = {"batch": 2, "accumulate": 1, "validate_videos": 2}
+        return replace(self, steps=steps, milestones=(), validate_every=steps, **few)
 
     def shared(self, devices: int) -> Self:
         """At least one item a device in each step and validation."""
@@ -309,10 +312,14 @@ class Profile:
         return max(recipe.validate_videos for recipe in self.recipes.values())
 
     def recipe(self, name: Clip | Target, devices: int = 1) -> Recipe:
-        """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule."""
+        """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule.
+
+        A device that takes its share in several parts counts for as many, up to the number it is made for.
+        """
         recipes: Mapping[Any, Recipe] = {**self.recipes, **(self.detection.recipes if self.detection else {})}
         if self.real and not self.dry_run:
-            return recipes[name].scaled(Fraction(devices, self.real.devices))
+            counted = min(devices * recipes[name].accumulate, max(devices, self.real.devices))
+            return recipes[name].scaled(Fraction(counted, self.real.devices))
         return recipes[name].shared(devices) if self.dry_run else recipes[name]
 
     def dry(self, steps: int) -> "Profile":

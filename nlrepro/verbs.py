@@ -204,7 +204,7 @@ def verify(catalogue: Catalogue, words: Words) -> None:
 
 
 def cost(catalogue: Catalogue, words: Words) -> None:
-    """A line a row, relative to the first row of its table; of real data also the GPU-hours of all runs."""
+    """A line a row, relative to the first row of its table; of real data also GPU-hours and memory."""
     import pandas as pd
 
     runs = {run.key: run for run in catalogue.runs(words.tables, [0], words.profile, folders(words))}
@@ -225,7 +225,7 @@ def cost(catalogue: Catalogue, words: Words) -> None:
         frame = pd.DataFrame([(key, each.params, each.macs) for key, each in costs.items()])
         frame.to_csv(words.csv, index=False, header=["key", "params", "macs"])
     if all(run.profile.real for run in runs.values()):
-        print(f"\n{gpu_hours(runs, costs, words.teraflops)}")
+        print(f"\n{gpu_hours(runs, costs, words.teraflops)}", *gpu_memory(runs), sep="\n")
 
 
 def gpu_hours(runs: Mapping[str, Run], costs: Mapping[str, Any], teraflops: int) -> str:
@@ -235,10 +235,26 @@ def gpu_hours(runs: Mapping[str, Run], costs: Mapping[str, Any], teraflops: int)
     clips = {key: run.steps * run.profile.recipe(run.spec.recipe).batch for key, run in runs.items()}
     flops = pd.Series({key: 3 * 2.0 * costs[key].macs * number for key, number in clips.items()})
     hours = flops / (teraflops * 1e12) / 3600
-    total = f"Training {len(flops)} runs once takes {flops.sum() / 1e18:,.0f} exaFLOPs"
-    at = f"at {teraflops} TFLOP/s a GPU (an assumption, --teraflops) {hours.sum():,.0f} GPU-hours"
-    least, most = f"{hours.min():,.0f} of {hours.idxmin()}", f"{hours.max():,.0f} of {hours.idxmax()}"
+    total = f"Training {len(flops)} runs once takes {flops.sum() / 1e18:,.2g} exaFLOPs"
+    at = f"at {teraflops} TFLOP/s a GPU (an assumption, --teraflops) {hours.sum():,.1f} GPU-hours"
+    least, most = f"{hours.min():,.1f} of {hours.idxmin()}", f"{hours.max():,.1f} of {hours.idxmax()}"
     return f"{total}; {at}, from {least} to {most}."
+
+
+def gpu_memory(runs: Mapping[str, Run]) -> list[str]:
+    """What a training step of the video nets takes on one GPU."""
+    from nlrepro.nets.resnet import training_bytes
+
+    gib = {
+        key: training_bytes(run.spec, run.profile) / 2**30
+        for key, run in runs.items()
+        if isinstance(run.spec, RunSpec)
+    }
+    if not gib:
+        return []
+    least, most = min(gib, key=gib.__getitem__), max(gib, key=gib.__getitem__)
+    counts = f"{gib[least]:.1f} GiB of {least} to {gib[most]:.1f} of {most}"
+    return [f"Memory of a step on one GPU, counted without workspaces, some fifth more: from {counts}."]
 
 
 def weights(catalogue: Catalogue, words: Words) -> None:

@@ -106,7 +106,8 @@ def test_cost_has_every_row_and_the_hours_of_real_videos(tmp_path: Path) -> None
     assert set(costs.index) == {row.key for row in TABLES["2a"].rows}
     assert [row.label for row in TABLES["2a"].rows if f"| {row.label} " not in done.out] == []
     hours = 3 * 2 * costs.loc["r50-c2d", "macs"] * 400_000 * 64 / 100e12 / 3600  # 400,000 steps of 64 clips
-    assert f"from {hours:,.0f} of r50-c2d to" in done.out
+    assert f"from {hours:,.1f} of r50-c2d to" in done.out
+    assert "Memory of a step on one GPU" in done.out
 
 
 def test_data_are_made_and_checked(data: Path) -> None:

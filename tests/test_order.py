@@ -54,6 +54,17 @@ def test_batches_resumed_and_shared_are_the_undisturbed_ones(sampler: Sampler, f
         assert [parts[i % 3][step][i // 3] for i in range(4)] == batch
 
 
+def test_a_device_may_take_its_share_of_a_batch_in_parts(samplers: dict[str, Sampler]) -> None:
+    """They are the shares of as many devices."""
+    sampler = samplers["anywhere"]
+    parted = replace(sampler, recipe=replace(sampler.recipe, accumulate=2), first=3)
+    shares = [list(replace(sampler, first=3, rank=rank, world_size=2)) for rank in range(2)]
+    assert list(parted) == [share for step in zip(*shares, strict=True) for share in step]
+    assert len(parted) == 20
+    with pytest.raises(BadInput, match="a batch of 4 cannot be shared by 6 processes"):
+        replace(parted, world_size=3)
+
+
 def test_each_epoch_has_every_item_once_in_an_order_of_its_own_and_of_the_seed(sampler: Sampler) -> None:
     batches = list(sampler)
     assert [len(batch) for batch in batches] == [4] * 10

@@ -198,6 +198,23 @@ def test_what_the_start_does_not_have_learns_faster_where_the_recipe_says_so(smo
     assert run.fingerprint != smoke_run(run.key, Folders()).fingerprint
 
 
+def test_batches_in_parts_resume_to_the_same_digits(data: Path, tmp_path: Path) -> None:
+    """And have the record's settings of batches at once."""
+    records = []
+    for name in ("undisturbed", "cut off"):
+        run = smoke_run("r50-c2d", Folders(data=data, results=tmp_path / name))
+        recipes = {**run.profile.recipes, "short": replace(run.profile.recipes["short"], accumulate=2)}
+        parted = replace(run, profile=replace(run.profile, recipes=recipes))
+        assert parted.fingerprint == run.fingerprint
+        if name == "cut off":
+            with pytest.raises(RuntimeError, match="the power is gone"):
+                train(replace(parted, module=cut_off_at(3, VideoClassifier)))
+        records.append(train(parted))
+    assert [point.step for point in records[0].curve] == [2, 4]
+    assert records[0].net == records[1].net
+    assert records[0].curve == records[1].curve
+
+
 def test_runs_start_from_nets_in_a_folder(data: Path, swept: Path, tmp_path: Path) -> None:
     """Each row from its own net; rows without one are left out, and records have their own profile."""
     with pytest.raises(BadInput, match=r"no nets <key>.pt to start from in .*mine"):

@@ -45,7 +45,7 @@ def epoch_order(seed: int, epoch: int, items: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSampler(Sampler[list[Sample]]):
-    """Batches from step `first` to the recipe's last. Each epoch is shuffled anew; a batch may span two."""
+    """Batches, or their parts, from step `first` to the last. Each epoch has a new order; batches may span two."""
 
     items: int
     recipe: Recipe
@@ -55,16 +55,19 @@ class TrainSampler(Sampler[list[Sample]]):
     world_size: int = 1
 
     def __post_init__(self) -> None:
-        check_shares(self.recipe.batch, "a batch", self.world_size)
+        parts = self.world_size * self.recipe.accumulate
+        check_shares(self.recipe.batch, "a batch", parts)
 
     def __len__(self) -> int:
-        return self.recipe.steps  # all of them: Lightning counts the batches before `first` as done
+        # all of them: Lightning counts those before `first` as done
+        return self.recipe.steps * self.recipe.accumulate
 
     def __iter__(self) -> Iterator[list[Sample]]:
         batch = self.recipe.batch
         for step in range(self.first, self.recipe.steps):
-            numbers = range(step * batch, (step + 1) * batch)
-            yield [self.sample(number) for number in numbers[self.rank :: self.world_size]]
+            numbers = range(step * batch, (step + 1) * batch)[self.rank :: self.world_size]
+            for part in range(self.recipe.accumulate):
+                yield [self.sample(number) for number in numbers[part :: self.recipe.accumulate]]
 
     def item(self, number: int) -> int:
         """The item that has place `number` in the whole training."""
@@ -147,6 +150,7 @@ class Loader(DataLoader[Any]):
             collate_fn=as_it_is,
             num_workers=workers,
             persistent_workers=workers > 0,
+            pin_memory=workers > 0 and torch.cuda.is_available(),  # Lightning's copies are then asynchronous
             multiprocessing_context="spawn" if workers else None,
             generator=torch.Generator(),  # else each pass would draw from the one that dropout uses
         )

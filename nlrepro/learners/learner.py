@@ -183,10 +183,11 @@ class Learner(pl.LightningModule):
 
     def optimizer(self, groups: Any) -> torch.optim.Optimizer:
         recipe = self.recipe
+        fused = recipe.precision == "32-true" or not recipe.clip_norm  # else Lightning refuses to clip
         if recipe.optimizer == "sgd":
-            decay, nesterov = recipe.weight_decay, self.released_recipe
-            return torch.optim.SGD(groups, recipe.lr, recipe.momentum, weight_decay=decay, nesterov=nesterov)
-        fused = recipe.precision == "32-true"  # else Lightning refuses to clip its gradients
+            own: dict[str, Any] = {"weight_decay": recipe.weight_decay, "nesterov": self.released_recipe}
+            own["fused"] = True if fused and self.device.type == "cuda" else None  # None: PyTorch's choice
+            return torch.optim.SGD(groups, recipe.lr, recipe.momentum, **own)
         return torch.optim.AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay, fused=fused)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -268,3 +268,31 @@ def cost(spec: RunSpec, profile: Profile) -> Cost:
     with torch.device("meta"):
         net = VideoResNet(spec.net, profile.geometry, clips.classes)
     return cost_of(net, clips.frames, profile.data.size)
+
+
+def training_bytes(spec: RunSpec, profile: Profile) -> int:
+    """Memory of a training step on one GPU, counted on the meta device, without workspaces.
+
+    Weights, gradients, momentum, and what the forward pass keeps for the backward one, in half precision
+    where the recipe mixes it.
+    """
+    clips, recipe = profile.clips[spec.clip], profile.recipe(spec.recipe)
+    kept: dict[int, int] = {}  # bytes of each storage
+
+    def keep(x: Tensor) -> Tensor:
+        storage = x.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        return x
+
+    with torch.device("meta"):
+        net = VideoResNet(spec.net, profile.geometry, clips.classes)
+        batch = torch.empty(1, 3, clips.frames, profile.data.size, profile.data.size)
+    own = {p.untyped_storage()._cdata for p in net.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        scores = net.train()(batch)  # alive with all that it keeps, so that no two storages have one number
+    saved = sum(
+        size for storage, size in kept.items() if storage not in own
+    )  # of one clip, in single precision
+    saved *= recipe.batch // recipe.accumulate
+    weights = 3 * 4 * sum(p.numel() for p in net.parameters())
+    return saved // (1 if recipe.precision == "32-true" else 2) + weights + 4 * scores.numel()
