@@ -190,13 +190,13 @@ class Recipe:
     @property
     def recorded(self) -> dict[str, Any]:
         """What a result depends on. Published records of before `new_lr` do not name it."""
-        own = {name: value for name, value in asdict(self).items() if name != "accumulate"}
-        return {name: value for name, value in own.items() if (name, value) != ("new_lr", 1.0)}
+        unnamed = {"accumulate", *(["new_lr"] if self.new_lr == 1 else [])}
+        return {name: value for name, value in asdict(self).items() if name not in unnamed}
 
     def dry(self, steps: int) -> Self:
         """`steps` steps of two clips, and two clips a validation."""
-        few: dict[str, Any] = {"batch": 2, "accumulate": 1, "validate_videos": 2}
-        return replace(self, steps=steps, milestones=(), validate_every=steps, **few)
+        few: dict[str, Any] = {"batch": 2, "accumulate": 1, "validate_videos": 2, "milestones": ()}
+        return replace(self, steps=steps, validate_every=steps, **few)
 
     def shared(self, devices: int) -> Self:
         """At least one item a device in each step and validation."""
@@ -229,9 +229,8 @@ class DetectionRecipe(Recipe):
 class Real:
     """What real data need besides: videos of all sizes and frame rates, too many for one device.
 
-    The rest of what the paper's text and its released code do differently follows from
-    `geometry.architecture`: release tests three crops where the text tests whole frames, trains with
-    Nesterov's momentum, does not decay the parameters of normalisation and measures its statistics again
+    With `geometry.architecture` "release" a test has three crops where the text has whole frames, training
+    has Nesterov's momentum, parameters of normalisation do not decay, and its statistics are measured again
     before the test ("precise BN").
     """
 
@@ -282,6 +281,9 @@ class Detection:
     small: SmallRCNN | None = None
     scenes: dict[Target, Scenes] = Field(default_factory=dict)  # of the images that the project makes itself
 
+    def dry(self, steps: int) -> Self:
+        return replace(self, recipes={kind: recipe.dry(steps) for kind, recipe in self.recipes.items()})
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Profile:
@@ -312,31 +314,24 @@ class Profile:
         return max(recipe.validate_videos for recipe in self.recipes.values())
 
     def recipe(self, name: Clip | Target, devices: int = 1) -> Recipe:
-        """The recipe on so many devices: with fewer than it is made for, by the linear scaling rule.
-
-        A device that takes its share in several parts counts for as many, up to the number it is made for.
-        """
+        """The recipe on so many devices, each counted by its parts: with few, by the linear scaling rule."""
         recipes: Mapping[Any, Recipe] = {**self.recipes, **(self.detection.recipes if self.detection else {})}
+        recipe = recipes[name]
         if self.real and not self.dry_run:
-            counted = min(devices * recipes[name].accumulate, max(devices, self.real.devices))
-            return recipes[name].scaled(Fraction(counted, self.real.devices))
-        return recipes[name].shared(devices) if self.dry_run else recipes[name]
+            counted = min(devices * recipe.accumulate, max(devices, self.real.devices))
+            return recipe.scaled(Fraction(counted, self.real.devices))
+        return recipe.shared(devices) if self.dry_run else recipe
 
     def dry(self, steps: int) -> "Profile":
         """A trial of machine and data, with its own name: `steps` steps and test videos of two clips."""
-        detection = self.detection and replace(self.detection, recipes=_dry(self.detection.recipes, steps))
         return replace(
             self,
             name=f"{self.name}-dry-run",
-            recipes=_dry(self.recipes, steps),
-            detection=detection,
+            recipes={name: recipe.dry(steps) for name, recipe in self.recipes.items()},
+            detection=self.detection and self.detection.dry(steps),
             data=replace(self.data, views=min(self.data.views, 2)),
             dry_run=True,
         )
-
-
-def _dry(recipes: Mapping[Any, Any], steps: int) -> dict[Any, Any]:
-    return {name: recipe.dry(steps) for name, recipe in recipes.items()}
 
 
 def profile_names() -> list[str]:

@@ -45,7 +45,7 @@ def epoch_order(seed: int, epoch: int, items: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSampler(Sampler[list[Sample]]):
-    """Batches, or their parts, from step `first` to the last. Each epoch has a new order; batches may span two."""
+    """Batches, or their parts, from step `first` to the last. Epochs are shuffled anew."""
 
     items: int
     recipe: Recipe
