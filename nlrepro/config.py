@@ -289,6 +289,7 @@ class Detection:
 class Profile:
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # also of its folders
     seeds: tuple[Seed, ...] = (0,)  # declared; verdicts from another number of seeds are preliminary
+    anchors: tuple[str, ...] = ()  # results of others on the same test, to stand under the tables
     data: Data
     clips: dict[Clip, Clips]
     geometry: Geometry

@@ -6,13 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from attempts import cut_off_at
+from conftest import smoke_run
 from films import film
 
 from nlrepro.config import Profile
 from nlrepro.data.layouts import Video, find_layout, held_out
 from nlrepro.data.splits import check_videos, list_split, open_split, videos_seen
 from nlrepro.files import BadInput
+from nlrepro.learners.classifier import VideoClassifier
+from nlrepro.run import Folders, Run
 from nlrepro.spec import RunSpec
+from nlrepro.task import VIDEO
+from nlrepro.train.loop import train
 
 TEMPLATES = {"Holding [something]": "1", "Dropping [something] into [something]": "0"}
 
@@ -121,6 +127,35 @@ def test_a_published_tree_is_recognised_checked_and_opened(
         assert not groups["train"] & groups["val"]
         assert len(groups["val"]) == 2
     assert videos_seen(RunSpec(), replace(small, data=replace(small.data, root=".")), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["UCF-101", *(pytest.param(name, marks=pytest.mark.rare) for name in [*TREES][1:])]
+)
+def test_a_run_on_a_published_tree_that_was_cut_off_goes_on(
+    tmp_path: Path, small: Profile, swept: Path, name: str
+) -> None:
+    """From the files to the record, with a net of another dataset to start from."""
+    TREES[name](tmp_path / "data")
+    check_videos(small, tmp_path / "data", tmp_path / "data/cache", 1)
+    start = tmp_path / "nets/r50-c2d.pt"
+    start.parent.mkdir()
+    start.write_bytes(smoke_run("r50-c2d", Folders(results=swept)).weights.read_bytes())
+    records = []
+    for results in (tmp_path / "undisturbed", tmp_path / "cut off"):
+        folders = Folders(data=tmp_path / "data", results=results)
+        profile = replace(small, start=str(start.parent), anchors=("elsewhere 83.9",))
+        run = Run(task=VIDEO, spec=RunSpec(), profile=profile, seed=0, folders=folders)
+        if records:
+            with pytest.raises(RuntimeError, match="the power is gone"):
+                train(replace(run, module=cut_off_at(3, VideoClassifier)))
+        records.append(train(run))
+    one, other = records
+    assert one.net == other.net
+    assert (one.tested, one.views, one.data) == (len(one.ranks), 6, other.data)
+    assert one.tested == one.listed == {"UCF-101": 8, "HMDB-51": 4, "lists of your own": 3}.get(name, 6)
+    assert one.data
+    assert one.notes == ("elsewhere 83.9",)
 
 
 def test_class_numbers_are_those_of_the_lists(tmp_path: Path, small: Profile) -> None:

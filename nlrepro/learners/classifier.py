@@ -45,6 +45,7 @@ class VideoData(RunData):
         profile, name, cache = self.profile, getattr(self.clips, split), self.run.folders.data / "cache"
         root, classes, real = self.run.root, self.clips.classes, profile.real
         if real:
+            self.notes = profile.anchors
             tree, facts, self.listed = open_split(
                 root, name, cache, None if profile.dry_run else classes, real
             )
