@@ -92,6 +92,8 @@ def read_hmdb51(root: Path, real: Real) -> Listing:
     """A file of lines `<video> <0, 1 or 2>` a class: not in this fold, training, test."""
     end = f"_test_split{real.fold}.txt"
     files = sorted(files_like(root, f"*{end}"))
+    if not files:
+        raise BadInput(f"{root} has no lists *{end}; unpack them there, or set `fold` in [real] of the profile")
     splits: dict[str, list[Video]] = {"train": [], "test": []}
     labels = [path.name.removesuffix(end) for path in files]
     if twice := [label for label, number in Counter(labels).items() if number > 1]:
