@@ -93,7 +93,7 @@ def read_hmdb51(root: Path, real: Real) -> Listing:
     end = f"_test_split{real.fold}.txt"
     files = sorted(files_like(root, f"*{end}"))
     if not files:
-        raise BadInput(f"no lists *{end} in {root}; unpack them there, or set `fold` in [real] of the profile")
+        raise BadInput(f"no lists *{end} in {root}; unpack them there, or set `fold` in [real] of a profile")
     splits: dict[str, list[Video]] = {"train": [], "test": []}
     labels = [path.name.removesuffix(end) for path in files]
     if twice := [label for label, number in Counter(labels).items() if number > 1]:

@@ -230,7 +230,7 @@ class VideoResNet(nn.Module):
     def pool1_window(self) -> tuple[Triple, Triple]:
         """Kernel and padding of the max pool after conv1: (time, height, width)."""
         t, h, w = self.geometry.pool1_kernel
-        return ((2, h, w), (0, 0, 0)) if self.release else ((t, h, w), (t // 2, h // 2, w // 2))
+        return ((min(t, 2), h, w), (0, 0, 0)) if self.release else ((t, h, w), (t // 2, h // 2, w // 2))
 
     @property
     def pool2_window(self) -> tuple[int, int]:
