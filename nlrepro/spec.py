@@ -19,7 +19,20 @@ Depth = Literal[50, 101]
 Conv = Literal["2d", "3x1x1", "3x3x3"]  # C2D; I3D inflating the first 1x1 or the 3x3 of every second block
 PaperForm = Literal["gaussian", "embedded", "dot", "concatenation"]  # the paper's pairwise functions
 Domain = Literal["space", "time", "spacetime"]
-Insert = Literal["nonlocal", "residual", "context"]  # at the sites; residual: section 5.1's control; GCNet's
+# At the sites: the paper's block, section 5.1's control, and what came after it (nets/later_blocks.py).
+Insert = Literal[
+    "nonlocal",
+    "residual",
+    "excitation",
+    "simplified",
+    "context",
+    "double",
+    "compact",
+    "crisscross",
+    "disentangled",
+    "linear",
+    "relative",
+]
 Blocks = Literal["none", "res2", "res3", "res4", "res5", "5-block", "10-block"]
 Clip = Literal["short", "long"]  # 32-frame clips, 128-frame clips
 Site = tuple[int, int]  # (stage 2..5, 0-based residual block after which a non-local block sits)

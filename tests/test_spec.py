@@ -34,7 +34,7 @@ def test_a_key_and_its_spec_name_each_other() -> None:
         RunSpec(clip=clip, net=NetSpec(**dict(zip(FIELDS, net, strict=True))))
         for *net, clip in product(*CHOICES)
     }
-    assert len(specs) == 2 * 3 * (1 + 6 * (2 + 4 * 3)) * 2
+    assert len(specs) == 2 * 3 * (1 + 6 * (10 + 4 * 3)) * 2
     assert len({spec.key for spec in specs}) == len(specs)
     assert all(RunSpec.of_key(spec.key) == spec for spec in specs)
     assert {row.spec for table in TABLES.chosen(["2"]) for row in table.rows} <= specs

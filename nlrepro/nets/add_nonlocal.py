@@ -6,6 +6,7 @@ from typing import TypeVar, get_args
 
 from torch import nn
 
+from nlrepro.nets.later_blocks import SUCCESSORS, Successor
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.spec import SITES, STAGE_BLOCKS, Blocks, Domain
 
@@ -19,6 +20,7 @@ def add_nonlocal(
     net: Net,
     blocks: Blocks = "5-block",
     *,
+    block: str = "nonlocal",
     form: str = "embedded",
     domain: Domain = "spacetime",
     subsample: bool = True,
@@ -26,7 +28,9 @@ def add_nonlocal(
 ) -> Net:
     """Put non-local blocks into a net, in place, and return it.
 
-    It computes what it did before until it is trained, and its parameters keep their names.
+    It computes what it did before until it is trained, and its parameters keep their names. `block` names one
+    that came after the paper's (nlrepro/nets/later_blocks.py), to which `form`, `domain` and `subsample` mean
+    nothing.
 
     `blocks` are the paper's: "5-block", after every other residual block of res3 and res4; "10-block", after
     every one; "res2" to "res5", one before the last residual block of that stage. They need stages layer1 to
@@ -47,7 +51,10 @@ def add_nonlocal(
     """
     places = dict(at) if at is not None else paper_places(net, blocks)
     stages = {name: stage_of(net, name, numbers) for name, numbers in places.items()}
-    make = partial(NonLocalBlock, form=form, domain=domain, subsample=subsample)
+    if block not in ("nonlocal", *SUCCESSORS):
+        raise ValueError(f"block must be one of nonlocal, {', '.join(SUCCESSORS)}, got {block!r}")
+    make: Callable[[int], nn.Module] = partial(NonLocalBlock, form=form, domain=domain, subsample=subsample)
+    make = SUCCESSORS.get(block, make)
     modules = {name: with_blocks(stage, places[name], make) for name, stage in stages.items()}
     for name, stage in stages.items():
         stage._modules = modules[name]  # a Sequential runs them in this order, whatever their names
@@ -55,7 +62,7 @@ def add_nonlocal(
 
 
 def with_blocks(
-    stage: nn.Sequential, places: Sequence[int], make: Callable[[int], NonLocalBlock]
+    stage: nn.Sequential, places: Sequence[int], make: Callable[[int], nn.Module]
 ) -> dict[str, nn.Module]:
     """The modules of a stage with new blocks, of the device, type and mode of the modules before them."""
     modules: dict[str, nn.Module] = {}
@@ -114,7 +121,7 @@ def stage_of(net: nn.Module, name: str, places: Sequence[int]) -> nn.Sequential:
         raise ValueError(f"{type(net).__name__} has no stage {name!r}") from None
     if not isinstance(stage, nn.Sequential):
         raise ValueError(f"the stage {name!r} must be an nn.Sequential, got {type(stage).__name__}")
-    if any(isinstance(module, NonLocalBlock) for module in stage.modules()):
+    if any(isinstance(module, NonLocalBlock | Successor) for module in stage.modules()):
         raise ValueError(f"the stage {name!r} has non-local blocks already")
     outside = [place for place in places if not -len(stage) <= place < len(stage)]
     if outside:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nlrepro.config import Architecture, Geometry, Profile
-from nlrepro.nets.global_context import GlobalContextBlock
+from nlrepro.nets.later_blocks import SUCCESSORS, Successor
 from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.record import Cost
 from nlrepro.spec import STAGE_BLOCKS, Conv, NetSpec, RunSpec, Site
@@ -117,13 +117,6 @@ class FoldedNonLocalBlock(NonLocalBlock):
         return fold(super().forward(unfold(x, self.group or frames)))  # (B T, C, H, W)
 
 
-class FoldedGlobalContextBlock(GlobalContextBlock):
-    """The block on folded frames: (B T, C, H, W) -> (B T, C, H, W)."""
-
-    def forward(self, x: Tensor, frames: int) -> Tensor:  # type: ignore[override]  # frames: T
-        return fold(super().forward(unfold(x, frames)))  # (B T, C, H, W)
-
-
 class VideoResNet(nn.Module):
     """Clips (B, 3, T, H, W) -> class scores (B, classes).
 
@@ -163,12 +156,12 @@ class VideoResNet(nn.Module):
         self.reset_parameters()
 
     def insert(self, planes: int) -> nn.Module:
-        """A block for a site, on 4 `planes` channels: non-local, residual as a control, or GCNet's."""
+        """A block for a site, on 4 `planes` channels: non-local, residual as a control, or a later one."""
         channels, architecture = planes * EXPANSION, self.geometry.architecture
         if self.spec.kind == "residual":
             return Bottleneck(channels, planes, 1, "2d")
-        if self.spec.kind == "context":
-            return FoldedGlobalContextBlock(channels)
+        if self.spec.kind in SUCCESSORS:
+            return SUCCESSORS[self.spec.kind](channels)
         return FoldedNonLocalBlock(channels, self.spec.form, self.spec.domain, architecture=architecture)
 
     def reset_parameters(self) -> None:
@@ -197,7 +190,11 @@ class VideoResNet(nn.Module):
         for i, block in enumerate(self.get_submodule(f"layer{stage - 1}").children()):
             x = block(x, frames)  # (B T, C', H', W')
             if (stage, i) in self.sites:
-                x = self.inserted[f"res{stage}_{i}"](x, frames)  # (B T, C', H', W')
+                inserted = self.inserted[f"res{stage}_{i}"]
+                if isinstance(inserted, Successor):
+                    x = fold(inserted(unfold(x, frames)))  # (B T, C', H', W')
+                else:
+                    x = inserted(x, frames)  # (B T, C', H', W')
         return x
 
     def head(self, x: Tensor) -> Tensor:
