@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path, PurePath
 
@@ -161,7 +162,7 @@ def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
     """
     root, cache, real = data / profile.data.root, data / "cache", profile.real
     folders = [root, *(root / name for name in names_in(root) if (root / name).is_dir())]
-    listed = [each for folder in folders for each in changing(folder)]
+    listed = [each for folder in folders for each in changing(folder, file_state(folder))]
     indices = sorted(cache.glob("index-*.jsonl"))
     changed = tuple(map(file_state, [*indices, *folders, *listed]))
     number = None if real and profile.dry_run else classes
@@ -176,8 +177,9 @@ def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
     return DIGESTS[key]
 
 
-def changing(folder: Path) -> list[Path]:
-    """What a folder's time of change does not tell of: the folders in it, and lists that may be rewritten."""
+@lru_cache
+def changing(folder: Path, state: tuple[int, int]) -> list[Path]:
+    """What a folder's own state does not tell of: the folders in it, and lists that may be rewritten."""
     with os.scandir(folder) as entries:
         return sorted(
             Path(entry.path)
