@@ -251,6 +251,13 @@ def test_lists_may_have_a_prefix_and_no_split_twice(tmp_path: Path, small: Profi
         find_layout(tmp_path / "data")
 
 
+def test_kinetics_tables_are_no_lists(tmp_path: Path) -> None:
+    for text in ("label,youtube_id,split", ""):
+        write(tmp_path / "train.csv", text)
+        (tmp_path / "train").mkdir(exist_ok=True)
+        assert find_layout(tmp_path).name == "Kinetics"
+
+
 def test_a_folder_without_a_known_layout_shows_what_each_needs(tmp_path: Path) -> None:
     write(tmp_path / "videos/a.mp4")
     with pytest.raises(

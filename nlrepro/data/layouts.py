@@ -156,7 +156,7 @@ def list_files(root: Path) -> dict[str, Path]:
         split = next((WORDS[word] for word in words if word in WORDS), None)
         if split is None or words[-1] not in ("txt", "csv") or not path.is_file():
             continue
-        if "youtube_id" in next(read_lines(path), ("", ""))[1]:
+        if "youtube_id" in next(read_lines(path), ("", "youtube_id"))[1]:  # an empty file is none either
             continue
         if split in files:
             raise BadInput(
@@ -255,7 +255,7 @@ def videos_of(listing: Listing, split: str, notes: list[str]) -> list[Video]:
         ]
         splits["train"], splits["val"] = parted
     if not splits.get(split):
-        have = ", ".join(name for name, videos in splits.items() if videos)
+        have = ", ".join(name for name, videos in splits.items() if videos) or "none"
         advice = "make its list, or name another one in [clips] of the profile"
         raise BadInput(f"the lists of {listing.folder} have no split {split!r}, but {have}; {advice}")
     return splits[split]
