@@ -124,6 +124,20 @@ def test_the_learning_rate_rises_and_falls_as_the_recipe_says() -> None:
     assert rates == pytest.approx([0.001, 0.25075, 0.5005, 0.75025, *[1.0] * 6, *[0.1] * 5, *[0.01] * 5])
 
 
+def test_blocks_learn_faster_where_the_recipe_says_so() -> None:
+    """All else comes from the shipped detector."""
+    profile = load_profile("coco-smoke")
+    assert profile.detection
+    recipe = replace(profile.detection.recipes["boxes"], new_lr=4.0)
+    detection = replace(profile.detection, recipes={**profile.detection.recipes, "boxes": recipe})
+    module = Detector(BOXES, replace(profile, detection=detection))
+    names = {p: name for name, p in module.net.named_parameters()}
+    old, new = module.configure_optimizers()["optimizer"].param_groups
+    assert all(".inserted.res4_4." in names[p] for p in new["params"])
+    assert not any(".inserted." in names[p] for p in old["params"])
+    assert new["initial_lr"] == pytest.approx(4 * old["initial_lr"])
+
+
 @pytest.fixture
 def real(tmp_path: Path) -> Run:
     """The paper's nets and recipe on one device, for two steps of two small images, from random weights."""

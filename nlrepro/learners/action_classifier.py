@@ -135,10 +135,10 @@ class ActionClassifier(VideoClassifier):
     def start(self, run: Run) -> dict[str, str]:
         """All but the last layer, whose classes are others."""
         if parent := run.parent:
-            start_from_parent(self.net, run, parent, classifier=False)
+            self.fresh = start_from_parent(self.net, run, parent, classifier=False)
             return {}
         path = given_start(run.spec.parent, run.profile)
-        start_from_file(self.net, path, classifier=False)
+        self.fresh = start_from_file(self.net, path, classifier=False)
         return {"start": start_name(path)}
 
 

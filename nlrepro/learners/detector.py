@@ -30,6 +30,7 @@ from nlrepro.data.coco import (
 from nlrepro.data.order import WORKERS, ImageTrainSampler, Loader, eval_images
 from nlrepro.files import BadInput, write_atomic
 from nlrepro.learners.learner import Learner, Result, RunData, gathered
+from nlrepro.nets.nonlocal_block import NonLocalBlock
 from nlrepro.nets.rcnn import detector, load_imagenet
 from nlrepro.run import Run
 from nlrepro.spec import DetectionSpec, Target
@@ -176,6 +177,10 @@ class Detector(Learner):
     def __init__(self, spec: DetectionSpec, profile: Profile, devices: int = 1) -> None:
         super().__init__(spec, profile, profile.recipe(spec.kind, devices))
         self.net, self.shipped = detector(spec, profile)
+        blocks = [
+            (name, module) for name, module in self.net.named_modules() if isinstance(module, NonLocalBlock)
+        ]
+        self.fresh = [f"{name}.{own}" for name, block in blocks for own, _ in block.named_parameters()]
         self.evaluator: CocoEvaluator = CocoEvaluator(spec.kind)
         self.curve_measure = f"{MEASURES[spec.kind][-1]}_ap"  # type: ignore[misc]  # of an instance
 
