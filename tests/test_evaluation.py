@@ -94,7 +94,7 @@ def test_a_runs_net_gives_its_records_metrics_again(
     profile = task.profile("smoke")
     if profile.actions:  # weights to start from, in place of a parent
         torch.save(VideoResNet(spec.net, profile.geometry, 6).state_dict(), tmp_path / "r50-c2d-long.pt")
-        profile = replace(profile, actions=replace(profile.actions, start=str(tmp_path)))
+        profile = replace(profile, start=str(tmp_path))
     folders = Folders(data=data, results=tmp_path)
     run = Run(task=task, spec=spec, profile=profile, seed=0, folders=folders)
     task.prepare([spec], profile, data, 1)
