@@ -25,7 +25,6 @@ PROFILES = Path(__file__).parent / "profiles"
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ
 Sampling = Literal["paper", "caffe2", "pyslowfast", "mmaction2"]  # of the clips of a test
 Averaged = Literal["probabilities", "scores"]  # of the classes: after the softmax, or before it
-# Of generated videos. "outside" is of the first edition.
 VideoKind = Literal["near", "far", "later", "far-later", "outside", "outside-far", "outside-near"]
 
 AtLeastOne = Annotated[int, Field(ge=1)]
@@ -278,6 +277,7 @@ class Detection:
     sides: dict[Target, tuple[AtLeastOne, ...]]  # shorter sides in training; the last also in the test
     flip: bool  # whether half of the training images are mirrored
     recipes: dict[Target, DetectionRecipe]
+    scaled: tuple[Target, ...] = ()  # where blocks divide their scores by sqrt(K), as the authors' code does
     small: SmallRCNN | None = None
     scenes: dict[Target, Scenes] = Field(default_factory=dict)  # of the images that the project makes itself
 

@@ -231,6 +231,8 @@ class DetectionTask(Task):
             "trunk": trunk or "imagenet",
             "scenes": detection.scenes[kind].recorded if kind in detection.scenes else None,
         }
+        if kind in detection.scaled and (spec.block or spec.head_blocks):  # else as before there was a choice
+            own["scores"] = "scaled"
         return as_json(own)
 
     def cost(self, spec: DetectionSpec, profile: Profile) -> Cost:

@@ -72,7 +72,11 @@ def detector(spec: DetectionSpec, profile: Profile) -> tuple[FasterRCNN, str]:
     """The net of a spec, and what a record calls the shipped weights in it; "" before `load_imagenet`."""
     assert profile.detection
     sides, small = profile.detection.sides[spec.kind], profile.detection.small
-    return small_rcnn(spec, profile, small, sides) if small else (torchvision_rcnn(spec, sides), "")
+    net, shipped = small_rcnn(spec, profile, small, sides) if small else (torchvision_rcnn(spec, sides), "")
+    for block in net.modules():
+        if isinstance(block, NonLocalBlock):
+            block.scaled = spec.kind in profile.detection.scaled
+    return net, shipped
 
 
 def load_imagenet(net: FasterRCNN, spec: DetectionSpec, files: Sequence[Path]) -> str:
