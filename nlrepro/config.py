@@ -186,12 +186,6 @@ class Recipe:
     validate_every: AtLeastOne  # steps between two points of the curve
     validate_videos: AtLeastOne  # videos, or images, of the validation split that a point tests on
 
-    @property
-    def recorded(self) -> dict[str, Any]:
-        """What a result depends on. Published records of before `new_lr` do not name it."""
-        unnamed = {"accumulate", *(["new_lr"] if self.new_lr == 1 else [])}
-        return {name: value for name, value in asdict(self).items() if name not in unnamed}
-
     def dry(self, steps: int) -> Self:
         """`steps` steps of two clips, and two clips a validation."""
         few: dict[str, Any] = {"batch": 2, "accumulate": 1, "validate_videos": 2, "milestones": ()}
@@ -228,9 +222,8 @@ class DetectionRecipe(Recipe):
 class Real:
     """What real data need besides: videos of all sizes and frame rates, too many for one device.
 
-    With `geometry.architecture` "release" a test has three crops where the text has whole frames, training
-    has Nesterov's momentum, parameters of normalisation do not decay, and its statistics are measured again
-    before the test ("precise BN").
+    With `geometry.architecture` "release" a test has three crops in place of whole frames, training has
+    Nesterov's momentum and precise BN, and parameters of normalisation do not decay.
     """
 
     train_sides: tuple[int, int]  # range of a training video's shorter side, pixels
@@ -277,12 +270,8 @@ class Detection:
     sides: dict[Target, tuple[AtLeastOne, ...]]  # shorter sides in training; the last also in the test
     flip: bool  # whether half of the training images are mirrored
     recipes: dict[Target, DetectionRecipe]
-    scaled: tuple[Target, ...] = ()  # where blocks divide their scores by sqrt(K), as the authors' code does
     small: SmallRCNN | None = None
     scenes: dict[Target, Scenes] = Field(default_factory=dict)  # of the images that the project makes itself
-
-    def dry(self, steps: int) -> Self:
-        return replace(self, recipes={kind: recipe.dry(steps) for kind, recipe in self.recipes.items()})
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -325,11 +314,12 @@ class Profile:
 
     def dry(self, steps: int) -> "Profile":
         """A trial of machine and data, with its own name: `steps` steps and test videos of two clips."""
+        own = self.detection
         return replace(
             self,
             name=f"{self.name}-dry-run",
             recipes={name: recipe.dry(steps) for name, recipe in self.recipes.items()},
-            detection=self.detection and self.detection.dry(steps),
+            detection=own and replace(own, recipes={kind: r.dry(steps) for kind, r in own.recipes.items()}),
             data=replace(self.data, views=min(self.data.views, 2)),
             dry_run=True,
         )
@@ -341,17 +331,17 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name: str) -> Profile:
-    """A shipped profile by name, or any TOML file by path. "NAME:FOLDER" has FOLDER as its `start`.
+    """A shipped profile by name, or any TOML file by path; "NAME:FOLDER" is it with FOLDER as its `start`.
 
     Raises:
         BadInput: no such profile, or a field is missing, unknown, of the wrong type, or does not fit another.
     """
-    name, _, start = name.partition(":")
+    name, start = split_start(name)
     try:
         profile = TypeAdapter(Profile).validate_python(read_toml(name))
-        if start and not any(Path(start).glob("*.pt")):
-            raise BadInput(f"no nets <key>.pt to start from in {start}; `weights import` writes such")
         if start:
+            if not any(Path(start).glob("*.pt")):
+                raise BadInput(f"no nets <key>.pt to start from in {start}; `weights import` writes such")
             origin = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(start).resolve().name)
             profile = replace(profile, name=f"{profile.name}-from-{origin}", start=start)
     except ValidationError as error:
@@ -362,6 +352,15 @@ def load_profile(name: str) -> Profile:
         given = f"{len(generator.digits)} digits of [actions.generator] give {generator.classes} classes"
         raise BadInput(f"{toml_path(name)}: {given}, the clips have {' or '.join(map(str, sorted(classes)))}")
     return profile
+
+
+def split_start(name: str) -> tuple[str, str]:
+    """NAME and FOLDER of "NAME:FOLDER"; the path of a TOML file may have a colon itself."""
+    path, suffix, rest = name.partition(".toml")
+    if suffix:
+        return path + suffix, rest.removeprefix(":")
+    path, _, start = name.partition(":")
+    return path, start
 
 
 def toml_path(name: str) -> Path:

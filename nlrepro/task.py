@@ -12,13 +12,25 @@ from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from nlrepro.config import PROFILES, Actions, Detection, Profile, as_json, load_profile
+from nlrepro.config import (
+    PROFILES,
+    Actions,
+    Detection,
+    Profile,
+    Real,
+    Recipe,
+    as_json,
+    load_profile,
+    split_start,
+)
 from nlrepro.files import BadInput, file_digest
 from nlrepro.pretrained import detector_digest, pretrained_digest
 from nlrepro.record import OWN, Cost, Weights, digest
 from nlrepro.spec import BACKBONE_DEPTH, TRAINED, ActionSpec, Clip, DetectionSpec, PaperForm, Part, RunSpec
 
 Parent = tuple["Task", Any, Profile, int]  # a run to start from: task, spec, profile, seed
+UNRECORDED = {"accumulate", "prefix"}  # settings on which no result depends
+LATER = {"new_lr": 1.0, "fold": 1}  # settings that records of before them do not name, and what these had
 PARENT_SEED = 0  # of Table 4: as in the paper, all seeds fine-tune one net of Kinetics a row
 
 
@@ -36,7 +48,7 @@ class Task(ABC):
         Raises:
             BadInput: there is none, or it lacks the task's part.
         """
-        if self.prefix and not name.startswith(self.prefix) and not name.partition(":")[0].endswith(".toml"):
+        if self.prefix and not name.startswith(self.prefix) and not split_start(name)[0].endswith(".toml"):
             name = self.prefix + name
         profile = load_profile(name)
         if self.part and getattr(profile, self.part) is None:
@@ -104,8 +116,8 @@ class VideoTask(Task):
         own: dict[str, Any] = {
             **net_settings(spec, profile, spec.clip),
             "generator": asdict(profile.generator) if profile.generator else None,
-            "recipe": profile.recipes[spec.clip].recorded,
-            "real": asdict(profile.real) if profile.real else None,
+            "recipe": recorded(profile.recipes[spec.clip]),
+            "real": recorded(profile.real) if profile.real else None,
             "start": None if parent else start_digest(spec, profile),
             "parent": self.settings(parent, profile) if parent else None,
         }
@@ -162,10 +174,10 @@ class CharadesTask(Task):
         parent = None if profile.start else digest(VIDEO.settings(spec.parent, parents_profile(profile)))
         own: dict[str, Any] = {
             **net_settings(spec, profile, "long"),
-            "recipe": profile.recipes["long"].recorded,
+            "recipe": recorded(profile.recipes["long"]),
             "over_views": actions.over_views,
             "films": asdict(actions.generator) if actions.generator else None,
-            "real": asdict(profile.real) if profile.real else None,
+            "real": recorded(profile.real) if profile.real else None,
             "start": file_digest(given_start(spec.parent, profile)) if profile.start else None,
             "parent": parent,
         }
@@ -221,7 +233,7 @@ class DetectionTask(Task):
         trunk = small and [asdict(profile.geometry), pretrained_digest(profile, depth)]
         own: dict[str, Any] = {
             "spec": asdict(spec),
-            "recipe": detection.recipes[kind].recorded,
+            "recipe": recorded(detection.recipes[kind]),
             "sides": detection.sides[kind],
             "flip": detection.flip,
             "test": detection.test,
@@ -231,8 +243,6 @@ class DetectionTask(Task):
             "trunk": trunk or "imagenet",
             "scenes": detection.scenes[kind].recorded if kind in detection.scenes else None,
         }
-        if kind in detection.scaled and (spec.block or spec.head_blocks):  # else as before there was a choice
-            own["scores"] = "scaled"
         return as_json(own)
 
     def cost(self, spec: DetectionSpec, profile: Profile) -> Cost:
@@ -264,6 +274,12 @@ class DetectionTask(Task):
 
 
 VIDEO, CHARADES, DETECTION = VideoTask(), CharadesTask(), DetectionTask()
+
+
+def recorded(part: Recipe | Real) -> dict[str, Any]:
+    """The settings of a recipe or of real data as records have them."""
+    own = {name: value for name, value in asdict(part).items() if name not in UNRECORDED}
+    return {name: value for name, value in own.items() if (name, value) not in LATER.items()}
 
 
 def net_settings(spec: RunSpec | ActionSpec, profile: Profile, clip: Clip) -> dict[str, Any]:
@@ -316,8 +332,6 @@ def given_start(spec: RunSpec, profile: Profile) -> Path:
 
 def start_digest(spec: RunSpec, profile: Profile) -> str:
     """Of the weights that a run without parent starts from."""
-    return (
-        file_digest(given_start(spec, profile))
-        if profile.start
-        else pretrained_digest(profile, spec.net.depth)
-    )
+    if profile.start:
+        return file_digest(given_start(spec, profile))
+    return pretrained_digest(profile, spec.net.depth)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ablations.registry import TABLES
 from nlrepro.config import Profile, load_profile, profile_names
 from nlrepro.files import BadInput
+from nlrepro.run import Folders
 from nlrepro.task import CHARADES, DETECTION, VIDEO
 
 
@@ -106,11 +108,40 @@ def test_a_task_takes_its_own_profile_of_a_name_and_refuses_one_without_its_part
             task.profile(str(tmp_path / "own.toml"))
 
 
+def test_a_profile_may_name_a_folder_to_start_from(tmp_path: Path) -> None:
+    """Also one in a folder with a colon in its name."""
+    odd = tmp_path / "a:b"
+    odd.mkdir()
+    (odd / "mine.toml").write_text('base = "smoke"\nname = "mine"')
+    (odd / "r50-c2d.pt").touch()
+    assert load_profile(str(odd / "mine.toml")).start == ""
+    for name, before in ((f"{odd}/mine.toml:{odd}", "mine"), (f"smoke:{odd}", "smoke")):
+        profile = load_profile(name)
+        assert (profile.name, profile.start) == (f"{before}-from-a-b", str(odd))
+
+
+PAPER = {  # fingerprints of runs that took months of GPUs: new settings must not make them stale
+    "r50-c2d": "c8a58b45d0e607c9",
+    "r101-i3d-3x1x1-nl-5-block-embedded-spacetime-long": "8754617025af3969",
+    "r101-i3d-3x1x1-charades-val": "1d0efac84dacb586",
+    "r50-boxes": "1478c2e2234fc646",
+}
+
+
+@pytest.mark.parametrize(("key", "fingerprint"), PAPER.items())
+def test_records_of_real_data_stay_fresh_when_settings_are_added(key: str, fingerprint: str) -> None:
+    assert TABLES.run(key, 0, "paper", Folders()).fingerprint == fingerprint
+
+
 def test_fewer_devices_take_smaller_and_more_steps_by_the_linear_scaling_rule() -> None:
     paper = load_profile("paper")
     one, all_eight = paper.recipe("short", 1), paper.recipe("short", 8)
     assert all_eight == paper.recipes["short"]
     assert (one.batch, one.lr, one.steps) == (8, 0.01 / 8, 3_200_000)
     assert (one.milestones, one.validate_every) == ((1_200_000, 2_400_000), 40_000)
+    in_parts = replace(paper, recipes={"short": replace(paper.recipes["short"], accumulate=4)})
+    assert replace(in_parts.recipe("short", 2), accumulate=1) == all_eight  # two devices, four parts each
+    assert (in_parts.recipe("short", 1).batch, in_parts.recipe("short", 1).lr) == (32, 0.005)
+    assert in_parts.recipe("short", 8).batch == 64
     tiny = paper.recipes["long"].scaled(Fraction(1, 100))  # no batch is empty
     assert (tiny.batch, tiny.lr, tiny.steps) == (1, 0.0025 / 16, 6_400_000)

@@ -20,7 +20,6 @@ from nlrepro.nets.rcnn import Affine, Trunk, detector, load_imagenet, torchvisio
 from nlrepro.nets.weights import COUNTER, pretrained, read_tensors, start_from
 from nlrepro.pretrained import detector_path
 from nlrepro.spec import Backbone, DetectionSpec, NetSpec
-from nlrepro.task import DETECTION
 
 HEAD = [f"roi_heads.keypoint_head.{i}_nonlocal" for i in (3, 7, 11, 15)]
 BOXES = DetectionSpec(kind="boxes", backbone="r50", block=True)
@@ -72,22 +71,6 @@ def test_four_blocks_in_the_keypoint_head_after_every_two_convolutions(head: boo
     letters = {nn.Conv2d: "c", nn.ReLU: "r", NonLocalBlock: "n"}
     order = "".join(letters[type(module)] for module in net.roi_heads.keypoint_head)
     assert order == ("crcrn" if head else "crcr") * 4
-
-
-def test_scores_are_scaled_where_the_profile_says_so_and_records_of_others_stay() -> None:
-    """Else those of a ResNet-101 with frozen normalisation are so large that the softmax is one-hot."""
-    profile = load_profile("coco-smoke")
-    scaled = replace(profile, detection=replace(profile.detection, scaled=("boxes",)))
-    boxes, plainly = (replace(BOXES, block=block) for block in (True, False))
-    for spec, changes in ((boxes, True), (plainly, False), (replace(POINTS, block=True), False)):
-        before, after = (DETECTION.settings(spec, each) for each in (profile, scaled))
-        assert (before != after) == changes
-    torch.manual_seed(0)
-    block = detector(boxes, scaled)[0].backbone.body.inserted["res4_4"]
-    plain = NonLocalBlock(block.g.in_channels, domain="space")
-    plain.load_state_dict(block.state_dict(), strict=False)
-    x = torch.randn(1, block.g.in_channels, 1, 4, 4)
-    torch.testing.assert_close(block.project(x)[0], plain.project(x)[0] / block.g.out_channels**0.5)
 
 
 def test_blocks_are_the_identity_until_they_are_trained() -> None:

@@ -209,6 +209,8 @@ def test_batches_in_parts_resume_to_the_same_digits(data: Path, tmp_path: Path) 
         if name == "cut off":
             with pytest.raises(RuntimeError, match="the power is gone"):
                 train(replace(parted, module=cut_off_at(3, VideoClassifier)))
+            with pytest.raises(BadInput, match="made of batches in 2 parts, got 1; set `accumulate`"):
+                train(run)
         records.append(train(parted))
     assert [point.step for point in records[0].curve] == [2, 4]
     assert records[0].net == records[1].net

@@ -55,11 +55,11 @@ def find_layout(root: Path) -> Layout:
         BadInput: none does.
     """
     with access(root):
-        fitting = [layout for layout in LAYOUTS if layout.fits(root)]
+        fitting = next((layout for layout in LAYOUTS if layout.fits(root)), None)
     if not fitting:
         known = "; ".join(f"{layout.name}: {layout.needs}" for layout in LAYOUTS)
         raise BadInput(f"what lies in {root} has no layout that is known here. Known are {known}")
-    return fitting[0]
+    return fitting
 
 
 def read_ucf101(root: Path, real: Real) -> Listing:
@@ -110,7 +110,7 @@ def read_hmdb51(root: Path, real: Real) -> Listing:
 
 
 def read_ssv2(root: Path, real: Real) -> Listing:
-    """Its test has no public labels: as everywhere, results are of its validation split, here `test`."""
+    """Results are of its validation split, as in published work: here that is `test`."""
     numbers = read_json(root, "labels")
     if not isinstance(numbers, dict) or not all(str(number).isdecimal() for number in numbers.values()):
         raise BadInput(f"*labels.json in {root} is no map from templates to numbers; get it again")

@@ -227,7 +227,6 @@ class NonLocalBlock(nn.Module):
         inner = channels // 2
         self.form: Form = forms()[form]
         self.domain, self.release = domain, architecture == "release"
-        self.scaled = self.release  # scores of a softmax are divided by sqrt(K), as in the authors' code
         self.subsample = subsample and domain != "time"
         self.theta = nn.Conv3d(channels, inner, 1) if self.form.embeds else nn.Identity()
         self.phi = nn.Conv3d(channels, inner, 1) if self.form.embeds else nn.Identity()
@@ -281,7 +280,7 @@ class NonLocalBlock(nn.Module):
         phi, g = widened(self.phi, keys), widened(self.g, keys)  # (B, K, T, H, W), or H', W'
         if after:
             phi, g = pool(phi), pool(g)  # (B, K, T, H', W')
-        if self.scaled and self.form.softmax:
+        if self.release and self.form.softmax:
             theta = theta * theta.shape[1] ** -0.5  # (B, K, T, H, W)
         return theta, phi, g
 

@@ -72,11 +72,7 @@ def detector(spec: DetectionSpec, profile: Profile) -> tuple[FasterRCNN, str]:
     """The net of a spec, and what a record calls the shipped weights in it; "" before `load_imagenet`."""
     assert profile.detection
     sides, small = profile.detection.sides[spec.kind], profile.detection.small
-    net, shipped = small_rcnn(spec, profile, small, sides) if small else (torchvision_rcnn(spec, sides), "")
-    for block in net.modules():
-        if isinstance(block, NonLocalBlock):
-            block.scaled = spec.kind in profile.detection.scaled
-    return net, shipped
+    return small_rcnn(spec, profile, small, sides) if small else (torchvision_rcnn(spec, sides), "")
 
 
 def load_imagenet(net: FasterRCNN, spec: DetectionSpec, files: Sequence[Path]) -> str:

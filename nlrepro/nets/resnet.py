@@ -287,9 +287,7 @@ def training_bytes(spec: RunSpec, profile: Profile) -> int:
     own = {p.untyped_storage()._cdata for p in net.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         scores = net.train()(batch)  # alive with all that it keeps, so that no two storages have one number
-    saved = sum(
-        size for storage, size in kept.items() if storage not in own
-    )  # of one clip, in single precision
-    saved *= recipe.batch // recipe.accumulate
+    clip = 4 * scores.numel() + sum(size for storage, size in kept.items() if storage not in own)
+    clip //= 1 if recipe.precision == "32-true" else 2
     weights = 3 * 4 * sum(p.numel() for p in net.parameters())
-    return saved // (1 if recipe.precision == "32-true" else 2) + weights + 4 * scores.numel()
+    return clip * (recipe.batch // recipe.accumulate) + weights

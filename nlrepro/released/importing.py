@@ -65,7 +65,7 @@ class ReleasedResNet(VideoResNet):
         self.source, self.variant = source, variant
         for name, block in self.inserted.items():
             if isinstance(block, NonLocalBlock):
-                block.release = block.scaled = source != "mmaction2"
+                block.release = source != "mmaction2"
             if isinstance(block, FoldedNonLocalBlock) and name.startswith("res3_"):
                 block.group = variant.group
 

@@ -101,7 +101,8 @@ class RunCallback(Callback):
             self.send(trainer, tested=(index + 1) / trainer.num_test_batches[0])
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "devices": self.devices, "data": self.data}
+        parts = self.learner.recipe.accumulate
+        return {"seconds": self.seconds, "devices": self.devices, "parts": parts, "data": self.data}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.before = state["seconds"]
@@ -111,7 +112,7 @@ def resumable(path: Path, learner: Learner, callback: RunCallback) -> dict[str, 
     """The checkpoint that an earlier try left; None without one, or if it is damaged or of other data.
 
     Raises:
-        BadInput: it was made on another number of devices, which take other steps.
+        BadInput: it was made on another number of devices, or of batches in other parts.
     """
     if not path.is_file():
         return None
@@ -120,7 +121,7 @@ def resumable(path: Path, learner: Learner, callback: RunCallback) -> dict[str, 
         state["curve"], state["random"], state["optimizer_states"], state["loops"]  # a KeyError
         shapes = {name: x.shape for name, x in state["state_dict"].items()}
         before = state["callbacks"]["RunCallback"]
-        devices, data = before["devices"], before["data"]
+        devices, data, parts = before["devices"], before["data"], before.get("parts", 1)
     except Exception:  # a damaged file can raise anything
         shapes = {}
     if not shapes or shapes != {name: x.shape for name, x in learner.state_dict().items()}:
@@ -129,4 +130,8 @@ def resumable(path: Path, learner: Learner, callback: RunCallback) -> dict[str, 
     if devices != callback.devices:
         advice = "go on with as many, or remove it to begin anew"
         raise BadInput(f"{path} was made on {devices} devices, got {callback.devices}; {advice}")
+    if parts != learner.recipe.accumulate:
+        advice = "set `accumulate` of the recipe so, or remove it to begin anew"
+        now = learner.recipe.accumulate
+        raise BadInput(f"{path} was made of batches in {parts} parts, got {now}; {advice}")
     return state if data == callback.data else None
