@@ -38,5 +38,5 @@ TABLE = Table(
             baseline=Cell("2a", 50, "C2D baseline"),
         ),
     ),
-    variants=("mini-start1", "mini-start2", "mini-600-steps"),
+    variants=("mini-start1", "mini-start2"),
 )

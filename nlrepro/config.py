@@ -25,7 +25,7 @@ PROFILES = Path(__file__).parent / "profiles"
 Architecture = Literal["text", "release"]  # where the paper's text and its released code differ
 Sampling = Literal["paper", "caffe2", "pyslowfast", "mmaction2"]  # of the clips of a test
 Averaged = Literal["probabilities", "scores"]  # of the classes: after the softmax, or before it
-VideoKind = Literal["near", "far", "later", "far-later", "outside", "outside-far", "outside-near"]
+VideoKind = Literal["near", "far", "later", "far-later", "outside-far", "outside-near"]
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Digit = Annotated[int, Field(ge=0, le=9)]
@@ -295,13 +295,6 @@ class Profile:
     @property
     def release(self) -> bool:
         return self.geometry.architecture == "release"
-
-    def limit(self, split: str) -> int | None:
-        """How many videos of a generated split are made; None: all. Of a validation those that are read."""
-        others = {name for clips in self.clips.values() for name in (clips.train, clips.test)}
-        if not self.generator or split in others or split not in {clips.val for clips in self.clips.values()}:
-            return None
-        return max(recipe.validate_videos for recipe in self.recipes.values())
 
     def recipe(self, name: Clip | Target, devices: int = 1) -> Recipe:
         """The recipe on so many devices, each counted by its parts: with few, by the linear scaling rule."""

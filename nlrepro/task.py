@@ -151,10 +151,9 @@ class VideoTask(Task):
 
         root = self.root(specs[0], profile, data)
         if profile.generator:
-            limits = {split: limit for split in profile.generator.videos if (limit := profile.limit(split))}
-            write_dataset(card_video_set(profile.generator), root, processes, limits)
+            write_dataset(card_video_set(profile.generator), root, processes)
         for split, classes in splits(profile).items() if profile.data.cached else ():
-            tree = Tree.scan(root / split, classes, profile.generator, profile.limit(split))
+            tree = Tree.scan(root / split, classes, profile.generator)
             decoded(tree, profile.data, data / "cache", processes)
 
     def check(self, specs: Sequence[RunSpec], profile: Profile, data: Path, processes: int) -> None:

@@ -26,7 +26,7 @@ from nlrepro.data.splits import (
     read_index,
     videos_seen,
 )
-from nlrepro.data.synthetic.card_videos import video_paths
+from nlrepro.data.synthetic.card_videos import video_path
 from nlrepro.files import BadInput, write_atomic
 from nlrepro.spec import RunSpec
 
@@ -300,8 +300,8 @@ def test_the_digest_of_what_a_run_sees_changes_with_any_video(
     smoke: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "video").write_bytes(b"video")
-    splits = [video_paths(smoke.generator, split, smoke.limit(split)) for split in smoke.generator.videos]
-    names = [f"smoke/{path}" for paths in splits for path in paths.values()]
+    videos = [(split, i) for split, number in smoke.generator.videos.items() for i in range(number)]
+    names = [f"smoke/{video_path(smoke.generator, *video)}" for video in videos]
     plant(tmp_path, *names, source=tmp_path / "video")
     long = RunSpec(clip="long")  # starts from the short clips' run
     digests = [videos_seen(spec, smoke, tmp_path) for spec in (RunSpec(), long)]

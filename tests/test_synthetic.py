@@ -23,7 +23,7 @@ from nlrepro.data.synthetic.drawing import INKS, random_generator
 from nlrepro.data.synthetic.write import encode_small
 from nlrepro.files import BadInput
 
-MINI = load_profile("mini-next").generator
+MINI = load_profile("mini").generator
 KINDS: tuple[VideoKind, ...] = tuple(MINI.kinds)
 MANY = range(60)
 

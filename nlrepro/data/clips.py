@@ -39,7 +39,7 @@ from nlrepro.config import Clips, Data, Generator, Real, Sampling
 from nlrepro.data import Frames
 from nlrepro.data.decode import Unusable, frames, read_generated
 from nlrepro.data.facts import PAPER_FPS, Facts, file_state, frame_step
-from nlrepro.data.synthetic.card_videos import NAME, video_paths
+from nlrepro.data.synthetic.card_videos import NAME
 from nlrepro.files import (
     BadInput,
     atomic,
@@ -168,10 +168,8 @@ class Tree:
     labels: tuple[int, ...]
 
     @classmethod
-    def scan(
-        cls, folder: Path, classes: int, generator: Generator | None = None, limit: int | None = None
-    ) -> "Tree":
-        """List `<folder>/<class>/<video>`; with a generator, its videos, or `limit` evenly spaced ones.
+    def scan(cls, folder: Path, classes: int, generator: Generator | None = None) -> "Tree":
+        """List `<folder>/<class>/<video>`; with a generator, its videos.
 
         Raises:
             BadInput: no such folder, no videos in it, another number of classes than `classes`, or a
@@ -183,7 +181,7 @@ class Tree:
             counts = f"{len(names)} class folders where the profile says {classes}"
             raise BadInput(f"{folder} has {counts}; is a part of it missing?")
         if generator and folder.name in generator.videos:
-            paths = generated_videos(folder, paths, generator, limit)
+            check_generated(folder, paths, generator.videos[folder.name])
         videos = tuple(f"{path.parent.name}/{path.name}" for path in paths)
         labels = tuple(names.index(path.parent.name) for path in paths)
         return cls(folder=folder, classes=names, videos=videos, labels=labels)
@@ -234,18 +232,13 @@ def video_files(folder: Path) -> tuple[list[Path], int, list[str]]:
     return [folder / video for video in videos if not UNPRINTABLE.search(video)], len(odd), notes
 
 
-def generated_videos(folder: Path, paths: list[Path], generator: Generator, limit: int | None) -> list[Path]:
-    """Those of the paths that the generator makes of this split; errors as of `Tree.scan`."""
+def check_generated(folder: Path, paths: list[Path], number: int) -> None:
+    """Raise BadInput, as `Tree.scan`, unless the paths are so many generated videos and nothing else."""
     if stray := next((path for path in paths if not NAME.fullmatch(path.name)), None):
         raise BadInput(f"{folder} holds {stray.relative_to(folder)}, which is no generated video; remove it")
-    number = generator.videos[folder.name]
-    if limit:
-        names = {folder.parent / path for path in video_paths(generator, folder.name, limit).values()}
-        paths, number = [path for path in paths if path in names], len(names)
     if len(paths) != number:
         counts = f"{len(paths)} of the {number} videos of the profile's generator"
         raise BadInput(f"{folder} has {counts}; `data make` makes what is missing")
-    return paths
 
 
 def decoded(tree: Tree, data: Data, cache: Path, jobs: int = 1) -> Frames:

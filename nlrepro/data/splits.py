@@ -172,7 +172,7 @@ def split_digest(profile: Profile, split: str, classes: int, data: Path) -> str:
         lines = [f"{video} {f.bytes}" for video, f in zip(tree.videos, facts, strict=True)]
         DIGESTS[key] = sha256("\n".join(lines).encode()).hexdigest()[:12]
     elif key not in DIGESTS:
-        tree = Tree.scan(root / split, classes, profile.generator, profile.limit(split))
+        tree = Tree.scan(root / split, classes, profile.generator)
         DIGESTS[key] = tree.digest
     return DIGESTS[key]
 

@@ -50,7 +50,7 @@ class VideoData(RunData):
                 root, name, cache, None if profile.dry_run else classes, real
             )
             return FileClips(tree, facts, self.clips, real.sampling if split == "test" else "paper")
-        tree = Tree.scan(root / name, classes, profile.generator, profile.limit(name))
+        tree = Tree.scan(root / name, classes, profile.generator)
         return CachedClips(tree, self.clips, decoded(tree, profile.data, cache))
 
     def train_dataloader(self) -> Loader:

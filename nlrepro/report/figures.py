@@ -49,7 +49,6 @@ KINDS = {  # of videos: where the card is, relative to its digit, and what it ta
     "far": ("same frames,\nfar apart", "a look across space"),
     "later": ("other frames,\nsame place", "across time"),
     "far-later": ("other frames,\nfar apart", "across space-time"),
-    "outside": ("beyond the\nshort clip", "longer clips"),
     "outside-far": ("beyond the short\nclip, far apart", "longer clips,\nspace-time"),
     "outside-near": ("beyond the short\nclip, touching", "longer clips"),
 }

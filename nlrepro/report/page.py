@@ -38,10 +38,13 @@ def groups(report: TableReport) -> dict[str, Columns]:
     for name, frame in frames.items():
         columns[name] = {title: text.column(frame, m) for m, title in table.measures.items()}
     if table.shows_cost:
-        columns["paper"] |= {title: text.ratios(last[printed]) for title, (printed, _) in text.RATIOS.items()}
-        columns["counted"] = {title: text.ratios(last[name]) for title, (_, name) in text.RATIOS.items()}
+        for title, (printed, counted) in text.RATIOS.items():
+            columns["paper"][title] = text.ratios(last[printed], 1)
+            columns.setdefault("counted", {})[title] = text.ratios(last[counted], 2)
     elif list(columns) == ["paper"]:
         columns["counted"] = counts(row.key for row in table.rows)
+    if all(cell == text.MISSING for cells in columns["paper"].values() for cell in cells):
+        del columns["paper"]  # it has no such table
     return columns
 
 
@@ -90,8 +93,9 @@ class Page:
 
     @cached_property
     def tables(self) -> list[TableReport]:
-        """Of Table 2 all; of other tables those with numbers, or all where there is no Table 2."""
+        """Of Table 2 all; of other tables those with numbers, or all where there is no Table 2; by name."""
         tables = [report for each in self.reports for report in each.tables.values()]
+        tables.sort(key=lambda report: report.table.name)
         return [each for each in tables if each.table.name.startswith("2") or each.readable] or tables
 
     @property

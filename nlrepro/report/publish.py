@@ -17,7 +17,7 @@ from nlrepro.report.page import Page, render
 from nlrepro.report.text import column, durations, number, to_text, verdict_line, verdict_table
 from nlrepro.run import Folders
 from nlrepro.stats.anova import one_more
-from nlrepro.table import Catalogue
+from nlrepro.table import TABLE2, Catalogue
 
 PAGES = ("mini", "paper")  # always on the page; another profile joins them when it is reported
 READMES = (Path("README.md"), Path("results/README.md"))
@@ -192,7 +192,8 @@ def readme_parts(catalogue: Catalogue) -> dict[str, str]:
             if "2a" in names and "2a" in each.tables:
                 variants[profile] = each.tables["2a"]
             if profile == "mini" and "2a" in each.tables:
-                parts["verdicts"] = verdict_table(each.verdicts)
+                of_table2 = [v for v in each.verdicts if v.claim.table.startswith(TABLE2)]
+                parts["verdicts"] = verdict_table(of_table2)
                 parts["durations"] = durations(each.sources[-1].runs, "2a", SEEDS)
     return parts | {"variants": variants_table(variants)}
 

@@ -43,8 +43,8 @@ def column(frame: pd.DataFrame, name: str, sign: bool = False) -> list[str]:
     return [with_interval(*values.tolist(), sign=sign) for values in frame[names].to_numpy(float)]
 
 
-def ratios(values: Iterable[float]) -> list[str]:
-    return [MISSING if isnan(value) else f"{value:.1f}x" for value in values]
+def ratios(values: Iterable[float], decimals: int) -> list[str]:
+    return [MISSING if isnan(value) else f"{value:.{decimals}f}x" for value in values]
 
 
 def to_text(frame: pd.DataFrame, style: str = "pipe") -> str:
@@ -79,7 +79,7 @@ def side_by_side(
     """The table to read: the paper's numbers beside those of each source, such as "published" and "yours".
 
     A line a row; where several measures are compared, a line a row and measure; where none is, as of systems
-    of others, all measures side by side.
+    of others, all measures side by side. Where the paper has no such table, it has no columns.
     """
     last, labels = list(frames.values())[-1], [table.label(row) for row in table.rows]
     weights = {f"released weights, {name}": frame for name, frame in (released or {}).items()}
@@ -101,10 +101,12 @@ def side_by_side(
             columns[f"{name}{title}"] = column(frame, measure)
             columns[f"{name} delta"] = deltas(table, frame, gain)
         for name, (printed, counted) in RATIOS.items() if table.shows_cost else ():
-            columns |= {f"paper {name}": ratios(last[printed]), f"here {name}": ratios(last[counted])}
+            columns |= {f"paper {name}": ratios(last[printed], 1), f"here {name}": ratios(last[counted], 2)}
         columns |= {name: column(frame, measure) for name, frame in weights.items()}
         parts.append(pd.DataFrame(columns))
-    return pd.concat(parts).sort_index(kind="stable", ignore_index=True)
+    lines = pd.concat(parts).sort_index(kind="stable", ignore_index=True)
+    empty = (lines == MISSING).all()
+    return lines.drop(columns=[name for name in lines if name.startswith("paper") and empty[name]])
 
 
 def deltas(table: Table, frame: pd.DataFrame, name: str) -> list[str]:

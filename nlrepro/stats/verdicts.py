@@ -23,7 +23,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations, product
-from math import nan
+from math import isnan, nan
 from typing import Literal
 
 import numpy as np
@@ -194,7 +194,9 @@ class Cheaper(Counted):
         return least(lambda cell: evidence.printed(cell, "flops_ratio")), least(evidence.macs)
 
     def format(self, value: float, printed: bool = False) -> str:
-        return f"saves {value:.{1 if printed else 2}f}x"
+        if isnan(value):
+            return "--"
+        return f"{'adds' if value < 0 else 'saves'} {abs(value):.{1 if printed else 2}f}x"
 
 
 @dataclass(frozen=True)

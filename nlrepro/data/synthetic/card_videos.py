@@ -8,8 +8,7 @@ and places they take, and so what a net must compare to know the label:
     far           same frames, far apart: across space
     later         other frames, the same place: across time
     far-later     other frames, far apart: across space and time
-    outside, outside-far
-                  as far-later, but a short clip does not show the card: longer clips
+    outside-far   as far-later, but a short clip does not show the card: longer clips
     outside-near  its digit is there again and touches it: longer clips, and a local convolution
 
 The digits alone leave two answers, each right half of the time. In `near`, `later` and `outside-near` the
@@ -17,7 +16,6 @@ card's place also gives its digit away; in the other kinds both digits are far f
 """
 
 import re
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -54,18 +52,6 @@ def video_path(settings: Generator, split: str, index: int) -> str:
     drawing.background(settings, 0, rng)  # takes its random numbers
     kind, digits, _ = sample_question(settings, rng)
     return f"{split}/{digits[0]}/{index:05d}-{kind}.mp4"
-
-
-def video_paths(settings: Generator, split: str, limit: int | None = None) -> dict[int, str]:
-    """The paths of a split's videos by index, or of `limit` evenly spaced ones."""
-    paths = {index: video_path(settings, split, index) for index in range(settings.videos[split])}
-    return evenly_spaced(paths, limit)
-
-
-def evenly_spaced(paths: Mapping[int, str], limit: int | None) -> dict[int, str]:
-    """At most `limit` of a split's paths by index, in the order of a `Tree`, as a validation reads them."""
-    step = -(-len(paths) // limit) if limit else 1
-    return dict(sorted(paths.items(), key=lambda item: item[1])[::step])
 
 
 def kind_of(video: str) -> str:

@@ -29,7 +29,7 @@ from nlrepro.data.charades import FOLDERS, GENERATED_FPS, SUFFIX, TABLE, format_
 from nlrepro.data.coco import FILES, pycocotools
 from nlrepro.data.decode import stored_width
 from nlrepro.data.synthetic.action_videos import render_video
-from nlrepro.data.synthetic.card_videos import card_video, evenly_spaced, video_path
+from nlrepro.data.synthetic.card_videos import card_video, video_path
 from nlrepro.data.synthetic.drawing import INKS
 from nlrepro.data.synthetic.scenes import SceneObject, render_scene
 from nlrepro.files import BadInput, exclusive, write_atomic
@@ -58,12 +58,8 @@ class GeneratedSet:
     tables: Callable[[Any, Sequence[Any]], dict[str, bytes]] = no_tables
 
 
-def write_dataset(
-    dataset: GeneratedSet, root: Path, jobs: int = 1, limits: Mapping[str, int] | None = None
-) -> None:
+def write_dataset(dataset: GeneratedSet, root: Path, jobs: int = 1) -> None:
     """Write what is missing or damaged below `root`, in `jobs` processes. A second process waits.
-
-    Of a split with a limit only those items are made that a validation on at most so many videos reads.
 
     Raises:
         BadInput: `root` holds data of other settings, or real ones; or the settings leave no room.
@@ -72,7 +68,7 @@ def write_dataset(
         check_settings(dataset, root)
         with parallel_map(jobs) as each:
             for split in dataset.counts:
-                write_split(dataset, root, split, each, (limits or {}).get(split))
+                write_split(dataset, root, split, each)
 
 
 def check_settings(dataset: GeneratedSet, root: Path) -> None:
@@ -85,7 +81,7 @@ def check_settings(dataset: GeneratedSet, root: Path) -> None:
         raise BadInput(f"{root} holds {dataset.unit} of other settings, or no generated ones; {advice}")
 
 
-def write_split(dataset: GeneratedSet, root: Path, split: str, each: Map, limit: int | None) -> None:
+def write_split(dataset: GeneratedSet, root: Path, split: str, each: Map) -> None:
     """Write the items and tables of a split that are missing or damaged, and then the checksums.
 
     A table is made of the entries of all items, so all are rendered where it must be written.
@@ -93,7 +89,7 @@ def write_split(dataset: GeneratedSet, root: Path, split: str, each: Map, limit:
     note, known, tables = root / f"checksums_{split}.json", dict[str, int](), dataset.tables(split, ())
     with suppress(OSError, ValidationError):
         known = CHECKSUMS.validate_json(note.read_bytes())
-    paths = evenly_spaced({i: dataset.path(split, i) for i in range(dataset.counts[split])}, limit)
+    paths = {i: dataset.path(split, i) for i in range(dataset.counts[split])}
     files = [*paths.values(), *tables]
     present = [path for path in files if path in known and (root / path).is_file()]
     bar = progress_bar(present, desc=f"check {split} of {root}", unit=" files", delay=1)
