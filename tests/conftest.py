@@ -185,7 +185,7 @@ PICTURE = (
 
 def undrawn(patch: pytest.MonkeyPatch) -> None:
     """Reports have small pictures, as drawing takes long."""
-    for name in ("draw_task", "draw_gains", "draw_kinds", "draw_rows", "draw_curves", "to_svg"):
+    for name in ("draw_task", "draw_gains", "draw_flops", "draw_kinds", "draw_rows", "draw_curves", "to_svg"):
         patch.setattr(f"nlrepro.report.gather.{name}", lambda *_: PICTURE)
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.axes import Axes
 from records import record
 
 from ablations.registry import TABLES
 from nlrepro.record import Point, Record
-from nlrepro.report.figures import draw_curves, draw_gains
+from nlrepro.report.figures import draw_curves, draw_flops, draw_gains
 from nlrepro.report.tables import curves_frame, table_frame
 
 FORMS = TABLES["2a"]
@@ -41,6 +42,20 @@ def test_rows_without_records_leave_their_place_empty() -> None:
     left, right = draw_gains(TABLES["5"], {"here": table_frame(TABLES["5"], [])}).axes
     assert dots(left) == [[1.0, 0.9, 1.3, 1.1, 0.9, 0.6]]  # box and mask AP of each row
     assert (len(right.get_yticks()), texts(right.texts)) == (6, ["no runs yet"])
+
+
+def test_a_table_that_the_paper_does_not_have_has_one_panel_and_its_rows_with_records_a_dot_each() -> None:
+    table = TABLES["7"]
+    (gains,) = draw_gains(table, {"here": table_frame(table, [])}).axes
+    assert texts(gains.texts) == ["no runs yet"]
+    some = [
+        record(row.key, seed, digits)
+        for seed in (0, 1)
+        for row, digits in zip(table.rows[:2], ("01", "00"), strict=True)
+    ]
+    (axes,) = draw_flops(table, table_frame(table, some)).axes
+    assert texts(axes.texts) == ["squeeze-excitation", "C2D baseline"]  # the best first
+    assert [x for line in dots(axes) for x in line] == pytest.approx([1.0000065, 1.0], abs=1e-6)
 
 
 POINTS = {0: [(100, 2.0, 40.0), (200, 1.0, 60.0)], 1: [(100, 1.0, 50.0), (200, 0.5, 80.0)]}

@@ -98,8 +98,13 @@ def test_table_2e_shows_what_a_row_costs_relative_to_its_baseline(monkeypatch: p
     monkeypatch.setattr(paper, "costs", lambda: costs)
     text = side_by_side(table, {"here": table_frame(table, [])})
     assert text["paper FLOPs"].tolist() == ["1.0x", "1.8x", "1.5x", "1.2x"]
-    assert text["here FLOPs"].tolist() == ["1.0x", "1.7x", "1.5x", "--"]
-    assert text["here params"].tolist() == ["1.0x", "1.6x", "1.2x", "--"]
+    assert text["here FLOPs"].tolist() == ["1.00x", "1.74x", "1.46x", "--"]
+    assert text["here params"].tolist() == ["1.00x", "1.56x", "1.20x", "--"]
+
+
+def test_a_table_that_the_paper_does_not_have_shows_nothing_of_it() -> None:
+    text = side_by_side(TABLES["7"], {"here": table_frame(TABLES["7"], records())})
+    assert list(text) == ["row", "here top-1", "here delta", "here params", "here FLOPs"]
 
 
 def test_a_note_tells_what_the_brackets_are_over_and_which_seeds_are_not_in_all_rows() -> None:

@@ -1,11 +1,12 @@
 """The shipped nets that runs on generated data start from, each with its digest. Imports no torch.
 
-`<set>-r<depth>.pt` are to `mini` what torchvision's ImageNet file is to `paper`; each has a note of how it
-was made (`python -m nlrepro.train.pretrain` makes both). `coco-<set>-<backbone>[-keypoints].pt` are detectors
-that find digits and cards and their inks, or digits and their strokes, of which nothing is hidden: a net must
-detect cards before it can use them. From the trunks alone the heads take most of a run to learn that, and
-when a row then began to use the card was chance. The code of all runs made them: `python -m ablations sweep 5
---profile start`, and 6; `python -m nlrepro.train.pretrain --half NET OUT`.
+`cards-r<depth>.pt` are to `mini` what torchvision's ImageNet file is to `paper`; `mini-r<depth>.pt`, of
+smaller stills, are the trunks of `coco-mini`'s detectors. Each has a note of how it was made (`python -m
+nlrepro.train.pretrain` makes both). `coco-<set>-<backbone>[-keypoints].pt` are detectors that find digits and
+cards and their inks, or digits and their strokes, of which nothing is hidden: a net must detect cards before
+it can use them. From the trunks alone the heads take most of a run to learn that, and when a row then began
+to use the card was chance. The code of all runs made them: `python -m ablations sweep 5 --profile start`, and
+6; `python -m nlrepro.train.pretrain --half NET OUT`.
 """
 
 import json

@@ -74,21 +74,24 @@ def draw_gains(table: Table, frames: Mapping[str, pd.DataFrame]) -> Figure:
     rows = [i for i, row in enumerate(table.rows) if row is not table.baseline(row)]
     measures = [f", {table.measures[m]}" for m in table.plotted] if len(table.plotted) > 1 else [""]
     labels = [table.label(table.rows[i]) + measure for i in rows for measure in measures]
-    figure = Figure(figsize=(WIDTH, 1.3 + INCHES_A_ROW * len(labels)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.6))
     paper = gains(table, next(iter(frames.values())), rows, "paper_", [""])
-    _dots(left, paper, "paper", PAPER, 0.0)
+    sides = 1 if np.isnan(paper).all() else 2  # without the paper's where it has no such table
+    figure = Figure(figsize=(WIDTH, 1.3 + INCHES_A_ROW * len(labels)), layout="constrained")
+    panels = figure.subplots(1, sides, sharey=True, squeeze=False, width_ratios=(1, 1.6)[-sides:])[0]
+    left, right = panels[0], panels[-1]
     for number, (name, frame) in enumerate(frames.items()):
         shift = 0.0 if len(frames) == 1 else 0.3 * (number - 0.5)
         _dots(right, gains(table, frame, rows, "", ["", "_low", "_high"]), name, SERIES[number], shift)
     left.set_yticks(range(len(labels)), labels)
     left.set_ylim(len(labels) - 0.5, -0.5)
-    _dress(left, "the paper", "not in the paper")
+    if sides == 2:
+        _dots(left, paper, "paper", PAPER, 0.0)
+        left.set_xlabel("points")
+        _dress(left, "the paper")
     _dress(right, " and ".join(frames) + ", 95 % intervals")
     if len(frames) > 1:
         figure.legend(handles=right.containers, loc="outside lower right", ncols=2)
     figure.suptitle(". ".join(filter(None, (f"Table {table.name}", table.short_title))))
-    left.set_xlabel("points")
     title = "AP" if len(table.plotted) > 1 else table.measures[table.plotted[0]]
     right.set_xlabel(f"{title} above the baseline, points")
     return figure
@@ -100,6 +103,32 @@ def gains(
     """Differences of these rows in the plotted measures: (ends, rows * measures)."""
     columns = [[f"{prefix}{delta(table, m)}{end}" for m in table.plotted] for end in ends]
     return np.stack([frame[names].to_numpy(float)[rows].flatten() for names in columns])
+
+
+@style.context(LOOK)
+def draw_flops(table: Table, frame: pd.DataFrame) -> Figure:
+    """The first measure of a table frame against counted multiply-adds, a dot a row with its interval."""
+    measure = table.plotted[0]
+    lines = frame[frame[measure].notna()].sort_values(measure, ascending=False, ignore_index=True)
+    figure = Figure(figsize=(WIDTH, 0.9 + INCHES_A_LINE * max(len(lines), 5)), layout="constrained")
+    axes = figure.subplots()
+    for place, line in lines.iterrows():
+        low, value, high = (float(line[f"{measure}{end}"]) for end in ("_low", "", "_high"))
+        colour = INK if line["delta"] == 0 else SERIES[0][0]
+        errors = [[value - low], [high - value]]
+        axes.errorbar(line["macs_ratio"], value, yerr=errors, fmt="o", color=colour, markersize=4)
+        axes.annotate(
+            str(line["row"]),
+            (line["macs_ratio"], value),
+            (1.08, 1 - (int(str(place)) + 0.5) / len(lines)),
+            textcoords="axes fraction",
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "shrinkB": 3},
+        )
+    axes.set(xlabel="FLOPs, multiples of the baseline's", ylabel=f"{table.measures[measure]}, %")
+    axes.grid(visible=True, axis="both")
+    figure.suptitle(f"Table {table.name}. Accuracy and cost")
+    return figure
 
 
 def _dots(axes: Axes, gains: NDArray[np.float64], name: str, series: Series, shift: float) -> None:

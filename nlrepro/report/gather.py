@@ -11,7 +11,15 @@ from nlrepro.config import Profile
 from nlrepro.files import write_atomic
 from nlrepro.record import Record, damaged_records, digest, read_records, record_path
 from nlrepro.report import text
-from nlrepro.report.figures import draw_curves, draw_gains, draw_kinds, draw_rows, draw_task, to_svg
+from nlrepro.report.figures import (
+    draw_curves,
+    draw_flops,
+    draw_gains,
+    draw_kinds,
+    draw_rows,
+    draw_task,
+    to_svg,
+)
 from nlrepro.report.tables import claims_frame, kinds_frame, released_frames, table_frame, with_released
 from nlrepro.run import Folders, Run, with_parents
 from nlrepro.spec import NetSpec, RunSpec
@@ -91,12 +99,14 @@ class TableReport:
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
-        """SVG by the end of the file's name: gains, heat map by kind, training curves."""
+        """SVG by the end of the file's name: gains, heat map by kind, accuracy and cost, training curves."""
         if not self.table.plotted or not self.table.compared:
             return {}
         pictures = {"": to_svg(draw_gains(self.table, self.frames))}
         if not self.kinds.empty:
             pictures["-kinds"] = to_svg(draw_kinds(self.table, self.kinds))
+        if self.table.shows_cost and self.last["seeds"].any():
+            pictures["-flops"] = to_svg(draw_flops(self.table, self.last))
         if self.table.task is VIDEO and self.last["seeds"].any():
             pictures["-curves"] = to_svg(draw_rows(self.table, self.records))
         return pictures
