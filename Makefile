@@ -104,5 +104,5 @@ lint: .venv/ready  ## lint, format and types
 	$(BIN)/mypy
 
 clean:  ## remove the environment and the generated data; results stay
-	rm -rf .venv data/mini data/cards data/smoke data/charades-* data/coco-* data/cache
+	rm -rf .venv data/cards data/smoke data/charades-* data/coco-* data/cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -8,11 +8,11 @@ ResNet-101.
 Fixed: C2D, five embedded Gaussian blocks, 32-frame clips.
 
 Command: make table2d
-Cost: 8 runs a seed, 5.4 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R50: baseline 64.0 %; space-only +1.7 [0.9, 2.5], time-only +19.6 [18.6, 20.7],
-    spacetime +22.5 [21.4, 23.6]
-Expected (mini, 5 seeds), R101: baseline 65.1 %; space-only +0.2 [-0.5, 1.0], time-only +21.3 [20.2, 22.4],
-    spacetime +21.9 [20.8, 23.0]
+Cost: 8 runs a seed, 6.5 minutes on two cores (mini, by the published records)
+Expected (mini, 5 seeds), R50: baseline 63.1 %; space-only +2.5 [1.5, 3.5], time-only +16.1 [10.8, 21.3],
+    spacetime +23.6 [22.3, 25.0]
+Expected (mini, 5 seeds), R101: baseline 61.2 %; space-only +5.9 [4.7, 7.1], time-only +21.8 [19.9, 23.8],
+    spacetime +25.7 [23.9, 27.4]
 """
 
 from nlrepro.spec import DEPTHS, NetSpec

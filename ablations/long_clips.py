@@ -8,9 +8,9 @@ Fixed: as in 2f. Batch normalisation stays as the short-clip model left it, for 
 batch: `frozen_norm` of the recipe.
 
 Command: make table2g
-Cost: 6 runs a seed, 4.2 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R50: C2D baseline 64.8 %; I3D +22.4 [20.8, 24.0], NL I3D +26.7 [25.5, 27.8]
-Expected (mini, 5 seeds), R101: C2D baseline 65.7 %; I3D +23.8 [22.7, 24.9], NL I3D +26.0 [24.8, 27.3]
+Cost: 6 runs a seed, 5.8 minutes on two cores (mini, by the published records)
+Expected (mini, 5 seeds), R50: C2D baseline 69.7 %; I3D +23.3 [21.4, 25.1], NL I3D +27.6 [25.7, 29.6]
+Expected (mini, 5 seeds), R101: C2D baseline 69.9 %; I3D +23.3 [21.5, 25.1], NL I3D +27.7 [25.8, 29.7]
 """
 
 from itertools import product

@@ -7,9 +7,9 @@ Axis: C2D, I3D 3x1x1, or the same with five non-local blocks; in ResNet-50 and R
 Fixed: embedded Gaussian spacetime blocks, 32-frame clips.
 
 Command: make table2f
-Cost: 6 runs a seed, 3.9 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R50: C2D baseline 64.0 %; I3D +17.6 [16.5, 18.7], NL I3D +19.6 [18.4, 20.8]
-Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D +17.7 [16.5, 18.8], NL I3D +19.3 [18.2, 20.4]
+Cost: 6 runs a seed, 4.7 minutes on two cores (mini, by the published records)
+Expected (mini, 5 seeds), R50: C2D baseline 63.1 %; I3D +15.9 [14.1, 17.6], NL I3D +22.1 [20.2, 24.0]
+Expected (mini, 5 seeds), R101: C2D baseline 61.2 %; I3D +17.3 [15.6, 19.1], NL I3D +25.2 [23.3, 27.1]
 """
 
 from nlrepro.spec import DEPTHS, NetSpec

@@ -7,9 +7,9 @@ Axis: the stage whose last residual block the non-local block stands before.
 Fixed: C2D ResNet-50, one embedded Gaussian spacetime block, 32-frame clips.
 
 Command: make table2b
-Cost: 5 runs a seed, 2.0 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R50: baseline 64.0 %; res2 +20.6 [19.1, 22.2], res3 +22.0 [20.4, 23.6], res4 +20.8
-    [19.2, 22.4], res5 +19.5 [18.0, 21.0]
+Cost: 5 runs a seed, 2.6 minutes on two cores (mini, by the published records)
+Expected (mini, 5 seeds), R50: baseline 63.1 %; res2 +22.5 [21.1, 24.0], res3 +23.7 [22.4, 25.0], res4 +23.6
+    [22.3, 24.9], res5 +18.0 [14.6, 21.4]
 """
 
 from nlrepro.spec import NetSpec

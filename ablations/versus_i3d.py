@@ -8,9 +8,9 @@ Axis: nothing, 3x3x3 or 3x1x1 kernels in every second residual block, or five no
 Fixed: ResNet-101, 32-frame clips. Parameters and FLOPs are relative to the C2D baseline's 43.2 M and 34.2 B.
 
 Command: make table2e
-Cost: 4 runs a seed, 3.0 minutes on two cores (mini, by the published records)
-Expected (mini, 5 seeds), R101: C2D baseline 65.1 %; I3D 3x3x3 +18.5 [17.4, 19.6], I3D 3x1x1 +17.7 [16.5,
-    18.8], NL C2D, 5-block +21.9 [20.8, 23.1]
+Cost: 4 runs a seed, 3.4 minutes on two cores (mini, by the published records)
+Expected (mini, 5 seeds), R101: C2D baseline 61.2 %; I3D 3x3x3 +19.8 [16.8, 22.9], I3D 3x1x1 +17.3 [15.1,
+    19.6], NL C2D, 5-block +25.7 [23.6, 27.7]
 """
 
 from nlrepro.spec import NetSpec

@@ -183,7 +183,7 @@ def add_weights(add: Add) -> None:
     number(test, "--items", 1, "a dry run on so many videos or images, which no table shows")
 
     text = "the strongest x_j of one x_i of a non-local block, as arrows over the frames of a video"
-    example = "data/mini/test/3/00178-far-later.mp4 --weights net.pt --out attention.png"
+    example = "data/cards/test/2/00385-far-later.mp4 --weights net.pt --out attention.png"
     attend = add("attend", verbs.attend, text, example)
     attend.add_argument("video", type=Path, metavar="VIDEO")
     file = "a file of `weights import`, or the net of a run"

@@ -159,7 +159,7 @@ def real(smoke: Profile) -> Profile:
         name="real",
         pretrained="imagenet",
         pretraining=None,
-        data=replace(smoke.data, root=".", cached=False, views=2),
+        data=replace(smoke.data, root=".", size=32, cached=False, views=2),
         clips={kind: replace(smoke.clips[kind], stride=2, test="val") for kind in ("short", "long")},
         geometry=replace(smoke.geometry, architecture="release"),
         generator=None,

@@ -14,10 +14,11 @@ from films import film
 from PIL import Image
 from torch import Tensor, nn
 
-from nlrepro.attention.compute import Attention, Embeddings, attend, centres, embeddings
+from nlrepro.attention.compute import Attention, Embeddings, attend, centres, embeddings, read_clip
 from nlrepro.attention.draw import check_suffix
 from nlrepro.attention.query_dependence import mean_distance, share_map
 from nlrepro.config import Profile
+from nlrepro.data.decode import read_generated
 from nlrepro.data.synthetic.write import card_video_set, write_item
 from nlrepro.files import BadInput
 from nlrepro.nets.resnet import FoldedNonLocalBlock, VideoResNet, fold, unfold
@@ -172,7 +173,7 @@ def test_what_does_not_fit_is_refused(smoke: Profile, video: Path) -> None:
 def test_ends_lie_on_the_frames_that_are_drawn(smoke: Profile, real: Profile, video: Path) -> None:
     """Of real videos these are the middle square of 44 pixels, twice as large."""
     wide = film(video.with_name("wide.mp4"), size=(160, 96))
-    for profile, file, side in ((smoke, video, 32), (real, wide, 88)):
+    for profile, file, side in ((smoke, video, 48), (real, wide, 88)):
         attention = of_net(NL, profile, file, block="res3_3", at=(1, 2, 3), strongest=7)
         assert attention.top.query == (1, 2, 3)
         assert attention.frames.shape == (8, side, side, 3)
@@ -181,6 +182,13 @@ def test_ends_lie_on_the_frames_that_are_drawn(smoke: Profile, real: Profile, vi
         assert max(map(max, attention.points)) > side / 2
         assert {int(t) for t, _, _ in attention.top.keys} <= set(range(len(attention.columns)))
         assert 0 <= min(attention.columns) <= max(attention.columns) < 8
+
+
+def test_a_generated_video_is_looked_at_without_its_margin(smoke: Profile, video: Path) -> None:
+    start, frames, size = smoke.generator.shown[0], smoke.clips["short"].frames, smoke.data.size
+    clip = read_clip(video, smoke, NL)
+    np.testing.assert_array_equal(clip, read_generated(video, size)[start : start + frames])
+    assert clip.shape == (8, 48, 48, 3)
 
 
 def test_the_mean_distance_is_that_of_all_pairs() -> None:

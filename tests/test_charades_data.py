@@ -158,7 +158,7 @@ def test_a_video_has_digits_of_both_inks_and_a_card_in_each_half_all_clear_of_ea
         squares = [item.square for item in (*layout.cards, *layout.digits.values())]
         assert all(square.inside(MINI.size) for square in squares)
         assert all(a.clear_of(b) for i, a in enumerate(squares) for b in squares[:i])
-    with pytest.raises(BadInput, match=r"no room for [34] digits of 20 px and two cards of 6 px in 32 px"):
+    with pytest.raises(BadInput, match=r"no room for [34] digits of 20 px and two cards of 10 px in 48 px"):
         sample_layout(replace(MINI, digit=20), "train", 0)
 
 

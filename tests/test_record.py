@@ -109,7 +109,7 @@ def test_a_share_is_100_percent_only_if_nothing_is_missing() -> None:
 
 
 CHOICES = ("adamw", "sgd"), ("one-cycle", "steps"), ("32-true", "bf16-mixed"), ("text", "release")
-CHOICES += ("max", "mean"), ("card ink", "own ink"), ("smoke", "mini"), ("mini-start1", "mini")
+CHOICES += ("max", "mean"), ("card ink", "own ink"), ("smoke", "mini"), ("cards", "mini")
 OTHER = {one: other for pair in CHOICES for one, other in (pair, pair[::-1])}
 LEFT_OUT = ("start", "roots", "backbones", "keypoints", "accumulate")  # of no effect, or a name
 

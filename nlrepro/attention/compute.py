@@ -21,6 +21,7 @@ from torch import Tensor
 from nlrepro.config import Data, Profile
 from nlrepro.data import Frames
 from nlrepro.data.clips import MIDDLE, ClipSample, Crop, FileClips, Tree
+from nlrepro.data.decode import stored_width
 from nlrepro.data.facts import examine
 from nlrepro.files import BadInput
 from nlrepro.nets.nonlocal_block import NonLocalBlock
@@ -166,6 +167,8 @@ def read_clip(
 ) -> Frames:
     """The clip (T, H, W, 3) at the fraction `where` of a video, in the middle crop of a test.
 
+    A generated video has its margin on the right cut off.
+
     It is enlarged by the largest whole number that keeps its shorter side within `enlarge_to` pixels and the
     video's own.
 
@@ -178,10 +181,11 @@ def read_clip(
     side, square = profile.data.size, True
     if profile.real:
         side, square = profile.real.test_side, profile.release
+    margin = not profile.real and (facts.width, facts.height) == (stored_width(side), side)
     side *= max(min(facts.width, facts.height, enlarge_to) // side, 1)
     tree = Tree(folder=video.parent, classes=(), videos=(video.name,), labels=(0,))
     clips = FileClips(tree, [facts], profile.clips[spec.clip])
-    return clips.clip(ClipSample(0, where, Crop(side, side if square else None)))
+    return clips.clip(ClipSample(0, where, Crop(side, side if square else None, x=0.0 if margin else MIDDLE)))
 
 
 def normalise(clip: Frames, data: Data) -> Tensor:
