@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import islice, product
+from math import nan
 from typing import Any, ClassVar, get_args
 
 import pytorch_lightning as pl
@@ -158,7 +159,7 @@ class VideoClassifier(Learner):
                 norm.requires_grad_(False)
         self.register_buffer("mean", torch.tensor(profile.data.mean), persistent=False)  # () or (3,)
         self.register_buffer("std", torch.tensor(profile.data.std), persistent=False)  # () or (3,)
-        self.test_loss = MeanMetric(nan_strategy="disable")
+        self.test_loss = MeanMetric(nan_strategy=nan)  # "disable" would ignore weights (torchmetrics 1.9)
         self.evaluator = self.make_evaluator()
 
     def make_evaluator(self) -> Evaluator:
