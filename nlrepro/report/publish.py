@@ -108,7 +108,15 @@ def verify(catalogue: Catalogue) -> None:
     for profile, tables in published(catalogue).items():
         report(catalogue, tables, profile, Folders(results=PUBLISHED))
     write_readmes(catalogue)
-    status = ["git", "status", "--porcelain", "--", str(PUBLISHED), *map(str, READMES)]
+    status = [
+        "git",
+        "status",
+        "--porcelain",
+        "--untracked-files=all",
+        "--",
+        str(PUBLISHED),
+        *map(str, READMES),
+    ]
     done = subprocess.run(status, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BadInput(f"`verify` compares with git: {done.stderr.strip()}")
@@ -200,7 +208,7 @@ def readme_parts(catalogue: Catalogue) -> dict[str, str]:
                 of_table2 = [v for v in each.verdicts if v.claim.table.startswith(TABLE2)]
                 parts["verdicts"] = verdict_table(of_table2)
                 parts["durations"] = durations(each.sources[-1].runs, "2a", SEEDS)
-    return parts | {"variants": variants_table(variants)}
+    return parts | ({"variants": variants_table(variants)} if variants else {})
 
 
 def variants_table(reports: dict[str, TableReport]) -> str:

@@ -106,7 +106,7 @@ def side_by_side(
         parts.append(pd.DataFrame(columns))
     lines = pd.concat(parts).sort_index(kind="stable", ignore_index=True)
     empty = (lines == MISSING).all()
-    return lines.drop(columns=[name for name in lines if name.startswith("paper") and empty[name]])
+    return lines.drop(columns=[name for name in map(str, lines) if name.startswith("paper") and empty[name]])
 
 
 def deltas(table: Table, frame: pd.DataFrame, name: str) -> list[str]:
