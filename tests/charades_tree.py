@@ -52,7 +52,7 @@ def as_real(profile: Profile) -> Profile:
         name="charades-real",
         actions=replace(profile.actions, generator=None),
         real=Real(train_sides=(40, 56), test_side=44, devices=1, precise_batches=2),
-        data=replace(profile.data, root=".", cached=False, views=2),
+        data=replace(profile.data, root=".", size=32, cached=False, views=2),
         clips={**profile.clips, "long": clips},
         recipes={**profile.recipes, "long": recipe},
     )
