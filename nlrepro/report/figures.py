@@ -49,8 +49,8 @@ KINDS = {  # of videos: where the card is, relative to its digit, and what it ta
     "far": ("same frames,\nfar apart", "a look across space"),
     "later": ("other frames,\nsame place", "across time"),
     "far-later": ("other frames,\nfar apart", "across space-time"),
-    "outside-far": ("beyond the short\nclip, far apart", "longer clips,\nspace-time"),
-    "outside-near": ("beyond the short\nclip, touching", "longer clips"),
+    "outside-far": ("not in a\nshort clip,\nfar apart", "longer clips, space-time"),
+    "outside-near": ("not in a\nshort clip,\ntouching", "longer clips"),
 }
 
 
@@ -123,7 +123,7 @@ def draw_flops(table: Table, frame: pd.DataFrame) -> Figure:
             (1.08, 1 - (int(str(place)) + 0.5) / len(lines)),
             textcoords="axes fraction",
             va="center",
-            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "shrinkB": 3},
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "shrinkB": 3, "relpos": (0, 0.5)},
         )
     axes.set(xlabel="FLOPs, multiples of the baseline's", ylabel=f"{table.measures[measure]}, %")
     axes.grid(visible=True, axis="both")
@@ -210,18 +210,17 @@ def draw_kinds(table: Table, frame: pd.DataFrame) -> Figure:
     interval, rounded up. Above each column stand its kind and where the card is.
     """
     names, rows = list(frame["kind"].unique()), len(table.rows)
-    figure = Figure(figsize=(WIDTH, 1.35 + INCHES_A_LINE * rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.5 + INCHES_A_LINE * rows), layout="constrained")
     axes = figure.subplots()
     for place, (top1, low, high) in enumerate(frame[["top1", "low", "high"]].to_numpy(float)):
         _cell(axes, place % len(names), place // len(names), top1, max(top1 - low, high - top1))
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(rows - 0.5, -0.5))
     axes.set_yticks(range(rows), [table.label(row) for row in table.rows])
-    axes.set_xticks(range(len(names)), [KINDS[name][0] for name in names], fontsize=7)
+    axes.set_xticks(range(len(names)), [KINDS[name][0] for name in names], fontsize=6.5)
     axes.xaxis.tick_top()
     for x, name in enumerate(names):
-        axes.annotate(
-            name, (x, 1), (0, 26), ("data", "axes fraction"), "offset points", ha="center", weight="bold"
-        )
+        place = (x, 1), (0, 34), ("data", "axes fraction"), "offset points"
+        axes.annotate(name.replace("-", "-\n"), *place, ha="center", weight="bold", fontsize=8.5)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
@@ -253,9 +252,9 @@ def draw_task(task: Generator) -> Figure:
 
     examples = first_of_each_kind(task)
     frames = range(0, task.frames, STEP)
-    figure = Figure(figsize=(WIDTH, 0.3 + len(examples) * WIDTH / (len(frames) + 2.6)))
+    figure = Figure(figsize=(WIDTH, 0.3 + len(examples) * WIDTH / (len(frames) + 3.2)))
     grid = figure.subplots(len(examples), len(frames), squeeze=False)
-    figure.subplots_adjust(left=0.15, right=0.88, top=0.92, bottom=0.01, wspace=0.06, hspace=0.06)
+    figure.subplots_adjust(left=0.2, right=0.9, top=0.92, bottom=0.01, wspace=0.06, hspace=0.06)
     for row, (kind, (video, answer)) in zip(grid, examples.items(), strict=True):
         for axes, frame in zip(row, frames, strict=True):
             axes.imshow(video[frame], interpolation="none")
