@@ -219,8 +219,8 @@ def draw_kinds(table: Table, frame: pd.DataFrame) -> Figure:
     axes.set_xticks(range(len(names)), [KINDS[name][0] for name in names], fontsize=6.5)
     axes.xaxis.tick_top()
     for x, name in enumerate(names):
-        place = (x, 1), (0, 34), ("data", "axes fraction"), "offset points"
-        axes.annotate(name.replace("-", "-\n"), *place, ha="center", weight="bold", fontsize=8.5)
+        head, units = name.replace("-", "-\n"), ("data", "axes fraction")
+        axes.annotate(head, (x, 1), (0, 34), units, "offset points", ha="center", weight="bold", fontsize=8.5)
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
