@@ -5,9 +5,9 @@ the other blocks, each against the paper's block; nets/later_blocks.py has the e
 other data and recipes, and BoTNet's block takes the place of a convolution, where here all are added.
 
 What the drawn videos tell: the card's ink is all that a digit must be told, and is the same for every digit.
-So a block that tells all positions the same (simplified, global context) can do as well here as one in which
-each position gathers its own. Nor is it asked here what a block does on large maps: there are 4 x 6 x 6
-positions.
+So a block that tells all positions the same (squeeze-and-excitation, simplified, global context) can do as
+well here as one in which each position gathers its own. Nor is it asked here what a block does on large maps:
+there are 4 x 6 x 6 positions.
 
 Axis: the block.
 Fixed: C2D ResNet-50, one block before the last residual block of res4, 32-frame clips.

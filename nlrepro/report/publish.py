@@ -108,16 +108,9 @@ def verify(catalogue: Catalogue) -> None:
     for profile, tables in published(catalogue).items():
         report(catalogue, tables, profile, Folders(results=PUBLISHED))
     write_readmes(catalogue)
-    status = [
-        "git",
-        "status",
-        "--porcelain",
-        "--untracked-files=all",
-        "--",
-        str(PUBLISHED),
-        *map(str, READMES),
-    ]
-    done = subprocess.run(status, capture_output=True, text=True, check=False)
+    status = ["git", "status", "--porcelain", "--untracked-files=all", "--"]
+    paths = map(str, (PUBLISHED, *READMES))
+    done = subprocess.run([*status, *paths], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BadInput(f"`verify` compares with git: {done.stderr.strip()}")
     if changed := [line[3:] for line in done.stdout.splitlines()]:
