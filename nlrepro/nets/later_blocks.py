@@ -151,9 +151,8 @@ class CompactGeneralized(Successor):
 
     def update(self, x: Tensor) -> Tensor:
         positions = tokens(x)  # (B, N, C)
-        theta, phi, g = (
-            part(positions).unflatten(2, (self.groups, -1)) for part in (self.theta, self.phi, self.g)
-        )  # (B, N, groups, C/2/groups) each
+        embedded = (part(positions) for part in (self.theta, self.phi, self.g))  # (B, N, C/2) each
+        theta, phi, g = (part.unflatten(2, (self.groups, -1)) for part in embedded)
         y = theta * (phi * g).sum((1, 3), keepdim=True)  # (B, N, groups, C/2/groups)
         out: Tensor = self.norm(self.w_z(maps(y.flatten(2), x)))  # (B, C, T, H, W)
         return out
@@ -169,11 +168,7 @@ class CrissCross(Successor):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = max(channels // 8, 1)
-        self.q, self.k, self.v = (
-            project(channels, inner),
-            project(channels, inner),
-            project(channels, channels),
-        )
+        self.q, self.k, self.v = (project(channels, width) for width in (inner, inner, channels))
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def update(self, x: Tensor) -> Tensor:
@@ -182,13 +177,9 @@ class CrissCross(Successor):
 
     def pass_once(self, x: Tensor) -> Tensor:
         q, k, v = (maps(part(tokens(x)), x) for part in (self.q, self.k, self.v))  # (B, K, T, H, W)
-        lines = (
-            "shw",
-            "tsw",
-            "ths",
-        )  # s runs along time, column and row; i itself is in each, and counts once
+        lines = ("shw", "tsw", "ths")  # s runs along time, column and row
         scores = [torch.einsum(f"bcthw,bc{line}->bthws", q, k) for line in lines]  # (B, T, H, W, S) each
-        for axis, score in enumerate(scores[1:], 3):
+        for axis, score in enumerate(scores[1:], 3):  # i itself is in each line, and counts once
             score.diagonal(0, axis - 1, 4).fill_(-torch.inf)
         weights = torch.cat(scores, 4).softmax(4).split(x.shape[2:], 4)  # (B, T, H, W, S) each
         parts = [torch.einsum(f"bthws,bc{line}->bcthw", w, v) for w, line in zip(weights, lines, strict=True)]
@@ -250,9 +241,8 @@ class RelativeSelfAttention(Successor):
 
     def update(self, x: Tensor) -> Tensor:
         positions = tokens(x)  # (B, N, C)
-        q, k, v = (
-            part(positions).unflatten(2, (HEADS, -1)).transpose(1, 2) for part in (self.q, self.k, self.v)
-        )  # (B, heads, N, d) each
+        embedded = (part(positions) for part in (self.q, self.k, self.v))  # (B, N, C/2) each
+        q, k, v = (part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in embedded)  # (B, heads, N, d)
         scores = q @ k.mT  # (B, heads, N, N)
         for r, offsets in zip(self.r, offsets_of(x), strict=True):
             scores = scores + (q @ r.mT).gather(3, offsets.expand_as(scores))  # (B, heads, N, N)

@@ -118,11 +118,11 @@ class TableReport:
         parts = [head + self.table.heading, text.to_text(self.text, style), verdicts, *notes]
         return "\n\n".join(filter(None, parts)) + "\n"
 
-    def write(self, tables: Path, figures: Path, notes: Sequence[str]) -> str:
+    def write(self, tables: Path, figures: Path) -> str:
         """Write the table's files; returns their names."""
         name = f"table{self.table.name}"
         write_atomic(tables / f"{name}.csv", text.to_csv(with_released(self.table, self.last, self.released)))
-        write_atomic(tables / f"{name}.md", self.summary(notes, markdown=True))
+        write_atomic(tables / f"{name}.md", self.summary(self.notes, markdown=True))
         write_atomic(tables / f"{name}.tex", text.to_latex(self.table.title, self.table.name, self.text))
         files = f"{tables}/{name}.md, .csv, .tex"
         if not self.kinds.empty:
@@ -176,9 +176,10 @@ class ProfileReport:
             write_atomic(figures / f"{name}.svg", svg)
         for name in names:
             report = self.tables[name]
-            notes = [text.error_rates(self.verdicts)] * bool(report.verdicts) + report.notes
-            files = report.write(tables, figures, notes)
-            print(f"\n{report.summary(notes)}\nwritten: {files}")
+            files = report.write(tables, figures)
+            print(f"\n{report.summary(report.notes)}\nwritten: {files}")
+        if self.verdicts:
+            print(f"\n{text.error_rates(self.verdicts)}")
 
 
 def gather(catalogue: Catalogue, name: str, folders: Folders) -> list[ProfileReport]:

@@ -14,7 +14,7 @@ from nlrepro.files import BadInput, write_atomic
 from nlrepro.record import Record, damaged_records, read_records, record_path, write_record
 from nlrepro.report.gather import PUBLISHED, TableReport, gather, is_published
 from nlrepro.report.page import Page, render
-from nlrepro.report.text import column, durations, number, to_text, verdict_line, verdict_table
+from nlrepro.report.text import column, durations, error_rates, number, to_text, verdict_line, verdict_table
 from nlrepro.run import Folders
 from nlrepro.stats.anova import one_more
 from nlrepro.table import TABLE2, Catalogue
@@ -185,7 +185,7 @@ def pasted(readme: str, name: str, body: str) -> str:
 
 
 def readme_parts(catalogue: Catalogue) -> dict[str, str]:
-    """The generated parts by name: tables, verdicts, durations, and Table 2a's variants."""
+    """The generated parts by name: tables, verdicts, error rates, durations, and Table 2a's variants."""
     parts: dict[str, str] = {}
     variants: dict[str, TableReport] = {}
     for profile, names in published(catalogue).items():
@@ -200,6 +200,7 @@ def readme_parts(catalogue: Catalogue) -> dict[str, str]:
             if profile == "mini" and "2a" in each.tables:
                 of_table2 = [v for v in each.verdicts if v.claim.table.startswith(TABLE2)]
                 parts["verdicts"] = verdict_table(of_table2)
+                parts["errors"] = error_rates(each.verdicts)
                 parts["durations"] = durations(each.sources[-1].runs, "2a", SEEDS)
     return parts | ({"variants": variants_table(variants)} if variants else {})
 

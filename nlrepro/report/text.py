@@ -175,17 +175,11 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
 
 
 def error_rates(verdicts: Sequence[Verdict]) -> str:
-    """Sentences on the error rates of all verdicts together."""
+    """How many of all verdicts together may be wrong."""
     tested = sum(not isinstance(verdict.claim, Counted) for verdict in verdicts)
-    text = (
-        "Error rates are per sentence: one that is not true is found to hold in at most about "
-        f"{100 * ALPHA:.1f} % of cases, and one that is not false to fail in as many."
-    )
-    if tested < 2:
-        return text
     return (
-        f"{text} Of the {tested} sentences tested on all tables, at most about {tested * ALPHA:.1f} are thus "
-        'expected to "hold" by chance, and as many to "fail".'
+        f"Each verdict is a test at {100 * ALPHA:.1f} %: of {tested} sentences tested, at most about "
+        f'{tested * ALPHA:.1f} would "hold" by chance, and as many "fail".'
     )
 
 
