@@ -7,7 +7,7 @@ DATA     ?= data
 TABLES   ?= all
 PYTHON   ?= python3
 LAUNCHER ?= local
-# also: STEPS=3 (a dry run), START=FOLDER (nets to start from), IMAGENET=FILE, SLURM='--partition gpu --gpus 8', CPU=1, WHAT=, RIVALS=, PUBLISH=1
+# also: STEPS=3 (a dry run), START=FOLDER (nets to start from), IMAGENET=FILE, SLURM='--partition gpu --gpus 8', CPU=1, RIVALS=FOLDER
 
 # Recipes read these in the environment, as they were typed: a quote, a space, $ or # in a name does no harm.
 TYPED := PROFILE START SEEDS ONLY JOBS DATA STEPS IMAGENET LAUNCHER RIVALS
@@ -83,8 +83,8 @@ dashboard: .venv/ready  ## wandb's dashboard of the local runs, in the terminal;
 sync: .venv/ready  ## with a wandb key: upload the offline runs
 	$(CLI) sync
 
-bench: .venv/ready  ## WHAT="block nets loader" beside public code in RIVALS=FOLDER (SlowFast, mmcv, Non-local_pytorch)
-	$(BIN)/python -m nlrepro.bench $(if $(WHAT),--what $(WHAT)) $(if $(RIVALS),--rivals "$$RIVALS") $(if $(PUBLISH),--publish)
+bench: .venv/ready  ## the block's speed, beside public code in RIVALS=FOLDER (SlowFast, mmcv, Non-local_pytorch)
+	$(BIN)/python -m nlrepro.bench $(if $(RIVALS),--rivals "$$RIVALS")
 
 notebooks: .venv/ready  ## run the notebooks and write them with their outputs
 	$(BIN)/python notebooks/execute.py
