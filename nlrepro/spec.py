@@ -205,6 +205,3 @@ class DetectionSpec:
     @property
     def key(self) -> str:
         return f"{self.backbone}-{self.kind}" + "-head" * self.head_blocks + "-nl" * self.block
-
-
-Spec = RunSpec | ActionSpec | DetectionSpec

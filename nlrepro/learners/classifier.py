@@ -148,7 +148,7 @@ class VideoClassifier(Learner):
     std: Tensor
 
     def __init__(self, spec: RunSpec, profile: Profile, devices: int = 1) -> None:
-        super().__init__(spec, profile, profile.recipe(spec.clip, devices))
+        super().__init__(profile, profile.recipe(spec.clip, devices))
         self.clips = profile.clips[spec.clip]
         self.views = profile.data.views * len(eval_crops(profile))
         self.released_recipe = profile.real is not None and profile.release

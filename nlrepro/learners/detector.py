@@ -175,7 +175,7 @@ class Detector(Learner):
     recipe: DetectionRecipe
 
     def __init__(self, spec: DetectionSpec, profile: Profile, devices: int = 1) -> None:
-        super().__init__(spec, profile, profile.recipe(spec.kind, devices))
+        super().__init__(profile, profile.recipe(spec.kind, devices))
         self.net, self.shipped = detector(spec, profile)
         blocks = [
             (name, module) for name, module in self.net.named_modules() if isinstance(module, NonLocalBlock)

@@ -88,9 +88,9 @@ class Learner(pl.LightningModule):
     released_recipe = False  # whether training follows the authors' code where it differs from the text
     fresh: Collection[str] = ()  # the names of what `start` left at its initial values
 
-    def __init__(self, spec: Any, profile: Profile, recipe: Recipe) -> None:
+    def __init__(self, profile: Profile, recipe: Recipe) -> None:
         super().__init__()
-        self.run_spec, self.profile, self.recipe = spec, profile, recipe
+        self.profile, self.recipe = profile, recipe
         self.curve: list[Point] = []
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.result: Result | None = None  # of the test
