@@ -168,7 +168,7 @@ class VideoClassifier(Learner):
 
     def forward(self, clips: Tensor) -> Tensor:
         """Class scores: (B, T, H, W, 3) uint8 -> (B, classes)."""
-        x = (clips.float() - self.mean) / self.std  # (B, T, H, W, 3)
+        x = (clips.float() - self.mean) / self.std  # (B, T, H, W, 3): channels stay last in memory
         scores: Tensor = self.net(x.permute(0, 4, 1, 2, 3))  # (B, classes)
         return scores.float()
 
