@@ -30,6 +30,7 @@ TABLE = Table(
     name="2a",
     title="Instantiations: 1 non-local block of different types added to the C2D baseline",
     rows=rows(NETS),
+    variants=("mini-start1", "mini-start2"),
     claims=(
         Beats("each form beats the baseline", beat("2a", *((form, "C2D baseline") for form in FORMS))),
         Alike(

@@ -5,19 +5,19 @@ the other blocks, each against the paper's block; nets/later_blocks.py has the e
 other data and recipes, and BoTNet's block takes the place of a convolution, where here all are added.
 
 What the drawn videos tell: the card's ink is all that a digit must be told, and is the same for every digit.
-So a block that tells all positions the same (squeeze-and-excitation, simplified, global context) can do as
-well here as one in which each position gathers its own. Nor is it asked here what a block does on large maps:
+So a block that tells all positions the same (squeeze-and-excitation, simplified, global context) does as well
+here as one in which each position gathers its own. Nor is it asked here what a block does on large maps:
 there are 4 x 6 x 6 positions.
 
 Axis: the block.
 Fixed: C2D ResNet-50, one block before the last residual block of res4, 32-frame clips.
 
 Command: make table7
-Cost: 11 runs a seed, 5.7 minutes on two cores (mini, by the published records)
-Expected (mini, 1 seed), R50: C2D baseline 63.4 %; squeeze-excitation +24.7 [22.9, 26.5], non-local +22.3
-    [20.4, 24.1], simplified +24.0 [22.2, 25.8], global context +23.7 [22.0, 25.5], double attention +24.1
-    [22.3, 25.8], compact generalized +24.1 [22.3, 25.9], criss-cross +20.1 [18.4, 21.8], disentangled +23.4
-    [21.5, 25.2], linear attention +23.9 [22.1, 25.7], relative positions +24.5 [22.7, 26.3]
+Cost: 11 runs a seed, 7.2 minutes on two cores (mini, by the published records)
+Expected (mini, 5 seeds), R50: C2D baseline 63.1 %; squeeze-excitation +24.6 [23.3, 25.9], non-local +23.6
+    [22.3, 24.9], simplified +24.4 [23.1, 25.7], global context +24.1 [22.5, 25.6], double attention +24.5
+    [23.2, 25.9], compact generalized +24.3 [22.9, 25.7], criss-cross +9.6 [-0.6, 19.7], disentangled +24.1
+    [22.8, 25.4], linear attention +24.4 [23.1, 25.7], relative positions +24.3 [22.9, 25.6]
 """
 
 from nlrepro.spec import Insert, NetSpec

@@ -10,7 +10,7 @@ from records import record
 
 from ablations.registry import TABLES
 from nlrepro.record import Point, Record
-from nlrepro.report.figures import draw_curves, draw_flops, draw_gains
+from nlrepro.report.figures import draw_curves, draw_flops, draw_gains, draw_rows
 from nlrepro.report.tables import curves_frame, table_frame
 
 FORMS = TABLES["2a"]
@@ -54,8 +54,8 @@ def test_a_table_that_the_paper_does_not_have_has_one_panel_and_its_rows_with_re
         for row, digits in zip(table.rows[:2], ("01", "00"), strict=True)
     ]
     (axes,) = draw_flops(table, table_frame(table, some)).axes
-    assert texts(axes.texts) == ["squeeze-excitation", "C2D baseline"]  # the best first
-    assert [x for line in dots(axes) for x in line] == pytest.approx([1.0000065, 1.0], abs=1e-6)
+    assert texts(axes.texts) == ["C2D baseline", "squeeze-excitation"]  # by cost
+    assert [x for line in dots(axes) for x in line] == pytest.approx([1.0, 1.0000065], abs=1e-6)
 
 
 POINTS = {0: [(100, 2.0, 40.0), (200, 1.0, 60.0)], 1: [(100, 1.0, 50.0), (200, 0.5, 80.0)]}
@@ -76,3 +76,10 @@ def test_curves_have_thick_means_over_the_seeds_that_both_nets_have() -> None:
     assert np.asarray(error.lines[2].get_ydata()).tolist() == [55.0, 30.0]
     empty, _ = draw_curves({"C2D": "base", "NL": "missing"}, records).axes
     assert not any(np.asarray(line.get_ydata()).size for line in empty.lines)
+
+
+def test_each_row_of_a_long_table_has_a_curve_of_its_own_look() -> None:
+    table = TABLES["7"]
+    (axes,) = draw_rows(table, [learned(row.key, seed) for row in table.rows for seed in (0, 1)]).axes
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in axes.lines}
+    assert len(axes.lines) == len(looks) == len(table.rows) == 11

@@ -107,10 +107,13 @@ def gains(
 
 @style.context(LOOK)
 def draw_flops(table: Table, frame: pd.DataFrame) -> Figure:
-    """The first measure of a table frame against counted multiply-adds, a dot a row with its interval."""
+    """The first measure of a table frame against counted multiply-adds, a dot a row with its interval.
+
+    Names stand above, in the order of the costs.
+    """
     measure = table.plotted[0]
-    lines = frame[frame[measure].notna()].sort_values(measure, ascending=False, ignore_index=True)
-    figure = Figure(figsize=(WIDTH, 0.9 + INCHES_A_LINE * max(len(lines), 5)), layout="constrained")
+    lines = frame[frame[measure].notna()].sort_values(["macs_ratio", measure], ignore_index=True)
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     axes = figure.subplots()
     for place, line in lines.iterrows():
         low, value, high = (float(line[f"{measure}{end}"]) for end in ("_low", "", "_high"))
@@ -120,10 +123,10 @@ def draw_flops(table: Table, frame: pd.DataFrame) -> Figure:
         axes.annotate(
             str(line["row"]),
             (line["macs_ratio"], value),
-            (1.08, 1 - (int(str(place)) + 0.5) / len(lines)),
+            ((int(str(place)) + 0.5) / len(lines), 1.06),
             textcoords="axes fraction",
-            va="center",
-            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "shrinkB": 3, "relpos": (0, 0.5)},
+            rotation=40,
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "shrinkB": 3, "relpos": (0, 0)},
         )
     axes.set(xlabel="FLOPs, multiples of the baseline's", ylabel=f"{table.measures[measure]}, %")
     axes.grid(visible=True, axis="both")
@@ -190,14 +193,16 @@ def _curves(
     title: str,
     thin: bool = False,
 ) -> None:
-    """The mean of each net, and with `thin` its seeds."""
-    for (name, frame), (colour, marker) in zip(frames.items(), series, strict=False):
+    """The mean of each net, and with `thin` its seeds; dashed where the series begin again."""
+    for place, (name, frame) in enumerate(frames.items()):
+        colour, marker = series[place % len(series)]
         for _, seed in frame.groupby("seed") if thin else ():
             steps, values = seed["step"].to_numpy(), seed[value].to_numpy()
             axes.plot(steps, values, color=colour, marker="", linewidth=0.5, alpha=0.5)
         mean = frame.groupby("step")[value].mean()
         steps = np.asarray(mean.index)
-        axes.plot(steps, mean.to_numpy(), color=colour, marker=marker, markersize=4, label=name)
+        dashes = "-" if place < len(series) else "--"
+        axes.plot(steps, mean.to_numpy(), dashes, color=colour, marker=marker, markersize=4, label=name)
     axes.set(title=title, xlabel="step")
     axes.grid(visible=True, axis="both")
 
