@@ -9,10 +9,10 @@ Fixed: R101, 3x1x1, long clips. In `mini` the videos are drawn: which digits hav
 the late card's?
 
 Command: make table4
-Cost: 4 runs a seed, 9.1 minutes on two cores (mini, by the published records); besides 4 of Table 2 that all
+Cost: 4 runs a seed, 12.5 minutes on two cores (mini, by the published records); besides 4 of Table 2 that all
 seeds start from
-Expected (mini, 1 seed), R101: I3D, train/val mAP 82.5; NL I3D, train/val +5.1
-Expected (mini, 1 seed), R101: I3D, trainval/test mAP 82.8; NL I3D, trainval/test +4.5
+Expected (mini, 5 seeds), R101: I3D, train/val mAP 82.7; NL I3D, train/val +5.0 [4.8, 5.2]
+Expected (mini, 5 seeds), R101: I3D, trainval/test mAP 82.9; NL I3D, trainval/test +4.1 [3.4, 4.8]
 """
 
 from typing import get_args
