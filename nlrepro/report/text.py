@@ -197,7 +197,7 @@ def note(table: Table, records: Sequence[Record]) -> str:
         " or ".join(sorted({tested(r, table.task.items) for r in records})),
         *[f"{level} (views a video: {' or '.join(map(str, views))})"] * bool(records[0].ranks),
         days(records),
-        ", ".join(sorted({r.made.device for r in records})),
+        " or ".join(sorted({r.made.device for r in records})),
         *sorted({each for r in records for each in r.notes}),
     ]
     if not records[0].ranks:
@@ -260,7 +260,7 @@ def durations(records: Sequence[Record], first: str, some: int) -> str:
     few = [(r.made.seconds / 60 / CORES, r.tables) for r in records if r.seed is not None and r.seed < some]
     of_first = sum(t for t, tables in few if first in tables)
     of_all = sum(t for t, tables in few if any(name.startswith("2") for name in tables))
-    machines = ", ".join(sorted({record.made.device for record in records}))
+    machines = " or ".join(sorted({record.made.device for record in records}))
     return (
         f"By the records ({machines}), a run on one core takes {', '.join(times)} in the median; "
         f"{some} seeds of Table {first} keep {CORES} cores busy for {of_first:.0f} minutes, "
