@@ -11,6 +11,7 @@ from records import record
 from ablations.registry import TABLES
 from nlrepro import paper
 from nlrepro.record import Record
+from nlrepro.report.text import error_rates
 from nlrepro.stats.anova import Analysis, Interval
 from nlrepro.stats.evidence import Evidence
 from nlrepro.stats.verdicts import (
@@ -206,3 +207,9 @@ def test_flops_are_counted_without_records_and_the_worst_pair_decides(
     monkeypatch.setattr(paper, "costs", lambda: counted)
     (verdict,) = verdicts([claim for claim in CLAIMS if isinstance(claim, kind)], [])
     assert (verdict.verdict, verdict.difference.mean) == (word, pytest.approx(value))
+
+
+def test_chance_is_counted_over_several_verdicts() -> None:
+    both = of_2a(60.0, 70.0, 70.0, 70.0, 70.0)
+    assert error_rates(both[:1]) == "Each verdict is a test at 2.5 %."
+    assert "of 2 sentences tested, at most about 0.1 would" in error_rates(both)

@@ -115,7 +115,7 @@ def draw_flops(table: Table, frame: pd.DataFrame) -> Figure:
     lines = frame[frame[measure].notna()].sort_values(["macs_ratio", measure], ignore_index=True)
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     axes = figure.subplots()
-    for place, line in lines.iterrows():
+    for place, (_, line) in enumerate(lines.iterrows()):
         low, value, high = (float(line[f"{measure}{end}"]) for end in ("_low", "", "_high"))
         colour = INK if line["delta"] == 0 else SERIES[0][0]
         errors = [[value - low], [high - value]]
@@ -123,7 +123,7 @@ def draw_flops(table: Table, frame: pd.DataFrame) -> Figure:
         axes.annotate(
             str(line["row"]),
             (line["macs_ratio"], value),
-            ((int(str(place)) + 0.5) / len(lines), 1.06),
+            ((place + 0.5) / len(lines), 1.06),
             textcoords="axes fraction",
             rotation=40,
             arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.4, "shrinkB": 3, "relpos": (0, 0)},

@@ -201,7 +201,8 @@ def readme_parts(catalogue: Catalogue) -> dict[str, str]:
                 of_table2 = [v for v in each.verdicts if v.claim.table.startswith(TABLE2)]
                 parts["verdicts"] = verdict_table(of_table2)
                 parts["errors"] = error_rates(each.verdicts)
-                parts["durations"] = durations(each.sources[-1].runs, "2a", SEEDS)
+                runs = [r for r in each.sources[-1].runs if any(name.startswith(TABLE2) for name in r.tables)]
+                parts["durations"] = durations(runs, "2a", SEEDS)
     return parts | ({"variants": variants_table(variants)} if variants else {})
 
 

@@ -177,10 +177,9 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
 def error_rates(verdicts: Sequence[Verdict]) -> str:
     """How many of all verdicts together may be wrong."""
     tested = sum(not isinstance(verdict.claim, Counted) for verdict in verdicts)
-    return (
-        f"Each verdict is a test at {100 * ALPHA:.1f} %: of {tested} sentences tested, at most about "
-        f'{tested * ALPHA:.1f} would "hold" by chance, and as many "fail".'
-    )
+    chance = f'at most about {tested * ALPHA:.1f} would "hold" by chance, and as many "fail"'
+    together = f": of {tested} sentences tested, {chance}" if tested > 1 else ""
+    return f"Each verdict is a test at {100 * ALPHA:.1f} %{together}."
 
 
 def note(table: Table, records: Sequence[Record]) -> str:
@@ -250,7 +249,7 @@ def released_note(test: Record, items: str) -> str:
 
 
 def durations(records: Sequence[Record], first: str, some: int) -> str:
-    """The time that runs take by their records, and so many seeds of the table `first`, and of Table 2."""
+    """The time that runs of Table 2 take by their records, so many seeds of its panel `first`, and of all."""
     times = []
     for depth, clip in product((50, 101), ("short", "long")):
         runs = [r for r in records if (r.spec["net"]["depth"], r.spec["clip"]) == (depth, clip)]
@@ -259,7 +258,7 @@ def durations(records: Sequence[Record], first: str, some: int) -> str:
             times.append(f"{middle:.0f} s (ResNet-{depth} on {clip} clips)")
     few = [(r.made.seconds / 60 / CORES, r.tables) for r in records if r.seed is not None and r.seed < some]
     of_first = sum(t for t, tables in few if first in tables)
-    of_all = sum(t for t, tables in few if any(name.startswith("2") for name in tables))
+    of_all = sum(t for t, _ in few)
     machines = " or ".join(sorted({record.made.device for record in records}))
     return (
         f"By the records ({machines}), a run on one core takes {', '.join(times)} in the median; "
