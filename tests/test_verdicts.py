@@ -211,5 +211,6 @@ def test_flops_are_counted_without_records_and_the_worst_pair_decides(
 
 def test_chance_is_counted_over_several_verdicts() -> None:
     both = of_2a(60.0, 70.0, 70.0, 70.0, 70.0)
-    assert error_rates(both[:1]) == "Each verdict is a test at 2.5 %."
+    untested = verdicts(TABLES["2b"].claims, [])
+    assert error_rates([*both[:1], *untested]) == "Each verdict is a test at 2.5 %."
     assert "of 2 sentences tested, at most about 0.1 would" in error_rates(both)

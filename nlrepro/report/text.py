@@ -176,7 +176,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> str:
 
 def error_rates(verdicts: Sequence[Verdict]) -> str:
     """How many of all verdicts together may be wrong."""
-    tested = sum(not isinstance(verdict.claim, Counted) for verdict in verdicts)
+    tested = sum(v.difference is not None and not isinstance(v.claim, Counted) for v in verdicts)
     chance = f'at most about {tested * ALPHA:.1f} would "hold" by chance, and as many "fail"'
     together = f": of {tested} sentences tested, {chance}" if tested > 1 else ""
     return f"Each verdict is a test at {100 * ALPHA:.1f} %{together}."
